@@ -1,0 +1,57 @@
+"""Shelves: folders of one-file plugins, found by file name and never listed anywhere.
+
+A plugin is a module with a docstring (first line = catalogue text), ``NOT_COVERED`` (what it does not catch or measure), a ``Config`` and
+``build(config)``. Files whose name starts with ``_`` are helpers. Third parties add theirs through the entry-point group ``charter.<shelf>``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from charter.core.errors import InputError
+
+SHELVES = {
+    "attacks": "charter.redteam.attacks",
+    "rails": "charter.guard.rails",
+    "benchmarks": "charter.evaluate.benchmarks",
+    "trainers": "charter.train.trainers",
+    "sources": "charter.data.sources",
+    "judges": "charter.judges",
+    "models": "charter.models",
+}
+
+
+def names(shelf: str) -> list[str]:
+    """Names of all plugins on a shelf, sorted, without importing them."""
+    package = importlib.import_module(_package(shelf))
+    built_in = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_") and not m.ispkg}
+    outside = {point.name for point in entry_points(group=f"charter.{shelf}")}
+    return sorted(built_in | outside)
+
+
+def find(shelf: str, name: str) -> ModuleType:
+    """The module of plugin ``name``. Raises InputError naming the right ones; two plugins of one name are refused."""
+    package = _package(shelf)
+    available = names(shelf)
+    if name not in available:
+        close = difflib.get_close_matches(name, available, n=1)
+        advice = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(available) or 'none'}"
+        raise InputError(f"no {shelf[:-1]} is called {name!r}; {advice}", f"charter list {shelf}")
+    outside = [point for point in entry_points(group=f"charter.{shelf}") if point.name == name]
+    built_in = {m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)}
+    if len(outside) + (name in built_in) > 1:
+        raise InputError(f"two plugins on the shelf {shelf} are called {name!r}", "pip uninstall one of them")
+    module = outside[0].load() if outside else importlib.import_module(f"{package}.{name}")
+    if not isinstance(module, ModuleType):
+        raise InputError(f"the {shelf[:-1]} {name!r} is not a module; its entry point must name one")
+    return module
+
+
+def _package(shelf: str) -> str:
+    if shelf not in SHELVES:
+        raise InputError(f"there is no shelf {shelf!r}; known: {', '.join(SHELVES)}", "charter list")
+    return SHELVES[shelf]

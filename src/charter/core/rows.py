@@ -1,0 +1,248 @@
+"""The rows that rooms exchange: frozen values, unknown fields refused, identity = hash of the content.
+
+Rows hold no storage detail and no behaviour beyond small derivations. Equal content means equal id, on any machine, in any run.
+New fields must have defaults, so that old rows keep loading (``tests/golden`` holds old rows).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+ID_LENGTH = 16
+
+Outcome = Literal["safe", "unsafe", "unsure", "failed"]
+RefusalLabel = Literal["full", "partial", "none", "unsure"]
+
+
+def content_id(value: Any) -> str:
+    """Hex digest (16 digits of SHA-256) of any JSON-able value, independent of key order."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+
+
+class Row(BaseModel):
+    """Base of all rows. ``id`` is derived, so it is never stored inside the row itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def id(self) -> str:
+        return content_id(self.model_dump(mode="json"))
+
+
+class Part(Row):
+    """One piece of a message that is not plain text; ``data`` is a URL or base64, never opened here."""
+
+    type: Literal["text", "image", "audio", "video"]
+    text: str = ""
+    data: str = ""
+
+
+class ToolCall(Row):
+    name: str
+    arguments: str
+    call_id: str = ""
+
+
+class Message(Row):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if part.text)
+
+
+class Conversation(Row):
+    messages: tuple[Message, ...]
+
+    @classmethod
+    def ask(cls, prompt: str, system: str = "") -> Conversation:
+        """A conversation of one user message, with an optional system message before it."""
+        head = (Message(role="system", content=system),) if system else ()
+        return cls(messages=(*head, Message(role="user", content=prompt)))
+
+    def with_reply(self, reply: str) -> Conversation:
+        return Conversation(messages=(*self.messages, Message(role="assistant", content=reply)))
+
+    def with_user(self, text: str) -> Conversation:
+        return Conversation(messages=(*self.messages, Message(role="user", content=text)))
+
+    @property
+    def prompt(self) -> str:
+        """Text of the last user message, '' if there is none."""
+        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def reply(self) -> str | None:
+        last = self.messages[-1] if self.messages else None
+        return last.text if last is not None and last.role == "assistant" else None
+
+
+class Source(Row):
+    """Where a row came from: enough to find it again and to know its licence."""
+
+    dataset: str
+    revision: str = ""
+    row: str = ""
+    licence: str = ""
+    parents: tuple[str, ...] = ()
+    run: str = ""
+
+
+class Example(Row):
+    """A prompt to answer, a training row, a benchmark item: one type. ``key`` is the name people know it by."""
+
+    key: str
+    conversation: Conversation
+    target: str | None = None
+    harmful: bool | None = None
+    hazard: str = ""
+    tags: tuple[str, ...] = ()
+    source: Source
+
+    @property
+    def prompt(self) -> str:
+        return self.conversation.prompt
+
+
+class Verdict(Row):
+    """What a judge saw. An observation, never an action. ``failed`` has no score: it is counted, not averaged."""
+
+    subject: str
+    outcome: Outcome
+    score: float | None = Field(default=None, ge=0.0, le=1.0)
+    label: str = ""
+    hazards: tuple[str, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+    reason: str = ""
+    judge: str
+    judge_version: str
+
+    def model_post_init(self, context: Any, /) -> None:
+        if self.outcome == "failed" and self.score is not None:
+            raise ValueError("a failed verdict has no score")
+
+
+class Comparison(Row):
+    """Two replies to one conversation, each order judged once. Probabilities are P(first reply is better)."""
+
+    conversation: Conversation
+    a: str
+    b: str
+    principle: str = ""
+    p_forward: float | None = None
+    p_backward: float | None = None
+    judge: str = ""
+
+    def swap(self) -> Comparison:
+        return self.model_copy(
+            update={"a": self.b, "b": self.a, "p_forward": _flip(self.p_backward), "p_backward": _flip(self.p_forward)}
+        )
+
+    @property
+    def probability(self) -> float | None:
+        """Mean of both orders, or None if either failed: half a judgement is no judgement."""
+        if self.p_forward is None or self.p_backward is None:
+            return None
+        return (self.p_forward + self.p_backward) / 2
+
+
+def _flip(p: float | None) -> float | None:
+    return None if p is None else 1.0 - p
+
+
+class Preference(Row):
+    """A pair to learn from. ``probability`` is that of ``chosen`` being better."""
+
+    key: str
+    conversation: Conversation
+    chosen: str
+    rejected: str
+    probability: float = Field(ge=0.0, le=1.0)
+    principle: str = ""
+    direction: Literal["harmless", "helpful"]
+    verdicts: tuple[Verdict, ...] = ()
+    source: Source
+
+
+class Finding(Row):
+    """A successful attack, or an incident in production: the same shape."""
+
+    attack: str
+    family: str
+    target: str
+    goal: str
+    hazard: str = ""
+    conversation: Conversation
+    verdict: Verdict
+    severity: Literal["low", "medium", "high"] = "medium"
+    status: Literal["open", "confirmed", "dismissed", "fixed"] = "open"
+    source: Source
+
+
+class Decision(Row):
+    """What was done about a subject, by which rails or which person, and why."""
+
+    subject: str
+    action: Literal["allow", "flag", "mask", "block", "escalate"]
+    by: tuple[str, ...]
+    reason: str = ""
+    replacement: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Metric(Row):
+    """A number that may leave evaluation: with its interval, its denominators and how it was made."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_failed: int = 0
+    method: str
+
+
+class Sampling(Row):
+    """How to draw a reply. ``temperature`` 0 is greedy."""
+
+    max_tokens: int = Field(default=64, ge=1)
+    temperature: float = Field(default=0.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    seed: int = 0
+
+
+class Reply(Row):
+    """What a model said. ``finish`` 'error' means there is no reply, and ``error`` says why."""
+
+    text: str
+    finish: Literal["stop", "length", "error"]
+    tokens_in: int = 0
+    tokens_out: int = 0
+    error: str = ""
+
+
+class Run(Row):
+    """The first file of every run folder: what was asked for, with what, and how it went."""
+
+    stage: str
+    config: dict[str, Any]
+    seed: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    rows_in: int = 0
+    rows_out: int = 0
+    dropped: dict[str, int] = Field(default_factory=dict)
+    seconds: float = 0.0
+    status: Literal["running", "done", "failed"] = "running"

@@ -1,0 +1,1 @@
+"""Where rows live. Nothing else in Charter opens run folders or databases."""

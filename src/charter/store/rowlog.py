@@ -1,0 +1,105 @@
+"""Append-only JSONL of rows, keyed by content, readable by eye and by pandas.
+
+A line is ``{"key": …, "id": …, <fields of the row>}``. Appends are whole lines in one write, flushed to disk; a line torn by a kill is cut off
+when the log is next opened. Keys already there are never written twice, so repeating work is harmless.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from charter.core.errors import StoreError
+from charter.core.rows import Row
+
+R = TypeVar("R", bound=Row)
+
+
+class RowLog(Generic[R]):
+    """The rows of one type in one file. Not for two writers at once: the run folder holds the lock."""
+
+    def __init__(self, path: Path, row_type: type[R]) -> None:
+        self.path = path
+        self.row_type = row_type
+        self._keys: dict[str, None] = {}
+        if path.exists():
+            _cut_torn_line(path)
+            self._keys = {json.loads(line)["key"]: None for line in _lines(path)}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def keys(self) -> list[str]:
+        return list(self._keys)
+
+    def append(self, rows: Iterable[tuple[str, R]]) -> int:
+        """Append rows whose key is new; returns how many were. Raises StoreError when the disk is full or not writable."""
+        fresh: dict[str, R] = {}
+        for key, row in rows:
+            if key not in self._keys:
+                fresh.setdefault(key, row)
+        if fresh:
+            _write(self.path, "".join(_line(key, row) for key, row in fresh.items()))
+            self._keys.update(dict.fromkeys(fresh))
+        return len(fresh)
+
+    def items(self) -> list[tuple[str, R]]:
+        """All rows with their keys, in the order they were written."""
+        if not self.path.exists():
+            return []
+        return [self._read(line) for line in _lines(self.path)]
+
+    def rows(self) -> list[R]:
+        return [row for _, row in self.items()]
+
+    def _read(self, line: str) -> tuple[str, R]:
+        fields = json.loads(line)
+        fields.pop("id", None)
+        key = fields["key"]
+        if "key" not in self.row_type.model_fields:
+            del fields["key"]
+        return key, self.row_type.model_validate(fields)
+
+
+def _line(key: str, row: Row) -> str:
+    fields: dict[str, Any] = {"key": key, "id": row.id, **row.model_dump(mode="json")}
+    return json.dumps(fields, ensure_ascii=True) + "\n"
+
+
+def _lines(path: Path) -> Iterable[str]:
+    with path.open(encoding="utf-8") as file:
+        yield from file
+
+
+def _write(path: Path, text: str) -> None:
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if path.exists() and path.stat().st_size != size:
+            os.truncate(path, size)
+        raise disk_error(path, error) from None
+
+
+def disk_error(path: Path, error: OSError) -> StoreError:
+    """The clear line for a write that failed; what was written before stays."""
+    if error.errno == errno.ENOSPC:
+        return StoreError(f"{path}: no space left on the disk; finished rows are kept", f"df -h {path.parent}, free some space, run it again")
+    return StoreError(f"{path}: cannot be written: {error.strerror}", "give --out a folder that you may write to")
+
+
+def _cut_torn_line(path: Path) -> None:
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)

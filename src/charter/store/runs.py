@@ -1,0 +1,147 @@
+"""Run folders: ``run.json`` first (what was asked for, with what), then rows. A finished folder is never done again; a half-finished one goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from charter.core.errors import StoreError
+from charter.core.rows import Row, Run, content_id
+from charter.store.rowlog import RowLog, disk_error
+
+R = TypeVar("R", bound=Row)
+TRACKED = ("charter-align", "torch", "transformers", "trl", "peft", "openai")
+
+
+class RunFolder:
+    """One stage's folder. Use as a context manager: it holds a lock, so that two processes never write the same rows.
+
+    Opening a folder that holds another stage, configuration or input raises StoreError: rows of two recipes are never mixed.
+    """
+
+    def __init__(self, path: Path, stage: str, config: dict[str, Any], *, seed: int = 0, inputs: dict[str, str] | None = None) -> None:
+        self.path = path
+        wanted = Run(stage=stage, config=config, seed=seed, inputs=inputs or {}, versions=_versions())
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(path, error) from None
+        self._lock = _lock(path)
+        self._started = time.monotonic()
+        found = read_run(path)
+        if found is not None and _identity(found) != _identity(wanted):
+            os.close(self._lock)
+            raise StoreError(f"{path}: holds {_difference(found, wanted)}", f"give another --out, or remove it: rm -r {path}")
+        self.run = found or wanted
+        if found is None:
+            self._save()
+
+    @property
+    def finished(self) -> bool:
+        return self.run.status == "done"
+
+    def log(self, name: str, row_type: type[R]) -> RowLog[R]:
+        """The rows ``<name>.jsonl`` of this folder."""
+        return RowLog(self.path / f"{name}.jsonl", row_type)
+
+    def finish(self, *, rows_in: int, rows_out: int, dropped: dict[str, int] | None = None, outputs: dict[str, str] | None = None) -> None:
+        """Mark the stage as done. Does nothing if it already was."""
+        if self.finished:
+            return
+        spent = self.run.seconds + time.monotonic() - self._started
+        update = {"rows_in": rows_in, "rows_out": rows_out, "dropped": dict(sorted((dropped or {}).items()))}
+        self.run = self.run.model_copy(update={**update, "outputs": outputs or {}, "seconds": round(spent, 3), "status": "done"})
+        self._save()
+
+    def clear_unfinished(self, *names: str) -> None:
+        """Remove derived, not-yet-complete sub-folders so that they can be made anew."""
+        for name in names:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def _save(self) -> None:
+        write_json(self.path / "run.json", self.run.model_dump(mode="json"))
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self.finished:
+            spent = self.run.seconds + time.monotonic() - self._started
+            self.run = self.run.model_copy(update={"seconds": round(spent, 3)})
+            if kind is None or not issubclass(kind, StoreError):
+                self._save()
+        os.close(self._lock)
+
+
+def read_run(path: Path) -> Run | None:
+    """The Run of a folder, or None if there is none yet."""
+    file = path / "run.json"
+    if not file.exists():
+        return None
+    try:
+        return Run.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise StoreError(f"{file}: is damaged or of a newer Charter", f"rm -r {path} and run it again") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of one."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """``write_json`` for any text."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise disk_error(path, error) from None
+
+
+def _lock(path: Path) -> int:
+    try:
+        handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise disk_error(path, error) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise StoreError(f"{path}: another charter is writing there", "wait for it, or give another --out") from None
+    return handle
+
+
+def _identity(run: Run) -> str:
+    return content_id({"stage": run.stage, "config": run.config, "seed": run.seed, "inputs": run.inputs})
+
+
+def _difference(found: Run, wanted: Run) -> str:
+    if found.stage != wanted.stage:
+        return f"a run of {found.stage!r}, not of {wanted.stage!r}"
+    if found.seed != wanted.seed:
+        return f"a run with seed {found.seed}, not {wanted.seed}"
+    keys = sorted(k for k in {*found.config, *wanted.config} if found.config.get(k) != wanted.config.get(k))
+    return f"a run of another recipe (different: {', '.join(keys)})" if keys else "a run over other input rows"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in TRACKED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
