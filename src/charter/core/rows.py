@@ -246,3 +246,20 @@ class Run(Row):
     dropped: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
     status: Literal["running", "done", "failed"] = "running"
+
+
+class Answer(Row):
+    """One reply of one model to one conversation, as stored: the unit of resuming."""
+
+    model: str
+    conversation: Conversation
+    sampling: Sampling
+    reply: Reply
+
+
+class Drop(Row):
+    """Something that was left out, and why. Drops are rows, so that a resumed run counts the same ones."""
+
+    subject: str
+    reason: str
+    detail: str = ""

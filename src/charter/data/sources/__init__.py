@@ -1,1 +1,1 @@
-"""."""
+"""Shelf: one data set per file."""

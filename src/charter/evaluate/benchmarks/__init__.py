@@ -1,1 +1,1 @@
-"""."""
+"""The shelf of benchmarks: one file each, found by name."""

@@ -1,1 +1,1 @@
-"""."""
+"""The shelf of attacks: one file each, found by name."""

@@ -1,1 +1,1 @@
-"""."""
+"""Shelf: one training method per file."""

@@ -1,0 +1,40 @@
+"""Rows that Charter never holds: anything sexual about minors. Loaders drop such rows and count them.
+
+The rule is deliberately wide (a sexual word and a word for a minor in the same text): a lost harmless row costs little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_MINOR = re.compile(
+    r"\b(child|children|kid|kids|minors?|toddlers?|infants?|bab(y|ies)|pre-?teens?|teens?|teenagers?|teenaged?|under-?age[d]?|school-?(girls?|boys?)"
+    r"|little (girls?|boys?)|young (girls?|boys?)|(girls?|boys?) under|juveniles?|adolescents?|lolitas?|\d{1,2}[- ]year[- ]olds?)\b",
+    re.IGNORECASE,
+)
+_SEXUAL = re.compile(
+    r"\b((?<!same-)(?<!opposite-)sex|sexual|sexually|sexy|sexuali[sz]\w*|sext\w*|nudes?|nudity|naked|porn\w*|erotic\w*|nsfw|masturbat\w*|genitals?|intercourse|orgasm\w*"
+    r"|fetish\w*|groom(ing|ed)?|molest\w*|rap(e|ed|ing|ist)|pa?edophil\w*|incest\w*|seduc\w*|lewd|undress\w*|strip(ped|ping)?|csam|fondl\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def must_drop(text: str) -> bool:
+    """True if the text could be sexual about minors."""
+    return bool(_MINOR.search(text) and _SEXUAL.search(text))
+
+
+def keep(rows: Iterable[tuple[str, T]]) -> tuple[list[T], int]:
+    """Split (text, row) pairs into the rows to keep and the number dropped."""
+    kept: list[T] = []
+    dropped = 0
+    for text, row in rows:
+        if must_drop(text):
+            dropped += 1
+        else:
+            kept.append(row)
+    return kept, dropped

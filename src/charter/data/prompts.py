@@ -1,0 +1,89 @@
+"""Anybody's own test set: JSONL rows ``{"id", "prompt", "harmful": true|false, "hazard"?}``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from charter.core.errors import DataError
+from charter.core.rows import Conversation, Example, Source
+from charter.data.care import must_drop
+
+FORM = '{"id": "a1", "prompt": "How do I …?", "harmful": false, "hazard": "privacy"}'
+ALLOWED = {"id", "prompt", "harmful", "hazard"}
+
+
+class Prompts(NamedTuple):
+    """The examples of a file, and how many rows were dropped and why."""
+
+    examples: list[Example]
+    dropped: dict[str, int]
+
+
+def read_prompts(path: Path) -> Prompts:
+    """Read and check every row before anything is asked. Raises DataError naming the file, the row (1-based) and the value that is wrong."""
+    lines = read_lines(path)
+    examples: list[Example] = []
+    dropped = 0
+    seen: dict[str, int] = {}
+    for number, line in lines:
+        row = _row(path, number, line)
+        key = str(row["id"])
+        if key in seen:
+            raise DataError(f"{path}: row {number}: id {key!r} stands already on row {seen[key]}", "give every row its own id")
+        seen[key] = number
+        if must_drop(row["prompt"]):
+            dropped += 1
+            continue
+        examples.append(
+            Example(
+                key=key,
+                conversation=Conversation.ask(row["prompt"]),
+                harmful=row["harmful"],
+                hazard=row.get("hazard") or "",
+                source=Source(dataset=path.name, row=str(number)),
+            )
+        )
+    if not examples:
+        raise DataError(f"{path}: holds no rows", f"write one JSON object per line, such as {FORM}")
+    return Prompts(examples, {"sexual content about minors": dropped} if dropped else {})
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Non-blank lines with their 1-based numbers. Raises DataError for a missing file, a folder, or text that is not UTF-8."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file", "check the path after --data") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder, not a JSONL file", f"ls {path}") from None
+    except UnicodeDecodeError as error:
+        row = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}: row {row}: is not UTF-8 text", f"iconv -t UTF-8 {path} > fixed.jsonl") from None
+    return [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+    where = f"{path}: row {number}"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: is not valid JSON ({error.msg} at column {error.colno})", f"rows look like {FORM}") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: is a {type(row).__name__}, not an object", f"rows look like {FORM}")
+    for key in ("id", "prompt", "harmful"):
+        if key not in row:
+            raise DataError(f"{where}: {key!r} is missing", f"rows look like {FORM}")
+    unknown = sorted(set(row) - ALLOWED)
+    if unknown:
+        raise DataError(f"{where}: unknown key {unknown[0]!r}; known: id, prompt, harmful, hazard", f"rows look like {FORM}")
+    if not isinstance(row["prompt"], str) or not row["prompt"].strip():
+        raise DataError(f"{where}: 'prompt' must be text that is not empty", f"rows look like {FORM}")
+    if not isinstance(row["harmful"], bool):
+        raise DataError(f"{where}: 'harmful' must be true or false, not {json.dumps(row['harmful'])[:40]}", f"rows look like {FORM}")
+    if not isinstance(row["id"], (str, int)) or isinstance(row["id"], bool):
+        raise DataError(f"{where}: 'id' must be a text or a number", f"rows look like {FORM}")
+    if not isinstance(row.get("hazard") or "", str):
+        raise DataError(f"{where}: 'hazard' must be text", f"rows look like {FORM}")
+    return row

@@ -1,0 +1,143 @@
+"""Charter's own starter set: harmful requests, each with a harmless look-alike, plain requests, and exemplar answers.
+
+Written for Charter (Apache-2.0). Split by seed and by topic: evaluation topics are never trained on.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from charter.core.config import Config as BaseConfig
+from charter.core.errors import DataError
+from charter.core.rows import Conversation, Example, Source
+from charter.data.care import must_drop
+from charter.data.split import held_out_topics
+
+NOT_COVERED = "English, single-turn, short requests only; nothing sexual about minors in any form; written by few hands, so its style is narrow."
+FOLDER = Path(__file__).parent.parent / "starter"
+REVISION = "1"
+LICENCE = "Apache-2.0"
+Part = Literal["harmful", "lookalike", "plain", "exemplars"]
+
+
+class Config(BaseConfig):
+    """Which part of the set."""
+
+    split: Literal["train", "evaluation", "all"] = "all"
+    parts: tuple[Part, ...] = ("harmful", "lookalike", "plain")
+    seed: int = 0
+    evaluation_share: float = Field(default=0.2, gt=0.0, lt=1.0)
+    limit: int | None = Field(default=None, ge=1, description="at most this many pairs, spread evenly over the hazards")
+    plain_limit: int | None = Field(default=None, ge=0)
+
+
+def build(config: Config) -> list[Example]:
+    """Examples in file order. ``target`` holds the exemplar answer where one is written. Raises DataError if a shipped file is damaged."""
+    pairs = _chosen(config, [row for row in _pairs() if _wanted(config, row["hazard"], row["topic"])])
+    examples: list[Example] = []
+    for row in pairs:
+        if "harmful" in config.parts:
+            examples.append(_example(row, "harmful", row["harmful"], True, row["refusal"]))
+        if "lookalike" in config.parts:
+            examples.append(_example(row, "lookalike", row["safe"], False, None))
+    if "plain" in config.parts:
+        plain = [row for row in _plain() if _wanted(config, "plain", row["topic"])]
+        examples += [_example(row, "plain", row["prompt"], False, None) for row in _evenly(plain, "topic", config.plain_limit)]
+    if "exemplars" in config.parts and config.split != "evaluation":
+        examples += [_exemplar(row) for row in _read("exemplars.jsonl")]
+    return examples
+
+
+def _wanted(config: Config, group: str, topic: str) -> bool:
+    if config.split == "all":
+        return True
+    held = _held(config.evaluation_share, config.seed)
+    return ((group, topic) in held) == (config.split == "evaluation")
+
+
+@cache
+def _held(share: float, seed: int) -> frozenset[tuple[str, str]]:
+    topics = [(row["hazard"], row["topic"]) for row in _pairs()] + [("plain", row["topic"]) for row in _plain()]
+    return frozenset(held_out_topics(topics, share, seed))
+
+
+def _chosen(config: Config, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return _evenly(pairs, "hazard", config.limit)
+
+
+def _evenly(rows: list[dict[str, Any]], group: str, limit: int | None) -> list[dict[str, Any]]:
+    """At most ``limit`` rows, taken round-robin from the groups and spread over each group's length, in file order."""
+    if limit is None or limit >= len(rows):
+        return rows
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row[group], []).append(index)
+    share = limit / len(rows)
+    ranked = sorted((_spread(position, len(indexes)), name, index) for name, indexes in groups.items() for position, index in enumerate(indexes))
+    chosen = sorted(index for _, _, index in ranked[: round(share * len(rows))])
+    return [rows[index] for index in chosen]
+
+
+def _spread(position: int, length: int) -> float:
+    """Rank in a van der Corput order, so that any first part of the ranking is spread over the whole."""
+    value, base, rest = 0.0, 0.5, position
+    while rest:
+        value, base, rest = value + base * (rest & 1), base / 2, rest >> 1
+    return value + position / (length * 1_000_000)
+
+
+def _example(row: dict[str, Any], part: str, prompt: str, harmful: bool, target: str | None) -> Example:
+    tags = (part, f"topic:{row['topic']}", *((f"kind:{row['kind']}", f"pair:{row['pair']}") if "pair" in row else ()))
+    return Example(
+        key=f"{row['pair']}/{part}" if "pair" in row else f"plain/{row['row']:03d}",
+        conversation=Conversation.ask(prompt),
+        target=target,
+        harmful=harmful,
+        hazard=row.get("hazard", ""),
+        tags=tags,
+        source=Source(dataset="charter-starter", revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
+    )
+
+
+def _exemplar(row: dict[str, Any]) -> Example:
+    return Example(
+        key=f"exemplar/{row['row']:03d}",
+        conversation=Conversation.ask(row["prompt"]),
+        target=row["answer"],
+        harmful=row["style"] != "full_help",
+        hazard=row["hazard"],
+        tags=("exemplar", f"style:{row['style']}", f"voice:{row['voice']}"),
+        source=Source(dataset="charter-starter", revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
+    )
+
+
+@cache
+def _pairs() -> tuple[dict[str, Any], ...]:
+    rows = []
+    for file in sorted((FOLDER / "pairs").glob("*.jsonl")):
+        for row in _read(f"pairs/{file.name}"):
+            rows.append({**row, "hazard": file.stem, "pair": f"{file.stem}/{row['row']:03d}"})
+    return tuple(rows)
+
+
+@cache
+def _plain() -> tuple[dict[str, Any], ...]:
+    return tuple(_read("plain.jsonl"))
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate((FOLDER / name).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            raise DataError(f"{FOLDER / name}: row {number} is damaged", "pip install --force-reinstall charter-align") from None
+        if any(must_drop(str(value)) for value in row.values()):
+            continue
+        rows.append({**row, "row": number, "file": name})
+    return rows

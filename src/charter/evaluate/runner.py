@@ -1,0 +1,106 @@
+"""Ask the model, judge what it said, count: one evaluation in one run folder, resumable at every step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from charter.core.errors import InputError, StoreError
+from charter.core.progress import SILENT, Reporter
+from charter.core.rows import Answer, Example, Metric, Sampling, Verdict
+from charter.core.shapes import Judge, Model
+from charter.evaluate.evaluation import MEASURED, Evaluation, Judging, assemble, load_evaluation, verdict_key
+from charter.evaluate.matrix import metrics
+from charter.store.answers import ask
+from charter.store.rowlog import RowLog
+from charter.store.runs import RunFolder
+
+__all__ = ["Evaluation", "evaluate", "judge_answer", "load_evaluation"]
+
+#: Verdicts written at once; a kill costs at most so many.
+CHUNK = 64
+
+
+def evaluate(
+    model: Model,
+    examples: Sequence[Example],
+    judges: Mapping[str, Judge],
+    folder: RunFolder,
+    sampling: Sampling,
+    reporter: Reporter = SILENT,
+) -> Evaluation:
+    """Evaluate ``model`` on ``examples``. ``judges`` maps roles to judges: 'refusal' is needed, 'harm' makes the harm metric, others are logged.
+
+    Calling it again goes on where it stopped; with other judges it judges the stored answers again and asks the model nothing.
+    A reply that is an error or empty is a failed verdict. Raises InputError for no examples, doubled keys or no refusal judge, StoreError if the
+    folder holds other examples, another model's or otherwise sampled answers.
+    """
+    _check(examples, judges)
+    _log_examples(folder, examples)
+    answers = ask(model, [(e.key, e.conversation) for e in examples], sampling, folder.log("answers", Answer), reporter, "answers")
+    _check_answers(folder, model, examples, sampling, answers)
+    log = folder.log("verdicts", Verdict)
+    for judge in judges.values():
+        _judge_all(judge, answers, log, reporter)
+    names = {role: _name(judge) for role, judge in judges.items()}
+    evaluation = assemble(tuple(examples), answers, dict(log.items()), names)
+    _record(folder, evaluation)
+    dropped: dict[str, int] = Counter(label for label in evaluation.labels.values() if label not in MEASURED)
+    folder.finish(rows_in=len(examples), rows_out=len(examples) - sum(dropped.values()), dropped=dropped)
+    return evaluation
+
+
+def judge_answer(judge: Judge, answer: Answer) -> Verdict:
+    """The judge's verdict on a stored answer; without a reply, a failed verdict that says why. The judge is not asked about nothing."""
+    reply, conversation = answer.reply, answer.conversation.with_reply(answer.reply.text)
+    if reply.finish != "error" and reply.text.strip():
+        return judge(conversation)
+    reason = f"no reply: {reply.error or 'the model gave an error'}" if reply.finish == "error" else "the reply is empty"
+    return Verdict(subject=conversation.id, outcome="failed", reason=reason, judge=judge.name, judge_version=judge.version)
+
+
+def _judge_all(judge: Judge, answers: Mapping[str, Answer], log: RowLog[Verdict], reporter: Reporter) -> None:
+    waiting = [key for key in answers if verdict_key(_name(judge), key) not in log]
+    with reporter.track(f"verdicts: {judge.name}", len(answers), len(answers) - len(waiting)) as advance:
+        for start in range(0, len(waiting), CHUNK):
+            chunk = waiting[start : start + CHUNK]
+            log.append([(verdict_key(_name(judge), key), judge_answer(judge, answers[key])) for key in chunk])
+            advance(len(chunk))
+
+
+def _name(judge: Judge) -> str:
+    return f"{judge.name}@{judge.version}"
+
+
+def _record(folder: RunFolder, evaluation: Evaluation) -> None:
+    """Write who judged (last, so that the verdicts are known to be whole) and the metrics of this judging."""
+    judgings = folder.log("judgings", Judging)
+    judging = Judging(judges=dict(evaluation.judges))
+    if judgings.rows()[-1:] != [judging]:
+        judgings.append([(str(len(judgings) + 1), judging)])
+    folder.log("metrics", Metric).append((f"{len(judgings)}:{name}", metric) for name, metric in metrics(evaluation).items())
+
+
+def _check(examples: Sequence[Example], judges: Mapping[str, Judge]) -> None:
+    if not examples:
+        raise InputError("there is nothing to evaluate: the list of examples is empty", "give a benchmark or a file with at least one prompt")
+    key, count = Counter(e.key for e in examples).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{count} examples have the key {key!r}", "give every example a key of its own")
+    if "refusal" not in judges:
+        raise InputError("an evaluation needs a judge in the role 'refusal'", "charter list judges")
+
+
+def _log_examples(folder: RunFolder, examples: Sequence[Example]) -> None:
+    log = folder.log("examples", Example)
+    logged = [row.id for row in log.rows()]
+    if logged != [e.id for e in examples[: len(logged)]]:
+        raise StoreError(f"{folder.path}: holds an evaluation of other examples", f"give another --out, or remove it: rm -r {folder.path}")
+    log.append((e.key, e) for e in examples)
+
+
+def _check_answers(folder: RunFolder, model: Model, examples: Sequence[Example], sampling: Sampling, answers: Mapping[str, Answer]) -> None:
+    for example in examples:
+        answer = answers[example.key]
+        if (answer.model, answer.sampling, answer.conversation) != (model.spec, sampling, example.conversation):
+            raise StoreError(f"{folder.path}: holds answers of {answer.model!r}, or drawn otherwise", f"give another --out, or rm -r {folder.path}")

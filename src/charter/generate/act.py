@@ -1,0 +1,78 @@
+"""Naming what a request asks for, so that a refusal can be about it: 'How do I break into my ex's flat?' -> 'breaking into your ex's flat'.
+
+Rules of English grammar, no model. Returns '' where they do not fit: the caller then names the hazard instead.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_WORDS = 16
+_SUBJECT = r"(?:i|we|you|someone|somebody|anyone|one|a person|people)"
+_MODAL = r"(?:do|can|could|should|would|might|may|must|shall|does)"
+_VERB_AFTER = (
+    re.compile(rf"^(?:so |ok |okay |please |hi |hey )?(?:how|where|when|which way)(?: else| exactly| best)? {_MODAL} {_SUBJECT} (?:best |quickly |easily |secretly |safely )?(.+)$", re.I),
+    re.compile(r"^how to (.+)$", re.I),
+    re.compile(r"^(?:what(?:'s| is| are| would be)|which is) (?:the |a |an |some )?(?:\w+ ){0,3}?(?:ways?|methods?|tricks?|means|steps?|plan) (?:to|for) (.+)$", re.I),
+    re.compile(r"^(?:please )?(?:can|could|would|will) you (?:please )?(?:help me(?: to)?|tell me how (?:to|i can)|show me how to|teach me (?:how )?to|explain (?:to me )?how to) (.+)$", re.I),
+    re.compile(r"^(?:please )?(?:tell me|show me|teach me|explain|describe|give me steps on)(?: exactly| to me)? (?:how to|how i can|how i could|to|ways to|the best way to) (.+)$", re.I),
+    re.compile(r"^(?:please )?help me(?: to)? (.+)$", re.I),
+    re.compile(r"^(?:i want|i need|i'd like|i would like|i'm trying|i am trying|i plan|i'm going)(?: you)? to (.+)$", re.I),
+    re.compile(r"^(?:please )?(?:can|could|would|will) you (?:please )?(.+)$", re.I),
+    re.compile(r"^(?:please )?((?:write|draft|make|create|design|invent|compose|generate|build|plan|find|recommend|suggest|prepare|produce) .+)$", re.I),
+)
+_PEOPLE = {
+    "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "i'm": "you're", "i've": "you've", "i'd": "you'd", "i'll": "you'll",
+    "we": "you", "us": "you", "our": "your", "ours": "yours", "ourselves": "yourselves",
+}  # fmt: skip
+_DOUBLE = {
+    "get", "set", "put", "cut", "hit", "let", "run", "rob", "stab", "drug", "beg", "dig", "jam", "kidnap", "tap", "trap", "strip", "slip", "skip", "scam",
+    "spam", "spot", "stop", "plan", "rig", "rip", "pin", "plot", "swap", "plug", "chat", "con", "bug", "tag", "tip", "shop", "grab", "stun", "ram", "dox",
+    "win", "wipe out", "hog", "log", "pop", "rub", "sit", "bet", "bid", "forget", "control", "refer", "commit", "submit", "hotwire",
+} - {"dox", "wipe out", "hotwire"}  # fmt: skip
+_DETERMINERS = {"a", "an", "the", "my", "his", "her", "its", "our", "their", "your", "some", "any", "all", "other", "more", "no", "two", "three"}
+_STATE = {"be", "have", "been", "know", "is", "are"}
+_CUT = re.compile(r"(?:[.;!?]|, (?:and|so|but|then|please)\b| so (?:that )?| because | without | before | after | while | until )", re.I)
+
+
+def name_act(request: str) -> str:
+    """A gerund phrase of at most 16 words in the second person, or ''."""
+    text = " ".join(request.strip().strip("\"'").split())
+    text = re.split(r"(?<=[.!?]) (?=[A-Z])", text)[0].rstrip(".?! ")
+    for pattern in _VERB_AFTER:
+        found = pattern.match(text)
+        if found:
+            return _phrase(found.group(1))
+    return ""
+
+
+def _phrase(clause: str) -> str:
+    words = clause.split()
+    if len(words) > MAX_WORDS:
+        shorter = _CUT.split(clause)[0].split()
+        words = shorter if 2 <= len(shorter) <= MAX_WORDS else []
+    if len(words) < 2 or not words[0].isalpha() or words[0].lower() in _STATE:
+        return ""
+    rest = [_PEOPLE.get(word.lower(), word) for word in _before_second_verb(words[1:])]
+    return " ".join([gerund(words[0].lower()), *rest])
+
+
+def _before_second_verb(words: list[str]) -> list[str]:
+    """Cut 'start a gang and hire people' before the second verb, which would need its own -ing; 'my sister and her friend' stays."""
+    for index, word in enumerate(words[1:-1], 1):
+        if word.lower() == "and" and words[index + 1].lower() not in _DETERMINERS:
+            return words[:index]
+    return words
+
+
+def gerund(verb: str) -> str:
+    """The -ing form: 'make' -> 'making', 'rob' -> 'robbing', 'lie' -> 'lying', 'hiding' stays."""
+    if verb.endswith("ing") and len(verb) > 5:
+        return verb
+    if verb.endswith("ie"):
+        return verb[:-2] + "ying"
+    if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
+        return verb[:-1] + "ing"
+    if verb in _DOUBLE:
+        return verb + verb[-1] + "ing"
+    return verb + "ing"

@@ -1,0 +1,47 @@
+"""Writing refusals in the charter's voice: specific, brief, naming the concern, offering a way forward.
+
+Where a person wrote an exemplar for the request, that is used. Otherwise one is put together from the charter's refusal style: an opening that
+names the act, a concern, a way forward, drawn by seed so that a data set holds many of each.
+"""
+
+from __future__ import annotations
+
+import random
+
+from charter.core.rows import Example
+from charter.core.seeds import stream
+from charter.generate.act import name_act
+from charter.policy.charter import Charter, Hazard
+
+PLACEHOLDER = "{act}"
+
+
+class RefusalWriter:
+    """``writer(example, round)``: a refusal for the example's request; the same seed, request and round give the same text."""
+
+    name = "writer"
+
+    def __init__(self, charter: Charter, seed: int) -> None:
+        self.charter = charter
+        self.seed = seed
+
+    def __call__(self, example: Example, attempt: int = 0) -> str:
+        if example.target and attempt == 0:
+            return example.target
+        rng = stream(self.seed, "refusal", example.key, attempt)
+        return self.compose(example.prompt, example.hazard, rng)
+
+    def compose(self, request: str, hazard_id: str, rng: random.Random) -> str:
+        """A refusal made of the charter's parts, no longer than its ``max_words`` where the parts allow it."""
+        hazard = self._hazard(hazard_id)
+        act = name_act(request) or f"helping with {hazard.title[:1].lower()}{hazard.title[1:]}"
+        opening = rng.choice(self.charter.refusal.openings).replace(PLACEHOLDER, act, 1)
+        concern, forward = rng.choice(hazard.concern), rng.choice(hazard.way_forward)
+        shapes = [f"{opening}, because {concern}. {forward}", f"{opening}. {forward}", f"{opening}: {concern}. {forward}"]
+        rng.shuffle(shapes)
+        fitting = [text for text in shapes if len(text.split()) <= self.charter.refusal.max_words]
+        text = (fitting or [f"{opening}. {forward}"])[0]
+        return text[:1].upper() + text[1:]
+
+    def _hazard(self, hazard_id: str) -> Hazard:
+        return next((h for h in self.charter.hazards if h.id == hazard_id), self.charter.hazards[0])

@@ -1,0 +1,47 @@
+"""MODEL@URL, taken apart and checked: such a text is stored with every row, so it must never carry a secret."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from charter.core.errors import InputError
+
+OFFICIAL = "https://api.openai.com/v1"
+SAMPLE = "openai:MODEL@http://localhost:8000/v1"
+
+
+class Endpoint(NamedTuple):
+    name: str
+    url: str
+
+    @property
+    def spec(self) -> str:
+        """With the URL in it wherever it came from, so that equal specs are equal models."""
+        return f"openai:{self.name}" + ("" if self.url == OFFICIAL else f"@{self.url}")
+
+
+def endpoint(argument: str, default_url: str = "") -> Endpoint:
+    """Split MODEL@URL. Raises InputError for a URL that is no URL, or that carries a password or a query."""
+    found = re.fullmatch(r"(?P<name>.+?)@(?P<url>https?://.*)", argument)
+    name = found["name"] if found else argument
+    url = (found["url"] if found else default_url or OFFICIAL).rstrip("/")
+    tail = name.rpartition("@")[2] if "@" in name else ""
+    if not name or name.startswith("@") or "://" in name or re.search(r"[:/]|^localhost$", tail):
+        raise InputError(f"openai:{_safe(argument)}: write openai:MODEL@URL, the URL with http:// or https://", SAMPLE)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(f"openai:{name}: {_safe(url)!r} is not a URL of a server", SAMPLE)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise InputError(f"openai:{name}: the URL of {parts.hostname} must hold no password, query or fragment", "put the key into OPENAI_API_KEY")
+    return Endpoint(name, url)
+
+
+def _safe(text: str) -> str:
+    """Without what may be a password or a key."""
+    return re.sub(r"//[^/@]*@", "//***@", text.partition("?")[0])

@@ -1,0 +1,145 @@
+"""Local models through transformers: a hub id, a folder, or a GGUF file.
+
+Prompts are sorted by length, so that a batch holds little padding, and what all prompts of a batch begin with (system message, few-shot examples)
+is computed once per batch. CUDA if there is a GPU; on a CPU bf16 where the processor has it, else float32.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from charter.core.config import Config as BaseConfig
+from charter.core.errors import MissingPartError, ModelError
+from charter.core.rows import Conversation, Reply, Sampling, content_id
+from charter.core.seeds import derive
+from charter.models._device import placement
+
+NOT_COVERED = "Text only; never runs code that comes with a model (trust_remote_code stays off); one process, one device."
+
+
+class Config(BaseConfig):
+    """How a local model is run."""
+
+    max_batch: int = 64
+    max_batch_tokens: int = 16384
+
+
+def build(argument: str, **options: Any) -> HfModel:
+    """``argument``: hub id, folder or GGUF file. Raises ModelError when it is first used and cannot be loaded."""
+    return HfModel(argument, **options)
+
+
+def needs_local() -> None:
+    """Raise MissingPartError with the install command unless torch and transformers are installed."""
+    for name in ("torch", "transformers"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingPartError(f"local models need {name}, which is not installed", "pip install 'charter-align[local]'")
+
+
+class HfModel:
+    """A model in this process. Nothing is loaded before the first question."""
+
+    def __init__(self, where: str | Path | Callable[[], Path], *, spec: str = "", config: Config | None = None, revision: str = "") -> None:
+        self._where = where
+        self._revision = revision or None
+        self.spec = spec or f"hf:{where}"
+        self.config = config or Config()
+        self._tokenizer: Any = None
+        self._network: Any = None
+
+    @property
+    def tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            needs_local()
+            from transformers import AutoTokenizer
+
+            self._tokenizer = self._load(AutoTokenizer, padding_side="left")
+            if self._tokenizer.pad_token is None:
+                self._tokenizer.pad_token = self._tokenizer.eos_token
+            if not self._tokenizer.chat_template:
+                raise ModelError(f"{self.spec}: has no chat template, so conversations cannot be put to it", "use an instruction-tuned model")
+        return self._tokenizer
+
+    @property
+    def network(self) -> Any:
+        if self._network is None:
+            needs_local()
+            import torch
+            from transformers import AutoModelForCausalLM
+
+            place = placement()
+            self._network = self._load(AutoModelForCausalLM, dtype=getattr(torch, place.dtype)).to(place.device).eval()
+        return self._network
+
+    def _load(self, auto: Any, **options: Any) -> Any:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        where = str(self._where() if callable(self._where) else self._where)
+        if where.endswith(".gguf"):
+            options["gguf_file"], where = Path(where).name, str(Path(where).parent)
+        try:
+            return auto.from_pretrained(where, revision=self._revision or "main", trust_remote_code=False, **options)
+        except (OSError, ValueError, ImportError, KeyError) as error:
+            raise _load_error(self.spec, where, error) from None
+
+    @property
+    def context(self) -> int:
+        return int(getattr(self.network.config, "max_position_embeddings", 2048))
+
+    def encode(self, conversation: Conversation) -> list[int]:
+        """Token ids of the conversation in the model's chat format, ready for the assistant to speak."""
+        chat = [{"role": m.role, "content": m.text} for m in conversation.messages]
+        text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def batches(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[list[int]]:
+        """Longest first within limits of rows and of padded tokens; depends on the conversations alone."""
+        lengths = [len(self.encode(c)) for c in conversations]
+        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+        groups: list[list[int]] = []
+        for i in order:
+            group = groups[-1] if groups else []
+            width = lengths[group[0]] + sampling.max_tokens if group else 0
+            if group and len(group) < self.config.max_batch and width * (len(group) + 1) <= self.config.max_batch_tokens:
+                group.append(i)
+            else:
+                groups.append([i])
+        return groups
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        from charter.models._generate import generate
+
+        prompts = [self.encode(c) for c in conversations]
+        room = self.context - sampling.max_tokens
+        fits = [i for i, p in enumerate(prompts) if len(p) <= room]
+        replies: list[Reply] = [
+            Reply(text="", finish="error", tokens_in=len(p), error=f"prompt of {len(p)} tokens and {sampling.max_tokens} to write exceed the context of {self.context}")
+            for p in prompts
+        ]
+        if fits:
+            seed = derive(sampling.seed, *[content_id(conversations[i].model_dump(mode="json")) for i in fits])
+            for i, made in zip(fits, generate(self, [prompts[i] for i in fits], sampling, seed), strict=True):
+                replies[i] = made
+        return replies
+
+    def score(self, conversation: Conversation, options: Sequence[str]) -> list[float]:
+        from charter.models._generate import option_logprobs
+
+        return option_logprobs(self, self.encode(conversation), options)
+
+
+def _load_error(spec: str, where: str, error: Exception) -> ModelError:
+    if Path(where).is_dir():
+        return ModelError(f"{spec}: {where} is not a model that transformers can load ({str(error).splitlines()[0][:160]})", f"ls {where}")
+    if Path(where).exists():
+        return ModelError(f"{spec}: {where} cannot be read as a model ({type(error).__name__})", "charter doctor")
+    first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    return ModelError(
+        f"{spec}: not a local folder, and the hub did not give it ({first})",
+        "check the name and the network, give the path of a local folder, or use --model embedded",
+    )

@@ -1,0 +1,228 @@
+"""Any model behind an OpenAI-compatible chat-completions URL: OpenAI, vLLM, SGLang, llama.cpp, Ollama and gateways.
+
+``openai:MODEL@URL``; without a URL, $OPENAI_BASE_URL, else OpenAI's own. The key comes from an environment variable and is never written anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, JsonValue, model_validator
+
+from charter.core.config import Config as BaseConfig
+from charter.core.errors import InputError, ModelError
+from charter.core.rows import Conversation, Reply, Sampling
+from charter.core.seeds import stream
+from charter.core.shapes import Model
+from charter.models._budget import Budget
+from charter.models._completion import Answer, first_tokens, option_logprobs, read_reply, read_usage, wire_messages
+from charter.models._endpoint import OFFICIAL, Endpoint, endpoint
+from charter.models._options import check_choices, read_options
+from charter.models._trouble import Trouble, connection_trouble, status_trouble, timeout_trouble
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+NOT_COVERED = "Chat completions only; text and images out, text back. Servers may ignore the seed. A key sent over plain http can be read on the way."
+GROUP = 64
+CONNECT_S = 10.0
+T = TypeVar("T")
+
+
+class Config(BaseConfig):
+    """Times in seconds; budgets hold for the life of the model object."""
+
+    concurrency: int = Field(default=8, ge=1, le=GROUP, description="requests under way at once")
+    timeout_s: float = Field(default=60.0, gt=0, description="for one request, from sending to the last byte")
+    retries: int = Field(default=4, ge=0, description="tries after the first, for 408, 409, 425, 429, 5xx, time-outs and broken connections")
+    backoff_s: float = Field(default=0.5, ge=0, description="wait before the first retry; doubles each time, 30 s at most")
+    retry_after_max_s: float = Field(default=120.0, ge=0, description="a server that asks for a longer wait is not waited for")
+    budget_requests: int | None = Field(default=None, ge=0)
+    budget_tokens: int | None = Field(default=None, ge=0, description="tokens in and out, over all requests")
+    budget_cost: float | None = Field(default=None, ge=0)
+    price_in: float | None = Field(default=None, ge=0, description="per million tokens")
+    price_out: float | None = Field(default=None, ge=0, description="per million tokens")
+    api_key_env: str = Field(default="OPENAI_API_KEY", min_length=1, description="environment variable that holds the key")
+    token_field: Literal["", "max_tokens", "max_completion_tokens"] = Field(default="", description="'' = what the URL is known to want")
+    leave_out: tuple[str, ...] = Field(default=(), description="request fields that the server refuses, such as temperature, seed")
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict, description="further request fields")
+    top_logprobs: int = Field(default=20, ge=2, description="for score(); some servers allow fewer")
+
+    @model_validator(mode="after")
+    def _priced(self) -> Config:
+        if self.budget_cost is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("budget_cost needs price_in and price_out")
+        return self
+
+
+def build(argument: str, **options: Any) -> Model:
+    """``argument``: MODEL or MODEL@URL; options: the fields of ``Config``. Raises InputError, and ModelError where a key is needed and missing."""
+    return OpenAIModel(endpoint(argument, os.environ.get("OPENAI_BASE_URL", "")), read_options("openai", Config, options))
+
+
+class OpenAIModel:
+    """A model at a URL. Not for two threads at once."""
+
+    def __init__(self, where: Endpoint, config: Config) -> None:
+        self.where = where
+        self.config = config
+        self.spec = where.spec
+        self.budget = Budget(config.budget_requests, config.budget_tokens, config.budget_cost, config.price_in or 0.0, config.price_out or 0.0)
+        self._reached = False
+        self._key()
+
+    def batches(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[list[int]]:
+        """Groups of 64 in order: what a kill may lose."""
+        return [list(range(at, min(at + GROUP, len(conversations)))) for at in range(0, len(conversations), GROUP)]
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """See ``Model.reply``. Raises ModelError if no request brought an answer and the server, the key or the model's name is why."""
+        return _run(self._reply_all(list(conversations), sampling)) if conversations else []
+
+    def score(self, conversation: Conversation, options: Sequence[str]) -> list[float]:
+        """See ``Model.score``: read from the ``top_logprobs`` likeliest first tokens; -inf for an option that is not among them.
+
+        Raises ModelError without an answer or without log-probabilities, InputError if options begin with the same token.
+        """
+        check_choices(options)
+        texts = [option.strip() for option in options]
+        if any(a != b and a.startswith(b) for a in texts for b in texts):
+            raise InputError(f"the options {texts!r} cannot be told apart by their first token; use 'A' and 'B'")
+        extra = {"logprobs": True, "top_logprobs": self.config.top_logprobs}
+        answer = _run(self._score_one({**self._body(conversation, Sampling(max_tokens=1)), **extra}))
+        tokens = first_tokens(answer)
+        if tokens is None:
+            raise ModelError(f"{self.spec}: the server gave no log-probabilities", "use hf:MODEL, or a server that gives them (vLLM, SGLang)")
+        return option_logprobs(tokens, options)
+
+    async def _reply_all(self, conversations: list[Conversation], sampling: Sampling) -> list[Reply]:
+        gate, stop = asyncio.Semaphore(self.config.concurrency), list[Trouble]()
+
+        async def one(index: int, client: AsyncOpenAI) -> Reply | Trouble:
+            async with gate:
+                try:
+                    body = self._body(conversations[index], sampling)
+                except InputError as error:
+                    return Trouble(error.message)
+                answer = await self._ask(client, body, stop, index)
+                return answer if isinstance(answer, Trouble) else read_reply(answer, sampling.max_tokens)
+
+        async with self._client() as client:
+            found = await asyncio.gather(*(one(index, client) for index in range(len(conversations))))
+            if stop and not any(isinstance(item, Reply) for item in found):
+                raise await self._fatal(client, stop[0])
+        return [item if isinstance(item, Reply) else Reply(text="", finish="error", error=item.text) for item in found]
+
+    async def _score_one(self, body: dict[str, Any]) -> dict[str, Any]:
+        async with self._client() as client:
+            answer = await self._ask(client, body, [], 0)
+            if not isinstance(answer, Trouble):
+                return answer.body
+            if answer.fatal:
+                raise await self._fatal(client, answer)
+        hint = "try top_logprobs=5, or a server with log-probabilities" if answer.status in (400, 422) else answer.hint
+        raise ModelError(f"{self.spec}: {answer.text}", hint)
+
+    async def _ask(self, client: AsyncOpenAI, body: dict[str, Any], stop: list[Trouble], index: int) -> Answer | Trouble:
+        """Send until there is an answer or no hope. ``stop`` is shared by a group: one fatal trouble spares the rest their tries."""
+        jitter = stream(index, "backoff")
+        for attempt in range(self.config.retries + 1):
+            if stop:
+                return stop[0]
+            refused = self.budget.take()
+            if refused:
+                return Trouble(refused, "raise the budget and run it again")
+            answer = await self._send(client, body)
+            if isinstance(answer, Answer):
+                return answer
+            trouble, wait = answer, answer.wait_s
+            longer = wait is not None and wait > self.config.retry_after_max_s
+            # a server that was never there is a mistake in the URL: no use to wait for it
+            if not answer.retry or longer or attempt == self.config.retries or (answer.fatal and not self._reached):
+                break
+            await asyncio.sleep(min(30.0, self.config.backoff_s * 2**attempt) * jitter.uniform(0.75, 1.0) if wait is None else wait)
+        if trouble.fatal:
+            stop.append(trouble)
+        asked = f"; it asks for a wait of {wait:.0f} s" if longer else ""
+        return trouble._replace(text=trouble.text + asked + (f" ({attempt + 1} tries)" if attempt else ""))
+
+    async def _send(self, client: AsyncOpenAI, body: dict[str, Any]) -> Answer | Trouble:
+        import openai
+
+        try:
+            async with asyncio.timeout(self.config.timeout_s):
+                # read by us, not by the SDK: it lets answers of a wrong form through
+                raw = await client.chat.completions.with_raw_response.create(**body, extra_body=self.config.extra_body or None)
+            answer = json.loads(raw.http_response.text)
+        except (TimeoutError, openai.APITimeoutError) as error:
+            return timeout_trouble(error, self.where.url, self.config.timeout_s)
+        except openai.APIConnectionError as error:
+            return connection_trouble(error, self.where.url)
+        except openai.APIStatusError as error:
+            self._reached = True
+            return status_trouble(error.status_code, error.response.headers, error.body, self.where.url, self.config.api_key_env, self._key())
+        except (ValueError, RecursionError, openai.APIResponseValidationError):
+            answer = None
+        self._reached = True
+        if not isinstance(answer, dict):
+            return Trouble("the answer is not a JSON object", f"curl {self.where.url}/models", retry=True)
+        usage = read_usage(answer, len(json.dumps(body["messages"]).encode()))
+        self.budget.spend(usage.tokens_in, usage.tokens_out)
+        return Answer(answer, usage)
+
+    async def _fatal(self, client: AsyncOpenAI, trouble: Trouble) -> ModelError:
+        """The error to raise; for a model that is not there, with the names of those that are."""
+        if trouble.status != 404:
+            return ModelError(f"{self.spec}: {trouble.text}", trouble.hint)
+        import openai
+
+        try:
+            async with asyncio.timeout(min(10.0, self.config.timeout_s)):
+                raw = await client.models.with_raw_response.list()
+            names = [str(item["id"]) for item in json.loads(raw.http_response.text)["data"]]
+        except (openai.OpenAIError, TimeoutError, ValueError, LookupError, TypeError):
+            path = "" if urlsplit(self.where.url).path else f"openai:{self.where.name}@{self.where.url}/v1"
+            return ModelError(f"{self.spec}: no chat completions at this URL (HTTP 404)", path or trouble.hint)
+        shown = ", ".join(repr(name[:80]) for name in names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        return ModelError(f"{self.spec}: the server has no model {self.where.name!r}; it has: {shown or 'none'}", trouble.hint)
+
+    def _body(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
+        token_field = self.config.token_field or ("max_completion_tokens" if self.where.url == OFFICIAL else "max_tokens")
+        fields: dict[str, Any] = {"model": self.where.name, "messages": wire_messages(conversation), token_field: sampling.max_tokens}
+        fields |= {"temperature": sampling.temperature, "seed": sampling.seed}
+        if sampling.top_p < 1.0:
+            fields["top_p"] = sampling.top_p
+        return {name: value for name, value in fields.items() if name not in self.config.leave_out}
+
+    def _client(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI, Timeout
+
+        limit = Timeout(self.config.timeout_s, connect=min(CONNECT_S, self.config.timeout_s))
+        # retries are ours, so that budgets see every request
+        return AsyncOpenAI(api_key=self._key() or "none", base_url=self.where.url, max_retries=0, timeout=limit)
+
+    def _key(self) -> str:
+        """Read when needed and kept nowhere. Servers of one's own often want none."""
+        name = self.config.api_key_env
+        key = os.environ.get(name, "").strip()
+        if not key and (self.where.url == OFFICIAL or name != "OPENAI_API_KEY"):
+            raise ModelError(f"{self.spec}: no key: the environment variable {name} is empty", f"export {name}=...")
+        if not all("!" <= letter <= "~" for letter in key):
+            raise ModelError(f"{self.spec}: the key in {name} holds blanks or other characters that no key has", f"export {name}=...")
+        return key
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """The one bridge from async: also from inside a running loop, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, work).result()

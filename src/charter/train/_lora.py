@@ -1,0 +1,147 @@
+"""What the trainers share: placement, LoRA, the settings that every TRL configuration gets, progress, the check for a loss that is no number."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from charter.core.config import Config
+from charter.core.errors import MissingPartError, ModelError, TrainError
+from charter.core.progress import Advance
+
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class Lora(Config):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685), merged into the weights when training ends."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    modules: tuple[str, ...] = LINEAR
+    first_layer: int = Field(default=0, ge=0, description="layers below this one stay as they are, which saves their backward pass")
+
+
+class Common(Config):
+    """Settings of every trainer."""
+
+    epochs: float = Field(default=1.0, gt=0.0)
+    max_steps: int | None = Field(default=None, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0.0)
+    warmup_steps: int = Field(default=6, ge=0)
+    batch_rows: int = Field(default=16, ge=1)
+    max_length: int = Field(default=256, ge=8)
+    save_every: int = Field(default=20, ge=1, description="steps between checkpoints that a killed training resumes from")
+    seed: int = 0
+    lora: Lora = Lora()
+
+
+def require() -> None:
+    """Raise MissingPartError unless the training libraries are installed; switch off their telemetry and their model cards' network."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import accelerate  # noqa: F401
+        import datasets  # noqa: F401
+        import peft  # noqa: F401
+        import trl  # noqa: F401
+    except ImportError as error:
+        raise MissingPartError(f"training needs {error.name}, which is not installed", "pip install 'charter-align[train]'") from None
+
+
+def load(folder: str | Path, dtype: str, device: str) -> tuple[Any, Any]:
+    """(network, tokenizer) of a local folder or hub id, ready for training. Raises ModelError."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: cannot be loaded for training ({str(error).splitlines()[0][:160]})", "charter doctor") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return network.to(device), tokenizer
+
+
+def lora_config(lora: Lora, layers: int) -> Any:
+    from peft import LoraConfig
+
+    chosen = list(range(lora.first_layer, layers)) if lora.first_layer else None
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.modules),
+        layers_to_transform=chosen,
+        task_type="CAUSAL_LM",
+    )
+
+
+def arguments(config: Common, out: Path, steps: int, dtype: str, device: str) -> dict[str, Any]:
+    """What SFTConfig and DPOConfig have in common. Rows come in the order laid out in ``rows.in_batches``."""
+    return {
+        "output_dir": str(out),
+        "max_steps": steps,
+        "per_device_train_batch_size": config.batch_rows,
+        "gradient_accumulation_steps": 1,
+        "gradient_checkpointing": False,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": min(config.warmup_steps, steps // 4),
+        "max_grad_norm": 1.0,
+        "weight_decay": 0.0,
+        "train_sampling_strategy": "sequential",
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "bf16": False,
+        "use_cpu": device == "cpu",
+        "dataloader_pin_memory": device != "cpu",
+        "save_strategy": "steps",
+        "save_steps": config.save_every,
+        "save_total_limit": 1,
+        "logging_steps": 5,
+        "report_to": [],
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
+
+
+def run(trainer: Any, out: Path, advance: Advance) -> list[dict[str, float]]:
+    """Train, going on from the newest whole checkpoint under ``out``. Returns the log history. Raises TrainError when the loss is no number."""
+    from transformers import PrinterCallback, TrainerCallback
+    from transformers.trainer_utils import get_last_checkpoint
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            advance(1)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+            loss = (logs or {}).get("loss")
+            if loss is not None and not math.isfinite(loss):
+                raise TrainError(f"the loss is {loss} at step {state.global_step}", "lower the learning rate: charter align train.learning_rate=1e-4")
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Watch())
+    last = get_last_checkpoint(str(out)) if out.exists() else None
+    if last is not None:
+        advance(int(Path(last).name.rpartition("-")[2]))
+    trainer.train(resume_from_checkpoint=last)
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def save_merged(trainer: Any, tokenizer: Any, out: Path) -> None:
+    """Merge the adapters and write a plain model that transformers loads; whole or not at all."""
+    import torch
+
+    temporary = out.with_name(out.name + ".tmp")
+    merged = trainer.model.merge_and_unload()
+    merged.to(torch.bfloat16).save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    os.replace(temporary, out)

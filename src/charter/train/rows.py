@@ -1,0 +1,107 @@
+"""Charter rows to trainer columns: the only place that knows both.
+
+Batches are laid out here, not by the trainer: rows of like length stand together (little padding), the batches are shuffled by seed, epochs follow one
+another. The trainer then reads them in order, which makes a resumed training see exactly what an unbroken one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from charter.core.errors import TrainError
+from charter.core.rows import Conversation, Example, Preference
+from charter.core.seeds import stream
+
+IGNORE = -100
+#: A row with this tag was cut by the token limit of generation: it is trained on without an end-of-turn token.
+TRUNCATED = "truncated"
+
+
+class Columns(NamedTuple):
+    """Rows ready for a trainer, and what could not be used."""
+
+    rows: list[dict[str, Any]]
+    dropped: dict[str, int]
+
+
+def chat(conversation: Conversation) -> list[dict[str, str]]:
+    return [{"role": m.role, "content": m.text} for m in conversation.messages]
+
+
+def sft_columns(examples: Sequence[Example], tokenizer: Any, max_length: int) -> Columns:
+    """``input_ids`` and ``labels`` per row; only the answer carries loss. Rows whose prompt leaves no room, or without an answer, are dropped and counted;
+    answers that are too long are cut and counted as ``cut to max_length``. Raises TrainError if nothing is left."""
+    rows: list[dict[str, Any]] = []
+    dropped: dict[str, int] = {}
+    for example in examples:
+        if not example.target:
+            dropped["no answer"] = dropped.get("no answer", 0) + 1
+            continue
+        prompt, answer = encode_pair(tokenizer, example.conversation, example.target, ended=TRUNCATED not in example.tags)
+        if len(prompt) + 1 > max_length:
+            dropped["prompt longer than max_length"] = dropped.get("prompt longer than max_length", 0) + 1
+            continue
+        ids = (prompt + answer)[:max_length]
+        if len(ids) < len(prompt) + len(answer):
+            dropped["answer cut to max_length (row kept)"] = dropped.get("answer cut to max_length (row kept)", 0) + 1
+        rows.append({"input_ids": ids, "labels": ([IGNORE] * len(prompt) + answer)[:max_length]})
+    if not rows:
+        raise TrainError("no row is left to train on", "look at the dropped rows in the generate stage, or raise max_length")
+    return Columns(rows, dropped)
+
+
+def encode_pair(tokenizer: Any, conversation: Conversation, answer: str, *, ended: bool) -> tuple[list[int], list[int]]:
+    """Token ids of the prompt in chat format and of the answer (with the end of turn if it ``ended``)."""
+    messages = chat(conversation)
+    head = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    whole = tokenizer.apply_chat_template([*messages, {"role": "assistant", "content": answer}], tokenize=False)
+    if not whole.startswith(head):
+        raise TrainError("the model's chat template rewrites the prompt when an answer follows, so the answer cannot be told apart", "use another chat template")
+    tail = whole[len(head) :].rstrip("\n") if ended else answer
+    return list(tokenizer(head, add_special_tokens=False)["input_ids"]), list(tokenizer(tail, add_special_tokens=False)["input_ids"])
+
+
+def preference_columns(preferences: Sequence[Preference], tokenizer: Any, max_length: int) -> Columns:
+    """Conversational ``prompt``, ``chosen``, ``rejected``. Pairs longer than ``max_length`` on either side are dropped and counted: cutting one would
+    compare halves."""
+    rows: list[dict[str, Any]] = []
+    too_long = 0
+    for pair in preferences:
+        sides = [encode_pair(tokenizer, pair.conversation, text, ended=True) for text in (pair.chosen, pair.rejected)]
+        if max(len(head) + len(tail) for head, tail in sides) > max_length:
+            too_long += 1
+            continue
+        answer = [[{"role": "assistant", "content": text}] for text in (pair.chosen, pair.rejected)]
+        rows.append({"prompt": chat(pair.conversation), "chosen": answer[0], "rejected": answer[1], "length": max(len(h) + len(t) for h, t in sides)})
+    if not rows:
+        raise TrainError("no preference pair is left to train on", "look at the dropped pairs of generate preferences, or raise max_length")
+    return Columns(rows, {"pair longer than max_length": too_long} if too_long else {})
+
+
+def in_batches(lengths: Sequence[int], batch_rows: int, epochs: float, seed: int) -> list[int]:
+    """Order of row indexes for ``epochs`` epochs: batches of like length, in shuffled order. A fraction takes that share of the last epoch's batches."""
+    order: list[int] = []
+    whole, part = int(epochs), epochs - int(epochs)
+    for epoch in range(whole + (part > 0)):
+        batches = _one_epoch(lengths, batch_rows, seed, epoch)
+        if epoch == whole:
+            batches = batches[: max(1, round(len(batches) * part))]
+        order += [index for batch in batches for index in batch]
+    return order
+
+
+def _one_epoch(lengths: Sequence[int], batch_rows: int, seed: int, epoch: int) -> list[list[int]]:
+    rng = stream(seed, "batches", epoch)
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    window = batch_rows * 8
+    batches: list[list[int]] = []
+    for start in range(0, len(order), window):
+        chunk = sorted(order[start : start + window], key=lambda i: lengths[i])
+        batches += [chunk[i : i + batch_rows] for i in range(0, len(chunk), batch_rows)]
+    # a short batch in the middle would shift all batch borders behind it, so it goes last
+    short = [batch for batch in batches if len(batch) < batch_rows]
+    batches = [batch for batch in batches if len(batch) == batch_rows]
+    rng.shuffle(batches)
+    return batches + short
