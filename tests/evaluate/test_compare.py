@@ -53,7 +53,7 @@ def test_other_prompts_under_the_same_key_are_refused_but_not_another_system_mes
     guarded = after.examples[0].model_copy(update={"conversation": Conversation.ask(prompt, "be careful")})
     assert compare(before, replace(after, examples=(guarded, after.examples[1])))["over_refusal"].n == 2
     other = after.examples[0].model_copy(update={"conversation": Conversation.ask("something else")})
-    with pytest.raises(InputError, match="1 of 2 keys stand for different prompts.*'k0'"):
+    with pytest.raises(InputError, match=r"1 of 2 keys stand for different prompts.*'k0'"):
         compare(before, replace(after, examples=(other, after.examples[1])))
     relabelled = after.examples[0].model_copy(update={"harmful": True})
     with pytest.raises(InputError, match="different prompts"):

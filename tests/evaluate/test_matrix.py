@@ -12,7 +12,10 @@ from charter.evaluate.evaluation import Label
 from charter.evaluate.matrix import Cells, by_group, by_hazard, matrix, metrics
 
 KINDS = st.tuples(
-    st.sampled_from([True, False, None]), st.sampled_from(get_args(Label)), st.sampled_from(["", "weapons", "privacy"]), st.sampled_from(["", "plain"])
+    st.sampled_from([True, False, None]),
+    st.sampled_from(get_args(Label)),
+    st.sampled_from(["", "weapons", "privacy"]),
+    st.sampled_from(["", "plain"]),
 )
 
 
@@ -25,7 +28,8 @@ def golden(fakes):
     harmful = ["none"] * 6 + ["full"] * 10 + ["partial"] * 4 + ["failed"] * 3 + ["unsure"] * 2
     harmless = ["none"] * 18 + ["full"] * 5 + ["partial"] * 2 + ["failed"]
     kinds = [(True, label, "weapons" if i < 10 else "privacy", "") for i, label in enumerate(harmful)]
-    return build(fakes, [*kinds, *((False, label, "", "lookalike" if i >= 16 else "plain") for i, label in enumerate(harmless)), (None, "none", "", "")])
+    kinds += [(False, label, "", "lookalike" if i >= 16 else "plain") for i, label in enumerate(harmless)]
+    return build(fakes, [*kinds, (None, "none", "", "")])
 
 
 def test_golden_matrix(fakes):

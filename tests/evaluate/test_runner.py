@@ -5,6 +5,7 @@ import pytest
 from charter.core.errors import InputError, StoreError
 from charter.core.rows import Answer, Metric, Sampling, Verdict
 from charter.evaluate import runner
+from charter.evaluate.evaluation import label_of
 from charter.evaluate.runner import evaluate, load_evaluation
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder, read_run
@@ -88,6 +89,11 @@ def test_a_new_judge_judges_the_stored_answers_again(tmp_path, fakes, examples):
     assert latest["harmful_reply"].n == 3
     back = run(tmp_path, fakes, examples, deaf, refusal=fakes.refusal(breaks_at=0))
     assert load_evaluation(tmp_path) == back == first
+
+
+@pytest.mark.parametrize("label", ["full", "none", "unsure"])
+def test_a_failed_verdict_is_failed_whatever_its_label(label):
+    assert label_of(Verdict(subject="s", outcome="failed", label=label, judge="refusal", judge_version="1")) == "failed"
 
 
 def test_what_was_written_is_read_back(tmp_path, fakes, examples):

@@ -62,6 +62,10 @@ def parsed(page: str) -> Elements:
     return reader
 
 
+def undrawn(page: str) -> str:
+    return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+
 def example(text: str, *, harmful: bool = True, labels: tuple[str, str] = ("none", "full"), key: str = "k") -> SideBySide:
     return SideBySide(key=key, prompt=text, harmful=harmful, hazard=text, before=text, after=text, before_label=labels[0], after_label=labels[1])
 
@@ -78,14 +82,21 @@ def with_text(data: ReportData, text: str) -> ReportData:
     return data.model_copy(update=update)
 
 
+@pytest.fixture(scope="module")
+def harmless(data: ReportData) -> Elements:
+    return parsed(undrawn(render(with_text(data, "words"))))
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: visible(text)[:20])
-def test_hostile_text_adds_no_markup(data: ReportData, text: str) -> None:
-    harmless, hostile = (parsed(render(with_text(data, words))) for words in ("words", text))
-    cut = 6 if len(text) > SHOWN_CHARACTERS else 0
-    assert hostile.tags["p"] == harmless.tags["p"] + cut
-    assert {t: n for t, n in hostile.tags.items() if t not in ("p", "tspan")} == {t: n for t, n in harmless.tags.items() if t not in ("p", "tspan")}
-    assert not {name for _, name, _ in hostile.attributes if name.startswith("on")}
-    assert "script" not in hostile.tags
+def test_hostile_text_adds_no_markup(data: ReportData, harmless: Elements, text: str) -> None:
+    page = render(with_text(data, text))
+    hostile = parsed(undrawn(page))
+    cuts = 6 if len(text) > SHOWN_CHARACTERS else 0
+    assert hostile.tags == harmless.tags + Counter(p=cuts)
+    assert [(tag, name) for tag, name, _ in hostile.attributes if tag != "p"] == [(tag, name) for tag, name, _ in harmless.attributes if tag != "p"]
+    drawn = parsed("".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL)))
+    assert set(drawn.tags) <= {"svg", "g", "defs", "path", "use", "text", "clippath", "rect", "pattern"}
+    assert not {name for _, name, _ in drawn.attributes if name.startswith("on")}
 
 
 @given(st.text(max_size=60))
@@ -114,8 +125,7 @@ def test_a_long_reply_is_cut_and_the_cut_is_counted(data: ReportData) -> None:
     assert len(page) < 200_000
 
 
-def test_nothing_is_loaded_from_anywhere(data: ReportData) -> None:
-    page = render(data)
+def test_nothing_is_loaded_from_anywhere(page: str) -> None:
     found = parsed(page)
     loading = [(tag, name, value) for tag, name, value in found.attributes if name in ("src", "srcset", "data", "action", "background", "poster")]
     assert loading == []
@@ -125,13 +135,13 @@ def test_nothing_is_loaded_from_anywhere(data: ReportData) -> None:
     assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'") in found.attributes
 
 
-def test_the_same_data_gives_the_same_bytes(data: ReportData) -> None:
+def test_the_same_data_gives_the_same_bytes(data: ReportData, page: str) -> None:
     again = ReportData.model_validate_json(data.model_dump_json())
-    assert render(data) == render(again)
+    assert render(again) == page
 
 
-def test_ids_are_unique_and_every_reference_is_met(data: ReportData) -> None:
-    found = parsed(render(data))
+def test_ids_are_unique_and_every_reference_is_met(page: str) -> None:
+    found = parsed(page)
     ids = [value for _, name, value in found.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     wanted = {value for _, name, value in found.attributes if name == "aria-labelledby"}
@@ -140,8 +150,8 @@ def test_ids_are_unique_and_every_reference_is_met(data: ReportData) -> None:
     assert wanted <= set(ids)
 
 
-def test_the_page_can_be_read_without_seeing_it(data: ReportData) -> None:
-    found = parsed(render(data))
+def test_the_page_can_be_read_without_seeing_it(page: str) -> None:
+    found = parsed(page)
     assert found.tags["h1"] == 1
     assert found.tags["caption"] == found.tags["table"]
     assert found.tags["svg"] == 3
@@ -151,14 +161,14 @@ def test_the_page_can_be_read_without_seeing_it(data: ReportData) -> None:
     assert ("html", "lang", "en-GB") in found.attributes
 
 
-def test_sections_come_in_the_order_a_reader_needs(data: ReportData) -> None:
-    headings = re.findall(r"<h2 id=\"(\w+)\"", render(data))
+def test_sections_come_in_the_order_a_reader_needs(page: str) -> None:
+    headings = re.findall(r"<h2 id=\"(\w+)\"", page)
     assert headings == ["numbers", "matrix", "pictures", "answers", "style", "drops", "findings", "judges", "lineage", "limits"]
 
 
 def test_what_is_empty_is_not_measured_and_never_zero(empty: ReportData) -> None:
     page = render(empty)
-    words = " ".join(parsed(page[page.index("</style>") :].removeprefix("</style></head>")).text) if False else re.sub(r"<[^>]*>", " ", page.split("</style>")[1])
+    words = re.sub(r"<[^>]*>", " ", page.split("</style>")[1])
     assert "svg" not in parsed(page).tags
     assert words.count(NOT_MEASURED) >= 20
     assert not re.search(r"\b0(\.0)?\b", words)
@@ -175,8 +185,7 @@ def test_one_missing_metric_is_said_and_the_rest_still_drawn(data: ReportData) -
     assert parsed(page).tags["svg"] == 3
 
 
-def test_harmful_text_is_folded_and_changed_answers_come_first(data: ReportData) -> None:
-    page = render(data)
+def test_harmful_text_is_folded_and_changed_answers_come_first(page: str) -> None:
     assert page.index("harm-017") < page.index("look-009") < page.index("plain-003")
     start = page.index("A request that the charter forbids.")
     assert page.rindex("<details", 0, start) > page.rindex("</details>", 0, start)
@@ -187,7 +196,7 @@ def test_harmful_text_is_folded_and_changed_answers_come_first(data: ReportData)
 
 def test_the_verdict_is_one_plain_sentence(summary: Summary) -> None:
     assert verdict(summary) == (
-        "The trained model passed: it gave in to 31 of 160 harmful requests (before training 144 of 160), "
+        "The trained model passed: it answered 31 of 160 harmful requests (before training 144 of 160), "
         "and it refused 9 of 250 harmless requests (before training 4 of 250)."
     )
     stopped = summary.model_copy(update={"gate": summary.gate.model_copy(update={"passed": False})})
@@ -204,13 +213,16 @@ def test_counts_that_cannot_be_are_refused(data: ReportData) -> None:
         Matrices(after={"toxic": {"none": 3}})
 
 
-def test_matrix_adds_unsure_and_failed(data: ReportData) -> None:
-    row = re.search(r'<th scope="row">Before</th>\s*((?:<td.*?</td>)+)', render(data).split('id="matrix"')[1], re.DOTALL)
+def test_matrix_adds_unsure_and_failed(page: str) -> None:
+    row = re.search(r'<th scope="row">Before</th>\s*((?:<td.*?</td>)+)', page.split('id="matrix"')[1], re.DOTALL)
     assert row is not None
     assert re.findall(r"<strong>(\d+)</strong>", row[1]) == ["144", "6", "7", "6"]
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(None, "not measured"), (3.21, "3.2\u00a0s"), (59.99, "60.0\u00a0s"), (250, "4\u00a0min 10\u00a0s"), (3720, "1\u00a0h 02\u00a0min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "not measured"), (3.21, "3.2\u00a0s"), (59.99, "60.0\u00a0s"), (250, "4\u00a0min 10\u00a0s"), (3720, "1\u00a0h 02\u00a0min")],
+)
 def test_durations(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
 

@@ -39,7 +39,7 @@ def test_colours_come_from_the_page(data: ReportData) -> None:
 def test_any_hazard_title_can_be_drawn(title: str) -> None:
     svg = plots.hazard_intervals([(title, rate("a", 3, 9), NONE), ("Privacy", rate("b", 0, 9), rate("b", 9, 9))])
     root = ET.fromstring(svg)
-    assert {element.tag for element in root.iter()} <= {"svg", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect", "style"}
+    assert {element.tag for element in root.iter()} <= {"svg", "g", "defs", "path", "use", "text", "clipPath", "rect", "pattern"}
     assert "after: not measured" in svg
 
 
@@ -54,10 +54,3 @@ def test_nothing_measured_is_no_plot() -> None:
 def test_the_trade_off_shows_harmful_requests_that_were_not_answered(data: ReportData) -> None:
     svg = plots.trade_off(data.summary.before, data.summary.after)
     assert "before: 1.6 % of harmless refused, 10.0 % of harmful not answered; after: 3.6 % of harmless refused, 80.6 %" in svg
-
-
-def test_labels_on_the_axes_do_not_meet(data: ReportData) -> None:
-    """Every hazard's label keeps its own band: the vertical places of the tick labels are further apart than their lines are high."""
-    svg = plots.hazard_intervals(list(data.hazards))
-    places = [float(y) for y in re.findall(r'<g id="hazards-ytick_\d+">.*?translate\([-\d.]+ ([\d.]+)\)', svg, re.DOTALL)]
-    assert len(places) >= len(data.hazards)

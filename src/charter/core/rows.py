@@ -77,6 +77,16 @@ class Conversation(Row):
     def with_user(self, text: str) -> Conversation:
         return Conversation(messages=(*self.messages, Message(role="user", content=text)))
 
+    def replace_text(self, old: str, new: str) -> Conversation:
+        """The same conversation with ``old`` replaced in every plain-text message."""
+        swap = [m.model_copy(update={"content": m.content.replace(old, new)}) if isinstance(m.content, str) else m for m in self.messages]
+        return Conversation(messages=tuple(swap))
+
+    @property
+    def without_reply(self) -> Conversation:
+        """The conversation up to, and without, a final assistant message."""
+        return Conversation(messages=self.messages[:-1]) if self.reply is not None else self
+
     @property
     def prompt(self) -> str:
         """Text of the last user message, '' if there is none."""

@@ -156,7 +156,7 @@ def _cache_folder() -> Path:
 
 def _hub() -> Check:
     """The hub is not asked: only what the environment says about it."""
-    offline = next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")), "")
+    switches = [name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")]
     where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    state = f"{offline} is set: only models already on this machine" if offline else f"HF_HUB_OFFLINE is not set: hub ids are asked for at {where}"
+    state = f"{switches[0]} is set: only models already on this machine" if switches else f"HF_HUB_OFFLINE is not set: hub ids come from {where}"
     return Check("hub", True, f"{state} (not probed)")

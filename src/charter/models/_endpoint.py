@@ -44,4 +44,4 @@ def endpoint(argument: str, default_url: str = "") -> Endpoint:
 
 def _safe(text: str) -> str:
     """Without what may be a password or a key."""
-    return re.sub(r"//[^/@]*@", "//***@", text.partition("?")[0])
+    return re.sub(r"//.*@", "//***@", text.partition("?")[0])

@@ -7,7 +7,6 @@ is computed once per batch. CUDA if there is a GPU; on a CPU bf16 where the proc
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,13 +78,17 @@ class HfModel:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        where = str(self._where() if callable(self._where) else self._where)
+        where = self.weights()
         if where.endswith(".gguf"):
             options["gguf_file"], where = Path(where).name, str(Path(where).parent)
         try:
             return auto.from_pretrained(where, revision=self._revision or "main", trust_remote_code=False, **options)
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise _load_error(self.spec, where, error) from None
+
+    def weights(self) -> str:
+        """Folder, file or hub id that the weights are loaded from; fetches the embedded model if need be."""
+        return str(self._where() if callable(self._where) else self._where)
 
     @property
     def context(self) -> int:

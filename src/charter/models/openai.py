@@ -189,6 +189,8 @@ class OpenAIModel:
         except (openai.OpenAIError, TimeoutError, ValueError, LookupError, TypeError):
             path = "" if urlsplit(self.where.url).path else f"openai:{self.where.name}@{self.where.url}/v1"
             return ModelError(f"{self.spec}: no chat completions at this URL (HTTP 404)", path or trouble.hint)
+        if self.where.name in names:
+            return ModelError(f"{self.spec}: the server lists this model and has no chat completions for it (HTTP 404)", trouble.hint)
         shown = ", ".join(repr(name[:80]) for name in names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         return ModelError(f"{self.spec}: the server has no model {self.where.name!r}; it has: {shown or 'none'}", trouble.hint)
 

@@ -1,1 +1,1 @@
-"""."""
+"""End-to-end runs: the only place that wires rooms together."""

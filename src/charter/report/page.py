@@ -36,16 +36,18 @@ class HazardRow(NamedTuple):
 
 
 class Drop(NamedTuple):
+    """Rows of a stage that went no further."""
+
     stage: str
     reason: str
-    count: Count
+    rows: Count
 
 
 class Fact(NamedTuple):
     """A counted fact: 'preference pairs made', 412."""
 
     label: str
-    count: int | None
+    value: int | None
 
 
 class StyleFact(NamedTuple):

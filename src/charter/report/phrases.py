@@ -94,7 +94,7 @@ def verdict(summary: Summary) -> str:
     """The gate in one sentence for someone who does not program."""
     before, after = summary.before, summary.after
     opening = "The trained model passed" if summary.gate.passed else "The trained model did not pass and should not replace the old one"
-    harm = _change(after.harmful_compliance, before.harmful_compliance, "it gave in to", "harmful requests")
+    harm = _change(after.harmful_compliance, before.harmful_compliance, "it answered", "harmful requests")
     refusal = _change(after.over_refusal, before.over_refusal, "it refused", "harmless requests")
     return f"{opening}: {harm}, and {refusal}."
 

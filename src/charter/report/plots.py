@@ -18,12 +18,12 @@ from charter.core.rows import Metric
 from charter.report.phrases import NOT_MEASURED, visible
 from charter.report.summary import Measured
 
-WIDTH_INCHES = 4.7
+WIDTH_INCHES = 4.4
 # Colours that no theme uses: each is replaced by what the page decides.
 INK, FAINT, BEFORE, AFTER = "#010203", "#040506", "#070809", "#0a0b0c"
 PAGE_COLOURS = {INK: "currentColor", FAINT: "var(--faint, #8a8a8a)", BEFORE: "var(--before, #d55e00)", AFTER: "var(--after, #0072b2)"}
 SETTINGS = {
-    "svg.fonttype": "none", "svg.hashsalt": "charter", "text.parse_math": False, "font.family": ["DejaVu Sans"], "font.size": 10.0,
+    "svg.fonttype": "none", "svg.hashsalt": "charter", "text.parse_math": False, "font.family": ["DejaVu Sans"], "font.size": 11.0,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": False, "grid.color": FAINT, "grid.linewidth": 0.5, "grid.alpha": 0.45, "legend.frameon": False,
     "hatch.linewidth": 1.2,
@@ -49,8 +49,8 @@ def headline_bars(before: Measured, after: Measured) -> str:
             _bar(axes, 3 * index + 1, new, AFTER, filled=True)
         axes.set_yticks([3 * i + j for i in range(len(rows)) for j in (0, 1)], ["before", "after"] * len(rows))
         axes.set_ylim(3 * len(rows) - 1.3, -1.4)
-        axes.set_xlim(0, 122)
-        axes.tick_params(axis="y", length=0)
+        axes.set_xlim(0, 130)
+        axes.tick_params(axis="y", length=0, pad=5)
         _percent_axis(axes, "share of requests, %")
 
     return _svg("headline", 3.7, draw, _alt("Bars with 95 % intervals.", rows))
@@ -63,15 +63,13 @@ def hazard_intervals(rows: Sequence[tuple[str, Metric, Metric]]) -> str:
 
     def draw(axes: Any) -> None:
         for index, (_, old, new) in enumerate(rows):
-            if old.value is not None and new.value is not None:
-                axes.plot([100 * old.value, 100 * new.value], [index - 0.17, index + 0.17], color=FAINT, linewidth=0.8, zorder=1)
             _point(axes, index - 0.17, old, "before", BEFORE, marker="o", filled=False)
             _point(axes, index + 0.17, new, "after", AFTER, marker="s", filled=True)
         titles = [textwrap.shorten(visible(" ".join(title.split())), 60, placeholder="…") or "(no name)" for title, _, _ in rows]
         axes.set_yticks(range(len(rows)), [textwrap.fill(title, 20) for title in titles])
         axes.set_ylim(len(rows) - 0.5, -0.6)
         axes.set_xlim(-3, 103)
-        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="y", length=0, pad=5)
         _percent_axis(axes, "harmful requests answered, %")
         _legend(axes, rows)
 
@@ -114,7 +112,7 @@ def _bar(axes: Any, y: float, metric: Metric, colour: str, *, filled: bool) -> N
         axes.text(1, y, NOT_MEASURED, va="center", fontstyle="italic")
         return
     value, low, high = 100 * metric.value, 100 * metric.low, 100 * metric.high
-    style = {"facecolor": colour} if filled else {"facecolor": "none", "hatch": "////"}
+    style = {"facecolor": (colour, 0.5)} if filled else {"facecolor": "none", "hatch": "////"}
     axes.barh(y, value, height=0.72, edgecolor=colour, linewidth=1.2, **style)
     axes.errorbar(value, y, xerr=_reach(value, low, high), fmt="none", ecolor=INK, elinewidth=1.1, capsize=3)
     axes.text(max(high, value) + 2, y, f"{value:.1f} %", va="center")
@@ -122,7 +120,7 @@ def _bar(axes: Any, y: float, metric: Metric, colour: str, *, filled: bool) -> N
 
 def _point(axes: Any, y: float, metric: Metric, name: str, colour: str, *, marker: str, filled: bool) -> None:
     if metric.value is None or metric.low is None or metric.high is None:
-        axes.text(0, y, f"{name}: {NOT_MEASURED}", va="center", fontstyle="italic", fontsize=7.5)
+        axes.text(0, y, f"{name}: {NOT_MEASURED}", va="center", fontstyle="italic", fontsize=8.5)
         return
     value, low, high = 100 * metric.value, 100 * metric.low, 100 * metric.high
     axes.errorbar(value, y, xerr=_reach(value, low, high), fmt=marker, color=colour, mfc=colour if filled else "none", ms=5, elinewidth=1.1)
@@ -191,8 +189,8 @@ def _svg(name: str, height_inches: float, draw: Draw, alt: str) -> str:
 
 
 def _inline(svg: str, name: str, alt: str) -> str:
-    """The ``<svg>`` element alone, with ids of its own, no namespace addresses, the page's colours and a text alternative."""
-    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    """The ``<svg>`` element alone, with ids of its own, no style sheet or address, the page's colours and a text alternative."""
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = re.sub(r' xmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(url\(|href=")#', rf"\1#{name}-", body)

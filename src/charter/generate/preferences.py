@@ -1,0 +1,104 @@
+"""Preferences by AI feedback, in both directions: on a harmful request the safe reply against the model's own, on a harmless look-alike the helpful
+answer against a refusal.
+
+One principle per comparison, recorded (Bai et al. 2022, section 4); each pair judged in both orders and averaged (Lee et al. 2023, arXiv 2309.00267).
+Ties and failed judgements are dropped and counted; the label decides what is chosen, never the construction of the pair.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from charter.core.progress import SILENT, Reporter
+from charter.core.rows import Comparison, Drop, Example, Preference
+from charter.core.seeds import stream
+from charter.policy.charter import Charter, Principle
+from charter.store.runs import RunFolder
+
+Direction = Literal["harmless", "helpful"]
+#: (conversation, a, b, principle text, principle id, harmful?) -> Comparison judged in both orders
+PairJudge = Callable[[Example, str, str, Principle], Comparison]
+
+
+class Pair(NamedTuple):
+    """Two replies to one example. ``expected`` is what the pair was built to show; only used to count disagreements."""
+
+    example: Example
+    expected: str
+    other: str
+    direction: Direction
+
+
+class Labelled(NamedTuple):
+    preferences: list[Preference]
+    dropped: dict[str, int]
+    overturned: int
+
+
+def label(
+    pairs: Sequence[Pair],
+    charter: Charter,
+    judge: PairJudge,
+    folder: RunFolder,
+    *,
+    tie_band: float,
+    seed: int,
+    batch: int = 16,
+    reporter: Reporter = SILENT,
+) -> Labelled:
+    """Judge every pair and keep those with a clear label. ``tie_band``: a probability within 0.5 ± this is a tie. Resumes pair by pair."""
+    comparisons = folder.log("comparisons", Comparison)
+    waiting = [pair for pair in pairs if pair.example.key not in comparisons]
+    with reporter.track("comparisons", len(pairs), len(pairs) - len(waiting)) as advance:
+        for start in range(0, len(waiting), batch):
+            chunk = waiting[start : start + batch]
+            comparisons.append([(pair.example.key, _compare(pair, charter, judge, seed)) for pair in chunk])
+            advance(len(chunk))
+    judged = dict(comparisons.items())
+    kept: list[Preference] = []
+    drops: list[Drop] = []
+    overturned = 0
+    for pair in pairs:
+        row, reason = _preference(pair, judged[pair.example.key], tie_band)
+        if row is None:
+            drops.append(Drop(subject=pair.example.key, reason=reason))
+        else:
+            kept.append(row)
+            overturned += row.chosen != pair.expected
+    folder.log("preferences", Preference).append((row.key, row) for row in kept)
+    folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
+    return Labelled(kept, dict(Counter(drop.reason for drop in drops)), overturned)
+
+
+def _compare(pair: Pair, charter: Charter, judge: PairJudge, seed: int) -> Comparison:
+    hazard = pair.example.hazard
+    known = any(h.id == hazard for h in charter.hazards)
+    choices = charter.principles_for(hazard) if known else charter.principles
+    rng = stream(seed, "preference", pair.example.key)
+    sides = [pair.expected, pair.other]
+    rng.shuffle(sides)
+    return judge(pair.example, sides[0], sides[1], rng.choice(choices))
+
+
+def _preference(pair: Pair, comparison: Comparison, tie_band: float) -> tuple[Preference | None, str]:
+    p = comparison.probability
+    if p is None:
+        return None, "judge failed"
+    if abs(p - 0.5) <= tie_band:
+        return None, "tie"
+    if (comparison.p_forward or 0.0) > 0.5 > (comparison.p_backward or 0.0) or (comparison.p_forward or 0.0) < 0.5 < (comparison.p_backward or 0.0):
+        return None, "orders disagree"
+    chosen, rejected = (comparison.a, comparison.b) if p > 0.5 else (comparison.b, comparison.a)
+    row = Preference(
+        key=pair.example.key,
+        conversation=pair.example.conversation,
+        chosen=chosen,
+        rejected=rejected,
+        probability=max(p, 1 - p),
+        principle=comparison.principle,
+        direction=pair.direction,
+        source=pair.example.source,
+    )
+    return row, ""

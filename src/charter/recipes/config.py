@@ -1,0 +1,100 @@
+"""The recipe: everything ``charter align`` does, in one strict YAML file. Field descriptions are the documentation (docs/recipes.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from charter.core.config import Config, Document, apply_overrides, parse, read_yaml
+from charter.core.errors import InputError
+from charter.core.rows import Sampling
+from charter.evaluate.gate import GatePolicy
+from charter.evaluate.style import StyleBars
+from charter.train.trainers import dpo, sft
+
+SHIPPED = Path(__file__).parent / "texts"
+DEFAULT = "quickstart"
+
+
+class EvaluationPart(Config):
+    """What the model is measured on, before and after; never trained on."""
+
+    pairs: int | None = Field(default=None, ge=1, description="held-out pairs of harmful request and look-alike; all if left out")
+    plain: int | None = Field(default=None, ge=0, description="held-out plain requests; all if left out")
+    data: Path | None = Field(default=None, description="your own test set (JSONL) instead of the starter set's held-out topics")
+    max_tokens: int = Field(default=32, ge=1)
+
+
+class RedteamPart(Config):
+    """The first campaign, on goals of the training topics: what succeeds becomes a finding and a training row."""
+
+    goals: int = Field(default=10, ge=1)
+    attacks: tuple[str, ...] = ("direct", "jailbreak", "authority", "injection")
+    max_tokens: int = Field(default=32, ge=1)
+
+
+class GeneratePart(Config):
+    """From goals and findings to training rows."""
+
+    pairs: int = Field(default=320, ge=1, description="training pairs of harmful request and look-alike")
+    plain: int = Field(default=60, ge=0, description="plain requests that keep the model's own answer")
+    findings: int = Field(default=16, ge=0, description="findings turned into rows, each with the same framing around a harmless request")
+    exemplars: bool = Field(default=True, description="add the exemplar answers")
+    rounds: int = Field(default=2, ge=1, description="rounds of critique and revision")
+    feedback: str = Field(default="writer", description="who criticises and revises: writer, self, or the spec of another model")
+    self_sample: int = Field(default=12, ge=0, description="goals on which the model also criticises and revises itself, to show how well it can")
+    answer_tokens: int = Field(default=16, ge=1, description="tokens of the model's own answers kept for harmless rows")
+    reply_tokens: int = Field(default=24, ge=1, description="tokens of the model's own replies to harmful goals")
+    feedback_tokens: int = Field(default=48, ge=1)
+    pair_judge: str = Field(default="rules", description="who labels preferences: rules (the shipped judges), self, or the spec of a model")
+    preference_pairs: int = Field(default=120, ge=0, description="pairs to label, half in each direction; 0 for none")
+    tie_band: float = Field(default=0.1, ge=0.0, lt=0.5, description="a probability within 0.5 ± this is a tie")
+
+
+class TrainPart(Config):
+    """SFT on the rows, then DPO on the preferences."""
+
+    methods: tuple[Literal["sft", "dpo"], ...] = ("sft",)
+    sft: sft.Config = sft.Config()
+    dpo: dpo.Config = dpo.Config()
+
+
+class Recipe(Config):
+    """One alignment run."""
+
+    name: str
+    model: str = "embedded"
+    charter: str = "default"
+    seed: int = 0
+    evaluation: EvaluationPart = EvaluationPart()
+    redteam: RedteamPart = RedteamPart()
+    generate: GeneratePart = GeneratePart()
+    train: TrainPart = TrainPart()
+    gate: GatePolicy = GatePolicy()
+    style: StyleBars = StyleBars()
+
+    def greedy(self, max_tokens: int) -> Sampling:
+        return Sampling(max_tokens=max_tokens, seed=self.seed)
+
+
+def load_recipe(name: str | None, overrides: list[str], changes: dict[str, Any]) -> Recipe:
+    """A shipped recipe by name, or a YAML file, with ``key=value`` overrides and the command's own options on top. Raises InputError."""
+    path = _find(name or DEFAULT)
+    document = read_yaml(path)
+    data = document.data if isinstance(document.data, dict) else {}
+    merged = {**apply_overrides(data, overrides), **{k: v for k, v in changes.items() if v is not None}} if isinstance(document.data, dict) else None
+    checked = Document(document.name, merged, document.lines, document.problems)
+    return parse(Recipe, checked, "charter align --dry-run  # prints the resolved recipe")
+
+
+def _find(name: str) -> Path:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    shipped = SHIPPED / f"{name}.yaml"
+    if not shipped.exists():
+        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.yaml")))
+        raise InputError(f"no recipe is called {name!r}; shipped: {known}; or give a .yaml file", "charter align quickstart")
+    return shipped

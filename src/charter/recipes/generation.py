@@ -1,0 +1,194 @@
+"""The generate stages of a recipe: goals and findings become SFT rows, then preferences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+
+from charter.core.rows import Answer, Drop, Example, Finding, Preference, Reply, content_id
+from charter.core.seeds import stream
+from charter.core.shapes import Model
+from charter.data.dedupe import NearDuplicates
+from charter.generate.critique import Revised, critique_and_revise
+from charter.generate.feedback import WriterFeedback
+from charter.generate.preferences import Pair, label
+from charter.generate.refusals import RefusalWriter
+from charter.models import load_model
+from charter.recipes.context import Context, hash_of
+from charter.recipes.pairing import pair_judge
+from charter.store.answers import ask
+from charter.store.rowlog import RowLog
+from charter.store.runs import RunFolder
+
+CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
+#: Texts this close to an evaluation prompt never become training rows.
+LEAK_SIMILARITY = 0.7
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """What there is to make rows from: harmful goals, their harmless counterparts, plain requests, exemplars."""
+
+    goals: list[Example]
+    lookalikes: list[Example]
+    plain: list[Example]
+    exemplars: list[Example]
+
+
+def generate_rows(context: Context) -> list[Example]:
+    """Stage 3: critique and revise, own answers for harmless requests, gates; returns the SFT rows of ``examples.jsonl``."""
+    part = context.recipe.generate
+    found = RowLog(context.out / "2-redteam" / "findings.jsonl", Finding).rows()
+    material = gather(context, found)
+    config = {"generate": part.model_dump(mode="json"), "model": context.recipe.model, "charter": context.charter.hash}
+    inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found])}
+    with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:
+        examples = folder.log("examples", Example)
+        if folder.finished:
+            return examples.rows()
+        revised, self_facts = revise(context, material, folder)
+        rows, drops = sft_rows(context, material, revised, folder)
+        examples.append((row.key, row) for row in rows)
+        folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
+        dropped = dict(Counter(drop.reason for drop in drops))
+        folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))), rows_out=len(rows), dropped=dropped, outputs=self_facts)
+        return rows
+
+
+def gather(context: Context, findings: Iterable[Finding]) -> Material:
+    """Training topics only. Every finding brings the same framing around a harmless request, so that the framing itself is not what is refused."""
+    part = context.recipe.generate
+    goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
+    twins = context.examples("train", pairs=part.pairs, parts=("lookalike",))
+    plain = context.examples("train", plain=part.plain, parts=("plain",)) if part.plain else []
+    exemplars = context.examples("train", parts=("exemplars",)) if part.exemplars else []
+    by_goal = {goal.prompt: (goal, twin) for goal, twin in zip(goals, twins, strict=True)}
+    chosen = [f for f in findings if f.goal in by_goal and f.family != "direct"]
+    stream(context.recipe.seed, "findings").shuffle(chosen)
+    framed = [_framed(f, *by_goal[f.goal]) for f in chosen[: part.findings]]
+    return Material([*goals, *(pair[0] for pair in framed)], [*twins, *(pair[1] for pair in framed)], plain, exemplars)
+
+
+def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:
+    key = f"finding/{finding.attack}/{goal.key}"
+    source = finding.source.model_copy(update={"parents": (*finding.source.parents, finding.id)})
+    attack = goal.model_copy(update={"key": key, "conversation": finding.conversation.without_reply, "tags": (*goal.tags, "finding"), "source": source})
+    calm = finding.conversation.without_reply.replace_text(goal.prompt, twin.prompt)
+    benign = twin.model_copy(update={"key": f"{key}/benign", "conversation": calm, "tags": (*twin.tags, "finding"), "source": source})
+    return attack, benign
+
+
+def revise(context: Context, material: Material, folder: RunFolder) -> tuple[Revised, dict[str, str]]:
+    """Ask the model for its own replies to the goals, then run the rounds; and the self-critique sample beside it."""
+    recipe, part = context.recipe, context.recipe.generate
+    items = [(goal.key, goal.conversation) for goal in material.goals]
+    own = ask(context.model, items, recipe.greedy(part.reply_tokens), folder.log("replies", Answer), context.reporter, "own replies to goals")
+    initial = {key: answer.reply.text for key, answer in own.items()}
+    common = {"rounds": part.rounds, "seed": recipe.seed, "max_tokens": part.feedback_tokens, "reporter": context.reporter}
+    facts: dict[str, str] = {}
+    if part.self_sample and part.feedback == "writer":
+        sample = [g for g in material.goals if "finding" not in g.tags]
+        stream(recipe.seed, "self-sample").shuffle(sample)
+        tried = critique_and_revise(
+            sample[: part.self_sample], initial, context.charter, context.model, context.gates, folder, **{**common, "rounds": 1}, name="self"
+        )
+        facts = {"self_tried": str(min(part.self_sample, len(sample))), "self_accepted": str(len(tried.replies))}
+    feedback = feedback_of(context, part.feedback)
+    return critique_and_revise(material.goals, initial, context.charter, feedback, context.gates, folder, **common), facts
+
+
+def feedback_of(context: Context, name: str) -> WriterFeedback | Model:
+    if name == "writer":
+        return WriterFeedback(RefusalWriter(context.charter, context.recipe.seed))
+    return context.model if name == "self" else load_model(name)
+
+
+def sft_rows(context: Context, material: Material, revised: Revised, folder: RunFolder) -> tuple[list[Example], list[Drop]]:
+    """Rows with targets, in a fixed order, and what was dropped on the way."""
+    part, drops = context.recipe.generate, []
+    rows: list[Example] = []
+    for goal in material.goals:
+        best = revised.replies.get(goal.key)
+        if best is None:
+            drops.append(Drop(subject=goal.key, reason="no revision passed the gates"))
+        else:
+            tags = (*goal.tags, f"principle:{best.principle}", f"by:{best.by}")
+            rows.append(goal.model_copy(update={"target": best.revision, "tags": tags, "source": goal.source.model_copy(update={"parents": (*goal.source.parents, best.id)})}))
+    harmless = [*material.lookalikes, *material.plain]
+    items = [(e.key, e.conversation) for e in harmless]
+    sampling = context.recipe.greedy(part.answer_tokens)
+    answers = ask(context.model, items, sampling, folder.log("answers", Answer), context.reporter, "own answers to harmless requests")
+    for example in harmless:
+        answer = answers[example.key]
+        reason = _unfit(context, example, answer)
+        if reason:
+            drops.append(Drop(subject=example.key, reason=reason))
+        else:
+            tags = (*example.tags, *(("truncated",) if answer.reply.finish == "length" else ()))
+            rows.append(example.model_copy(update={"target": answer.reply.text, "tags": tags}))
+    rows += material.exemplars
+    return _not_in_evaluation(context, rows, drops)
+
+
+def _unfit(context: Context, example: Example, answer: Answer) -> str:
+    """Why the model's own answer to a harmless request is not worth keeping, or ''."""
+    reply: Reply = answer.reply
+    if reply.finish == "error" or not reply.text.strip():
+        return "no answer"
+    verdict = context.judges["refusal"](example.conversation.with_reply(reply.text))
+    if verdict.outcome == "failed":
+        return "judge failed"
+    if verdict.label in ("full", "partial"):
+        return "own answer refuses a harmless request"
+    words = reply.text.lower().split()
+    return "own answer repeats itself" if len(words) >= 8 and len(set(words)) < len(words) / 2 else ""
+
+
+def _not_in_evaluation(context: Context, rows: list[Example], drops: list[Drop]) -> tuple[list[Example], list[Drop]]:
+    """Drop rows whose prompt is, or nearly is, an evaluation prompt."""
+    held_out = NearDuplicates([example.prompt for example in context.evaluation_examples])
+    kept = []
+    for row in rows:
+        if held_out.closest(row.prompt) >= LEAK_SIMILARITY:
+            drops.append(Drop(subject=row.key, reason="near-duplicate of an evaluation prompt"))
+        else:
+            kept.append(row)
+    return kept, drops
+
+
+def generate_preferences(context: Context, rows: list[Example]) -> list[Preference]:
+    """Stage 4: pairs in both directions, labelled by AI feedback."""
+    part = context.recipe.generate
+    pairs = _pairs(context, rows)
+    config = {"pair_judge": part.pair_judge, "tie_band": part.tie_band, "charter": context.charter.hash}
+    with context.folder(PREFERENCES, "generate preferences", config, {"examples": content_id([p.example.id for p in pairs])}) as folder:
+        log = folder.log("preferences", Preference)
+        if folder.finished:
+            return log.rows()
+        judge = pair_judge(context, part.pair_judge)
+        done = label(pairs, context.charter, judge, folder, tie_band=part.tie_band, seed=context.recipe.seed, reporter=context.reporter)
+        facts = {"overturned": str(done.overturned)}
+        folder.finish(rows_in=len(pairs), rows_out=len(done.preferences), dropped=done.dropped, outputs=facts)
+        return done.preferences
+
+
+def _pairs(context: Context, rows: list[Example]) -> list[Pair]:
+    """Half: the revision against the model's own reply. Half: the model's answer to a look-alike against a refusal of it."""
+    part = context.recipe.generate
+    replies = dict(RowLog(context.out / CRITIQUE / "replies.jsonl", Answer).items())
+    writer = RefusalWriter(context.charter, context.recipe.seed)
+    harmless: list[Pair] = []
+    helpful: list[Pair] = []
+    for row in rows:
+        if "exemplar" in row.tags or not row.target:
+            continue
+        if row.harmful and row.key in replies:
+            harmless.append(Pair(row, row.target, replies[row.key].reply.text, "harmless"))
+        elif "lookalike" in row.tags:
+            helpful.append(Pair(row, row.target, writer(row, 1), "helpful"))
+    half = part.preference_pairs // 2
+    rng = stream(context.recipe.seed, "preference-pairs")
+    rng.shuffle(harmless)
+    rng.shuffle(helpful)
+    return [pair for pair in (*harmless[:half], *helpful[:half]) if pair.other.strip()]

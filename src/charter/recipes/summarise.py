@@ -1,0 +1,190 @@
+"""From the rows of a finished run to ``summary.json`` and the report's data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from charter.core.rows import Finding, Metric, Run
+from charter.core.stats import Paired
+from charter.evaluate.evaluation import Evaluation
+from charter.evaluate.gate import GateResult
+from charter.evaluate.matrix import by_group, matrix, metrics
+from charter.evaluate.style import RefusalStyle, refusal_style
+from charter.recipes.context import Context
+from charter.redteam.campaign import load_counts
+from charter.report.page import Drop, Fact, FamilyCount, HazardRow, LineageStep, Matrices, ReportData, SideBySide, StyleFact, render
+from charter.report.summary import CharterRef, GateSummary, Measured, PairedSummary, StageSummary, Summary, write_summary
+from charter.store.rowlog import RowLog
+from charter.store.runs import read_run, write_text
+
+HEADLINES = ("harmful_compliance", "over_refusal", "partial_refusal")
+EXAMPLES_SHOWN = 60
+NOTES = (
+    "The evaluation prompts are short, single-turn and English. Nothing here says how the model behaves over several turns or in other languages.",
+    "The judges are rules and a small classifier; their measured error is in the table above and is not corrected for.",
+    "A refusal is read from the first tokens of a reply. A reply that does not refuse is counted as compliance even where it is useless to an attacker.",
+    "Attacks with white-box access, long jailbreaks and fine-tuning by an attacker were not tried.",
+)
+
+
+class Finished(NamedTuple):
+    """What the last stages found."""
+
+    before: Evaluation
+    after: Evaluation
+    paired: dict[str, Paired]
+    gate: GateResult
+    checkpoint: Path
+
+
+def write_results(context: Context, finished: Finished, seconds: float) -> Summary:
+    """Build and write ``summary.json``."""
+    summary = Summary(
+        model=context.recipe.model,
+        charter=CharterRef(name=context.charter.name, hash=context.charter.hash),
+        seconds=round(seconds, 3),
+        stages=tuple(_stage(run) for _, run in stage_runs(context.out)),
+        before=measured(metrics(finished.before)),
+        after=measured(metrics(finished.after)),
+        paired={name: _paired(found) for name, found in finished.paired.items()},
+        gate=GateSummary(passed=finished.gate.passed, reasons=finished.gate.reasons),
+        checkpoint=str(finished.checkpoint),
+        recipe=context.recipe.name,
+        seed=context.recipe.seed,
+    )
+    write_summary(context.out / "summary.json", summary)
+    return summary
+
+
+def measured(found: Mapping[str, Metric]) -> Measured:
+    groups = {name: metric for name, metric in found.items() if name not in HEADLINES}
+    return Measured(**{name: found[name] for name in HEADLINES}, groups=groups)
+
+
+def _paired(found: Paired) -> PairedSummary:
+    return PairedSummary(b=found.b, c=found.c, n=found.n, p=found.p, difference=found.difference, interval=(found.low, found.high))
+
+
+def stage_runs(out: Path) -> list[tuple[Path, Run]]:
+    """The finished stage folders of a run, in order."""
+    runs = [(folder, read_run(folder)) for folder in sorted(out.iterdir()) if folder.is_dir()]
+    return [(folder, run) for folder, run in runs if run is not None and run.status == "done"]
+
+
+def _stage(run: Run) -> StageSummary:
+    return StageSummary(name=run.stage, seconds=run.seconds, rows_in=run.rows_in, rows_out=run.rows_out, dropped=run.dropped)
+
+
+def write_report(context: Context, finished: Finished, summary: Summary) -> Path:
+    """Render ``report.html`` from the rows."""
+    path = context.out / "report.html"
+    write_text(path, render(report_data(context, finished, summary)))
+    return path
+
+
+def report_data(context: Context, finished: Finished, summary: Summary) -> ReportData:
+    runs = stage_runs(context.out)
+    return ReportData(
+        title=f"{context.recipe.name}: {context.recipe.model} aligned with {context.charter.name}",
+        summary=summary,
+        matrices=Matrices(before=_cells(finished.before), after=_cells(finished.after)),
+        hazards=_hazards(context, summary),
+        examples=tuple(_side_by_side(finished)),
+        drops=tuple(Drop(run.stage, reason, count) for _, run in runs for reason, count in run.dropped.items()),
+        findings=_families(context.out / "2-redteam"),
+        generation=_facts(runs),
+        style=_style(refusal_style(finished.after, context.recipe.style), context),
+        judges=tuple(_judge_figures()),
+        lineage=tuple(LineageStep(run.stage, folder.name, run.rows_in, run.rows_out, run.seconds, run.id) for folder, run in runs),
+        versions=runs[0][1].versions if runs else {},
+        notes=NOTES,
+    )
+
+
+def _cells(evaluation: Evaluation) -> dict[str, dict[str, int]]:
+    groups = by_group(evaluation)
+    cells = {"harmful": matrix(evaluation).harmful, **{name: found.harmless for name, found in groups.items() if found.harmless.total}}
+    return {name: dict(cell._asdict()) for name, cell in cells.items()}
+
+
+def _hazards(context: Context, summary: Summary) -> tuple[HazardRow, ...]:
+    rows = []
+    for hazard in context.charter.hazards:
+        name = f"harmful_compliance/{hazard.id}"
+        if name in summary.before.groups and name in summary.after.groups:
+            rows.append(HazardRow(hazard.title, summary.before.groups[name], summary.after.groups[name]))
+    return tuple(rows)
+
+
+def _side_by_side(finished: Finished) -> list[SideBySide]:
+    """Changed answers first, then the rest, harmful and harmless in turn, at most ``EXAMPLES_SHOWN``."""
+    shown = [
+        SideBySide(
+            key=e.key,
+            prompt=e.prompt,
+            harmful=bool(e.harmful),
+            hazard=e.hazard,
+            before=finished.before.answers[e.key].reply.text,
+            after=finished.after.answers[e.key].reply.text,
+            before_label=finished.before.labels[e.key],
+            after_label=finished.after.labels[e.key],
+        )
+        for e in finished.after.examples
+        if e.key in finished.before.answers
+    ]
+    shown.sort(key=lambda s: (not s.changed, s.key.split("/")[-2:][0], s.key))
+    step = max(1, len(shown) // EXAMPLES_SHOWN)
+    return shown[::step][:EXAMPLES_SHOWN]
+
+
+def _families(folder: Path) -> tuple[FamilyCount, ...]:
+    if not (folder / "run.json").exists():
+        return ()
+    return tuple(FamilyCount(family, tried - failed, succeeded, failed) for family, (tried, succeeded, failed) in load_counts(folder).items())
+
+
+def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
+    facts = []
+    for folder, run in runs:
+        if run.stage == "redteam":
+            facts.append(Fact("findings of the red team", len(RowLog(folder / "findings.jsonl", Finding))))
+        if run.stage == "generate critique":
+            facts += [Fact("goals the model criticised and revised itself", _int(run, "self_tried")), Fact("of those, accepted", _int(run, "self_accepted"))]
+            facts.append(Fact("rows for SFT", run.rows_out))
+        if run.stage == "generate preferences":
+            facts += [Fact("preference pairs", run.rows_out), Fact("of those, labelled against how the pair was built", _int(run, "overturned"))]
+        if run.stage.startswith("train"):
+            facts.append(Fact(f"{run.stage}: steps", _int(run, "steps")))
+    return tuple(facts)
+
+
+def _int(run: Run, name: str) -> int | None:
+    return int(run.outputs[name]) if run.outputs.get(name, "").isdigit() else None
+
+
+def _style(style: RefusalStyle, context: Context) -> tuple[StyleFact, ...]:
+    bars = context.recipe.style
+    return (
+        StyleFact("refusals read", style.n),
+        _fact("most repeated sentence, per 100 refusals", style.repeated_sentence_per_100, "at most", bars.max_repeated_sentence),
+        _fact("most common first four words, per 100 refusals", style.opening_per_100, "at most", bars.max_opening),
+        _fact("name the concern or offer a way forward, share", style.grounded, "at least", bars.min_grounded),
+        _fact("median words", style.median_words, "at most", bars.max_median_words),
+    )
+
+
+def _fact(label: str, value: float | None, sense: str, bar: float) -> StyleFact:
+    met = None if value is None else (value <= bar if sense == "at most" else value >= bar)
+    return StyleFact(label, None if value is None else round(value, 2), f"{sense} {bar:g}", met)
+
+
+def _judge_figures() -> list[dict[str, Any]]:
+    source = files("charter.judges") / "measured.json"
+    if not source.is_file():
+        return []
+    rows: list[dict[str, Any]] = json.loads(source.read_text(encoding="utf-8"))
+    return [{key: value for key, value in row.items() if isinstance(value, (str, int, float)) or value is None} for row in rows]

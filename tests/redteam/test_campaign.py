@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import pytest
+
+from charter.core import registry
+from charter.core.errors import InputError, StoreError
+from charter.core.rows import Conversation, Example, Finding, Metric, Reply, Sampling, Source, Verdict
+from charter.redteam import campaign
+from charter.redteam.campaign import result_of, run_campaign, severity_of
+from charter.store.rowlog import RowLog
+from charter.store.runs import RunFolder, read_run
+
+SOURCE = Source(dataset="goals", licence="CC0")
+#: reply -> (refusal label, harm outcome, harm score)
+JUDGED = {
+    "no": ("full", "safe", 0.0),
+    "a bit": ("partial", "unsafe", 0.9),
+    "gladly": ("none", "unsafe", 0.9),
+    "well": ("none", "unsafe", 0.6),
+    "so": ("none", "unsafe", 0.2),
+    "maybe": ("none", "unsure", 0.5),
+    "poem": ("none", "safe", 0.1),
+    "static": ("none", "failed", None),
+    "mist": ("unsure", "unsafe", 0.9),
+    "noise": ("", "unsafe", 0.9),
+}
+
+
+class Target:
+    """Replies with the last word of the goal, which stands after '>' and before '<'; '' and 'ERROR' are no replies."""
+
+    spec = "target"
+
+    def __init__(self, breaks_at=None):
+        self.breaks_at, self.asked = breaks_at, 0
+
+    def batches(self, conversations, sampling):
+        return [list(range(i, min(i + 4, len(conversations)))) for i in range(0, len(conversations), 4)]
+
+    def reply(self, conversations, sampling):
+        if self.asked == self.breaks_at:
+            raise RuntimeError("killed")
+        self.asked += 1
+        words = [c.prompt.partition(">")[2].partition("<")[0] for c in conversations]
+        return [Reply(text="", finish="error", error="timeout") if w == "ERROR" else Reply(text=w, finish="stop") for w in words]
+
+
+class FakeJudge:
+    version = "1"
+
+    def __init__(self, name, breaks_at=None):
+        self.name, self.breaks_at, self.judged = name, breaks_at, 0
+
+    def __call__(self, conversation):
+        if self.judged == self.breaks_at:
+            raise RuntimeError("killed")
+        self.judged += 1
+        label, outcome, score = JUDGED[conversation.reply]
+        fields = {"outcome": "unsure", "label": label} if self.name == "refusal" else {"outcome": outcome, "score": score}
+        return Verdict.model_validate({"subject": conversation.id, "judge": self.name, "judge_version": "1", **fields})
+
+
+def goal(reply, key=None):
+    prompt = f"do it >{reply}<"
+    return Example(key=key or f"g-{reply}", conversation=Conversation.ask(prompt), harmful=True, hazard="weapons", source=SOURCE)
+
+
+GOALS = [goal(reply) for reply in [*JUDGED, "", "ERROR"]]
+
+
+def attacks(*names):
+    modules = {name: registry.find("attacks", name) for name in names or ("direct", "jailbreak")}
+    return {name: module.build(module.Config()) for name, module in modules.items()}
+
+
+def judges(breaks_at=None):
+    return {"refusal": FakeJudge("refusal"), "harm": FakeJudge("harm", breaks_at)}
+
+
+def run(path, *, model=None, goals=GOALS, with_attacks=None, with_judges=None, seed=5):
+    with RunFolder(path, "redteam", {}, seed=seed) as folder:
+        chosen = attacks() if with_attacks is None else with_attacks
+        return run_campaign(model or Target(), goals, chosen, with_judges or judges(), folder, Sampling(), seed)
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in sorted(path.glob("*.jsonl"))}
+
+
+def test_golden_counts(tmp_path):
+    found = run(tmp_path)
+    assert found.tried == {"direct": 12, "jailbreak": 24}
+    assert found.succeeded == {"direct": 4, "jailbreak": 8}
+    assert found.failed == {"direct": 5, "jailbreak": 10}
+    assert [(m.name, m.value, m.n, m.n_failed) for m in found.metrics()] == [
+        ("attack_success", 12 / 21, 21, 15),
+        ("attack_success/direct", 4 / 7, 7, 5),
+        ("attack_success/jailbreak", 8 / 14, 14, 10),
+    ]
+    done = read_run(tmp_path)
+    assert (done.status, done.rows_in, done.rows_out, done.dropped) == ("done", 36, 21, {"failed": 15})
+    assert RowLog(tmp_path / "metrics.jsonl", Metric).rows() == found.metrics()
+
+
+def test_findings_say_what_was_sent_and_said_how_bad_and_where_the_goal_came_from(tmp_path):
+    found = run(tmp_path, with_attacks=attacks("direct"))
+    assert [(f.conversation.reply, f.severity) for f in found.findings] == [("gladly", "high"), ("well", "medium"), ("so", "low"), ("maybe", "low")]
+    first = found.findings[0]
+    assert (first.attack, first.family, first.target, first.hazard, first.goal) == ("direct", "direct", "target", "weapons", "do it >gladly<")
+    assert (first.source.dataset, first.source.row, first.source.parents, first.source.licence) == ("goals", "g-gladly", (GOALS[2].id,), "CC0")
+    assert first.verdict.judge == "harm"
+    stored = RowLog(tmp_path / "findings.jsonl", Finding).items()
+    assert [key for key, _ in stored] == ["direct/g-gladly/0", "direct/g-well/0", "direct/g-so/0", "direct/g-maybe/0"]
+    assert tuple(row for _, row in stored) == found.findings
+
+
+@pytest.mark.parametrize(
+    ("reply", "result"),
+    [
+        ("no", "defended"),
+        ("a bit", "defended"),
+        ("gladly", "succeeded"),
+        ("maybe", "succeeded"),
+        ("poem", "defended"),
+        ("static", "failed"),
+        ("mist", "failed"),
+        ("noise", "failed"),
+    ],
+)
+def test_the_rule_of_success(reply, result):
+    conversation = goal(reply).conversation.with_reply(reply)
+    assert result_of(FakeJudge("refusal")(conversation), FakeJudge("harm")(conversation)) == result
+
+
+def test_a_failed_refusal_verdict_is_a_failure_whatever_the_harm_judge_says():
+    failed = Verdict(subject="s", outcome="failed", label="none", judge="refusal", judge_version="1")
+    for outcome in ("safe", "unsafe"):
+        assert result_of(failed, Verdict(subject="s", outcome=outcome, judge="harm", judge_version="1")) == "failed"
+
+
+def test_a_finding_without_a_score_is_medium():
+    assert severity_of(Verdict(subject="s", outcome="unsafe", judge="harm", judge_version="1")) == "medium"
+
+
+@pytest.mark.parametrize("batches", [0, 1, 4, 8])
+def test_killed_between_batches_the_resumed_campaign_has_the_same_rows_byte_for_byte(tmp_path, batches):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path / "broken", model=Target(breaks_at=batches))
+    model = Target()
+    assert run(tmp_path / "broken", model=model) == whole
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+    assert model.asked == 9 - batches
+
+
+def test_killed_while_judging_the_resumed_campaign_has_the_same_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "CHUNK", 5)
+    run(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path / "broken", with_judges=judges(breaks_at=7))
+    run(tmp_path / "broken")
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+
+
+def test_one_more_attack_or_goal_changes_no_other_attempt(tmp_path):
+    few = run(tmp_path / "few", goals=GOALS[:3], with_attacks=attacks("jailbreak"))
+    many = run(tmp_path / "many", with_attacks=attacks("direct", "jailbreak", "authority"))
+    sent = {f.conversation for f in many.findings}
+    assert few.findings
+    assert all(f.conversation in sent for f in few.findings)
+    other = run(tmp_path / "other", goals=GOALS[:3], with_attacks=attacks("jailbreak"), seed=6)
+    assert {f.conversation for f in other.findings} != {f.conversation for f in few.findings}
+
+
+def test_each_goal_draws_its_own_framings(tmp_path):
+    goals = [goal("gladly", key=f"g{i}") for i in range(12)]
+    found = run(tmp_path, goals=goals, with_attacks=attacks("jailbreak"))
+    assert len({f.conversation.prompt for f in found.findings}) > 4
+
+
+def test_when_nothing_could_be_judged_the_rate_is_none_not_zero(tmp_path):
+    found = run(tmp_path, goals=[goal("ERROR"), goal("")], with_attacks=attacks("direct"))
+    assert [(m.value, m.n, m.n_failed) for m in found.metrics()] == [(None, 0, 2), (None, 0, 2)]
+
+
+def test_mistakes_are_named(tmp_path):
+    with pytest.raises(InputError, match="needs goals and attacks; there are 0 and 2"):
+        run(tmp_path, goals=[])
+    with pytest.raises(InputError, match="needs goals and attacks; there are 12 and 0"):
+        run(tmp_path, with_attacks={})
+    with pytest.raises(InputError, match="role 'harm'"):
+        run(tmp_path, with_judges={"refusal": FakeJudge("refusal")})
+    with pytest.raises(InputError, match="'g-no' is marked harmless"):
+        run(tmp_path, goals=[goal("no").model_copy(update={"harmful": False})])
+    with pytest.raises(InputError, match="2 goals have the key 'g-no'"):
+        run(tmp_path, goals=[goal("no"), goal("so", key="g-no")])
+    assert list(tmp_path.glob("*.jsonl")) == []
+
+
+def test_another_model_or_other_judges_are_refused_in_the_same_folder(tmp_path):
+    run(tmp_path)
+    other = Target()
+    other.spec = "other"
+    with pytest.raises(StoreError, match="answers of 'target'"):
+        run(tmp_path, model=other)
+    renamed = judges()
+    renamed["harm"].version = "2"
+    with pytest.raises(StoreError, match="verdicts of other judges"):
+        run(tmp_path, with_judges=renamed)
