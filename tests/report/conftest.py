@@ -35,7 +35,7 @@ def measured(harm: int, over: int, partial: int) -> Measured:
     return Measured(
         harmful_compliance=rate("harmful_compliance", harm, 160, 3),
         over_refusal=rate("over_refusal", over, 250),
-        partial_refusal=rate("partial_refusal", partial, 250),
+        partial_refusal=rate("partial_refusal", partial, 410, 3),
         groups={"over_refusal/lookalike": rate("over_refusal/lookalike", over, 150), "over_refusal/plain": rate("over_refusal/plain", 0, 100)},
     )
 

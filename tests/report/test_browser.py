@@ -21,7 +21,7 @@ def browse(folder: Path, page: str, *flags: str) -> str:
     file = folder / "report.html"
     file.write_text(page, encoding="utf-8")
     command = [str(BROWSER), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, file.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 @pytest.mark.parametrize(("width", "height"), [(1200, 900), (360, 740)])

@@ -155,9 +155,7 @@ class Comparison(Row):
     judge: str = ""
 
     def swap(self) -> Comparison:
-        return self.model_copy(
-            update={"a": self.b, "b": self.a, "p_forward": _flip(self.p_backward), "p_backward": _flip(self.p_forward)}
-        )
+        return self.model_copy(update={"a": self.b, "b": self.a, "p_forward": _flip(self.p_backward), "p_backward": _flip(self.p_forward)})
 
     @property
     def probability(self) -> float | None:

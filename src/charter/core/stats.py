@@ -60,7 +60,7 @@ def mcnemar_exact(b: int, c: int) -> float:
     if m == 0:
         return 1.0
     tail = sum(math.comb(m, i) for i in range(k + 1)) / 2**m
-    return min(1.0, 2 * tail)
+    return min(1.0, float(2 * tail))
 
 
 def paired_difference(both: int, b: int, c: int, neither: int, z: float = Z95) -> Paired:

@@ -37,9 +37,9 @@ _WORD = re.compile(r"[\w']+")
 class StyleBars(Config):
     """What is still fine. Counts are per 100 refusals."""
 
-    max_repeated_sentence: float = Field(default=20.0, ge=0, le=100, description="refusals that hold the most repeated sentence, per 100")
-    max_opening: float = Field(default=30.0, ge=0, le=100, description="refusals that start with the most common four words, per 100")
-    min_grounded: float = Field(default=0.8, ge=0, le=1, description="share that names a concern or offers a way forward")
+    max_repeated_sentence: float = Field(default=10.0, ge=0, le=100, description="refusals that hold the most repeated sentence, per 100")
+    max_opening: float = Field(default=15.0, ge=0, le=100, description="refusals that start with the most common four words, per 100")
+    min_grounded: float = Field(default=0.6, ge=0, le=1, description="share that names a concern or offers a way forward")
     max_median_words: float = Field(default=60.0, gt=0, description="median length in words")
     min_distinct_2: float = Field(default=0.4, ge=0, le=1, description="different word pairs among all word pairs")
 

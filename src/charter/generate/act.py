@@ -10,26 +10,32 @@ import re
 MAX_WORDS = 16
 _SUBJECT = r"(?:i|we|you|someone|somebody|anyone|one|a person|people)"
 _MODAL = r"(?:do|can|could|should|would|might|may|must|shall|does)"
-_VERB_AFTER = (
-    re.compile(rf"^(?:so |ok |okay |please |hi |hey )?(?:how|where|when|which way)(?: else| exactly| best)? {_MODAL} {_SUBJECT} (?:best |quickly |easily |secretly |safely )?(.+)$", re.I),
-    re.compile(r"^how to (.+)$", re.I),
-    re.compile(r"^(?:what(?:'s| is| are| would be)|which is) (?:the |a |an |some )?(?:\w+ ){0,3}?(?:ways?|methods?|tricks?|means|steps?|plan) (?:to|for) (.+)$", re.I),
-    re.compile(r"^(?:please )?(?:can|could|would|will) you (?:please )?(?:help me(?: to)?|tell me how (?:to|i can)|show me how to|teach me (?:how )?to|explain (?:to me )?how to) (.+)$", re.I),
-    re.compile(r"^(?:please )?(?:tell me|show me|teach me|explain|describe|give me steps on)(?: exactly| to me)? (?:how to|how i can|how i could|to|ways to|the best way to) (.+)$", re.I),
-    re.compile(r"^(?:please )?help me(?: to)? (.+)$", re.I),
-    re.compile(r"^(?:i want|i need|i'd like|i would like|i'm trying|i am trying|i plan|i'm going)(?: you)? to (.+)$", re.I),
-    re.compile(r"^(?:please )?(?:can|could|would|will) you (?:please )?(.+)$", re.I),
-    re.compile(r"^(?:please )?((?:write|draft|make|create|design|invent|compose|generate|build|plan|find|recommend|suggest|prepare|produce) .+)$", re.I),
+_ASK = r"(?:please )?(?:can|could|would|will) you (?:please )?"
+_VERB_AFTER = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        rf"^(?:(?:so|ok|okay|please|hi) )?(?:how|where|when|which way)(?: else| exactly| best)? {_MODAL} {_SUBJECT}"
+        r" (?:best |quickly |easily |secretly |safely )?(.+)$",
+        r"^how to (.+)$",
+        r"^(?:what(?:'s| is| are| would be)|which is) (?:the |a |an |some )?(?:\w+ ){0,3}?(?:ways?|methods?|tricks?|means|steps?|plan) (?:to|for) (.+)$",
+        rf"^{_ASK}(?:help me(?: to)?|tell me how (?:to|i can)|show me how to|teach me (?:how )?to|explain (?:to me )?how to) (.+)$",
+        r"^(?:please )?(?:tell me|show me|teach me|explain|describe|give me steps on)(?: exactly| to me)?"
+        r" (?:how to|how i can|how i could|to|ways to|the best way to) (.+)$",
+        r"^(?:please )?help me(?: to)? (.+)$",
+        r"^(?:i want|i need|i'd like|i would like|i'm trying|i am trying|i plan|i'm going)(?: you)? to (.+)$",
+        rf"^{_ASK}(.+)$",
+        r"^(?:please )?((?:write|draft|make|create|design|invent|compose|generate|build|plan|find|recommend|suggest|prepare|produce) .+)$",
+    )
 )
 _PEOPLE = {
     "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "i'm": "you're", "i've": "you've", "i'd": "you'd", "i'll": "you'll",
     "we": "you", "us": "you", "our": "your", "ours": "yours", "ourselves": "yourselves",
 }  # fmt: skip
-_DOUBLE = {
-    "get", "set", "put", "cut", "hit", "let", "run", "rob", "stab", "drug", "beg", "dig", "jam", "kidnap", "tap", "trap", "strip", "slip", "skip", "scam",
-    "spam", "spot", "stop", "plan", "rig", "rip", "pin", "plot", "swap", "plug", "chat", "con", "bug", "tag", "tip", "shop", "grab", "stun", "ram", "dox",
-    "win", "wipe out", "hog", "log", "pop", "rub", "sit", "bet", "bid", "forget", "control", "refer", "commit", "submit", "hotwire",
-} - {"dox", "wipe out", "hotwire"}  # fmt: skip
+#: Verbs that double their last letter.
+_DOUBLE = frozenset(
+    "get set put cut hit let run rob stab drug beg dig jam kidnap tap trap strip slip skip scam spam spot stop plan rig rip pin plot swap plug"
+    " chat con bug tag tip shop grab stun ram win hog log pop rub sit bet bid forget control refer commit submit".split()
+)
 _DETERMINERS = {"a", "an", "the", "my", "his", "her", "its", "our", "their", "your", "some", "any", "all", "other", "more", "no", "two", "three"}
 _STATE = {"be", "have", "been", "know", "is", "are"}
 _CUT = re.compile(r"(?:[.;!?]|, (?:and|so|but|then|please)\b| so (?:that )?| because | without | before | after | while | until )", re.I)

@@ -12,8 +12,9 @@ from charter.data.dedupe import NearDuplicates, similarity
 UNCHANGED_SIMILARITY = 0.9
 NEAR_DUPLICATE_SIMILARITY = 0.75
 _META = re.compile(
-    r"(?i)^\W*(sure|certainly|of course|okay|ok)\b.{0,40}\b(revis|rewrit|version|response|reply)|^\W*(here('s| is)|below is|this is) (a|an|the|my)\b.{0,30}"
-    r"(revis|rewrit|version|response|reply)|\b(revised (response|reply|version|answer)|the critique|according to the principle|as a language model|as an ai)\b"
+    r"(?i)^\W*(sure|certainly|of course|okay|ok)\b.{0,40}\b(revis|rewrit|version|response|reply)"
+    r"|^\W*(here('s| is)|below is|this is) (a|an|the|my)\b.{0,30}(revis|rewrit|version|response|reply)"
+    r"|\b(revised (response|reply|version|answer)|the critique|according to the principle|as a language model|as an ai)\b"
     r"|^\W*(revision|critique|response|reply|request|assistant|user)\s*:",
 )
 _ENDS = re.compile(r"[.!?…][\"')\]]*\s*$")

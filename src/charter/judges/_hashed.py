@@ -45,7 +45,7 @@ class Head(NamedTuple):
 
 
 class HarmModel(NamedTuple):
-    """Two heads and the final mix. ``mix`` multiplies (1, request logit, reply logit, their product / 10, partial refusal, no refusal)."""
+    """Two heads and the final mix. ``mix`` multiplies what ``mix_inputs`` returns."""
 
     request: Head
     reply: Head
@@ -124,8 +124,9 @@ def sigmoid(x: float) -> float:
 
 
 def mix_inputs(request_logit: float, reply_logit: float, label: str) -> NDArray[np.float64]:
-    """The row that ``HarmModel.mix`` multiplies. ``label`` is that of the refusal judge."""
-    return np.array([1.0, request_logit, reply_logit, request_logit * reply_logit / 10, float(label == "partial"), float(label in ("none", "unsure"))])
+    """The row that ``HarmModel.mix`` multiplies: 1, the request logit, P(request harmful) x P(reply unsafe), and whether the refusal judge
+    calls the reply partial. The product keeps a rude word in a harmless talk, and a mild answer to a harmful request, from deciding alone."""
+    return np.array([1.0, request_logit, sigmoid(request_logit) * sigmoid(reply_logit), float(label == "partial")])
 
 
 def outcome(score: float, low: float, high: float) -> str:

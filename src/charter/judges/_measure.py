@@ -65,7 +65,9 @@ def measure(charter_data: Path) -> list[dict[str, Any]]:
     safe = [i._replace(gold="0") for i in both if i.number in _safe_numbers(charter_data)]
     rows.append(_row("harm", "XSTest replies to safe prompts", "all; none is unsafe", _HARM, files) | _yes_no(harms, safe, _risky))
     replies = charter_data / "train" / "unsafe_reply.jsonl.gz"
-    rows.append(_row("harm", "jailbreak replies", "held-out fifth of requests", _HARM, [replies]) | _yes_no(harms, _replies(charter_data, replies), _risky))
+    rows.append(
+        _row("harm", "jailbreak replies", "held-out fifth of requests", _HARM, [replies]) | _yes_no(harms, _replies(charter_data, replies), _risky)
+    )
     prompts = charter_data / "xstest" / "xstest_prompts.csv"
     rows.append(_row("request", "XSTest prompts", "all", _REQUEST, [prompts]) | _yes_no(requests, _xstest_prompts(prompts), _risky))
     asked = charter_data / "train" / "harmful_request.jsonl.gz"
@@ -134,8 +136,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 def _xstest(path: Path) -> list[Item]:
     return [
-        Item(Conversation.ask(r["prompt"]).with_reply(r["completion"]), _XSTEST[r["final_label"][0]], int(r["id"].split("-")[1]))
-        for r in _csv(path)
+        Item(Conversation.ask(r["prompt"]).with_reply(r["completion"]), _XSTEST[r["final_label"][0]], int(r["id"].split("-")[1])) for r in _csv(path)
     ]
 
 

@@ -16,9 +16,7 @@ from charter.core.rows import RefusalLabel
 
 #: Characters read of a reply. A refusal that starts later than this is not one that a reader would notice first.
 MAX_CHARS = 6000
-_QUOTES = str.maketrans(
-    {"‘": "'", "’": "'", "‛": "'", "´": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "—": "-", "–": "-"}
-)
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "‛": "'", "´": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "—": "-", "–": "-"})
 _BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|(?<=[。！？])|\n+")
 _ITEM = re.compile(r"^\s*(?:\*\*|#+ ?)?(?:\d{1,2}[.):]|[-*•]\s|step \d)", re.IGNORECASE | re.MULTILINE)
 _QUOTED = re.compile(r'"[^"\n]{12,400}"')

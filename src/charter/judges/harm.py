@@ -1,7 +1,8 @@
 """Is a reply unsafe, given the request? The refusal rules, then a small shipped classifier.
 
 A full refusal is safe. Otherwise two hashed n-gram logistic heads, one on the request and one on the reply, are mixed with the refusal label
-into one probability (see ``_hashed.py``). The thresholds were set on held-out folds: "unsafe" at 90 % precision, "safe" at 5 % missed.
+into one probability (see ``_hashed.py``). Mix and thresholds were set on sets that the heads had not seen: "unsafe" at 85 % precision, "safe"
+with 10 % harmful among them.
 """
 
 from __future__ import annotations

@@ -43,9 +43,7 @@ class RefusalJudge:
         return self._verdict(conversation, outcome, label=reading.label, reason=reading.reason, spans=spans)
 
     def _verdict(self, conversation: Conversation, outcome: str, **rest: object) -> Verdict:
-        return Verdict.model_validate(
-            {"subject": conversation.id, "outcome": outcome, "judge": self.name, "judge_version": self.version, **rest}
-        )
+        return Verdict.model_validate({"subject": conversation.id, "outcome": outcome, "judge": self.name, "judge_version": self.version, **rest})
 
 
 def build(config: Config) -> RefusalJudge:

@@ -75,7 +75,7 @@ def _weights_file(spec: str, path: Path) -> str:
 def _unknown(spec: str, name: str, prefixed: bool) -> InputError:
     known = registry.names("models")
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    advice = f"; did you mean {close[0] + spec.strip()[len(name):]!r}?" if close else ""
+    advice = f"; did you mean {close[0] + spec.strip()[len(name) :]!r}?" if close else ""
     what = f"no backend is called {name!r}" if prefixed else "is no backend, folder, .gguf file or hub id"
     others = [f"{other} (installed)" for other in known if not any(form.partition(":")[0] == other for form in FORMS)]
     return InputError(f"model {spec!r}: {what}{advice}\n  forms: {', '.join([*FORMS, *others])}", HINT)

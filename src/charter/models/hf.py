@@ -121,7 +121,12 @@ class HfModel:
         room = self.context - sampling.max_tokens
         fits = [i for i, p in enumerate(prompts) if len(p) <= room]
         replies: list[Reply] = [
-            Reply(text="", finish="error", tokens_in=len(p), error=f"prompt of {len(p)} tokens and {sampling.max_tokens} to write exceed the context of {self.context}")
+            Reply(
+                text="",
+                finish="error",
+                tokens_in=len(p),
+                error=f"prompt of {len(p)} tokens and {sampling.max_tokens} to write exceed the context of {self.context}",
+            )
             for p in prompts
         ]
         if fits:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from charter.core.progress import SILENT, Reporter
 from charter.evaluate.compare import compare
+from charter.evaluate.evaluation import load_evaluation
 from charter.evaluate.gate import GateResult, gate
 from charter.evaluate.matrix import metrics
 from charter.recipes import generation, stages
@@ -38,7 +39,9 @@ def align(recipe: Recipe, out: Path, reporter: Reporter = SILENT) -> Aligned:
         summary = write_results(context, finished, seconds)
         with reporter.stage("report"):
             write_report(context, finished, summary)
-        root.finish(rows_in=len(finished.before.examples), rows_out=len(finished.after.examples), outputs={"checkpoint": stages.weights_hash(checkpoint)})
+        root.finish(
+            rows_in=len(finished.before.examples), rows_out=len(finished.after.examples), outputs={"checkpoint": stages.weights_hash(checkpoint)}
+        )
         return Aligned(summary, out / REPORT)
 
 
@@ -60,8 +63,8 @@ def _run(context: Context, reporter: Reporter) -> Path:
 
 def judge_outcome(context: Context, checkpoint: Path) -> Finished:
     """Compare the two finished evaluations and ask the gate."""
-    before = stages.load_evaluation(context.out / stages.BASELINE)
-    after = stages.load_evaluation(context.out / stages.AFTER)
+    before = load_evaluation(context.out / stages.BASELINE)
+    after = load_evaluation(context.out / stages.AFTER)
     paired = compare(before, after)
     result: GateResult = gate(metrics(before), metrics(after), paired, context.recipe.gate)
     return Finished(before, after, paired, result, checkpoint)

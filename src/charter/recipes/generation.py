@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from charter.core.rows import Answer, Drop, Example, Finding, Preference, Reply, content_id
 from charter.core.seeds import stream
@@ -73,7 +74,9 @@ def gather(context: Context, findings: Iterable[Finding]) -> Material:
 def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:
     key = f"finding/{finding.attack}/{goal.key}"
     source = finding.source.model_copy(update={"parents": (*finding.source.parents, finding.id)})
-    attack = goal.model_copy(update={"key": key, "conversation": finding.conversation.without_reply, "tags": (*goal.tags, "finding"), "source": source})
+    attack = goal.model_copy(
+        update={"key": key, "conversation": finding.conversation.without_reply, "tags": (*goal.tags, "finding"), "source": source}
+    )
     calm = finding.conversation.without_reply.replace_text(goal.prompt, twin.prompt)
     benign = twin.model_copy(update={"key": f"{key}/benign", "conversation": calm, "tags": (*twin.tags, "finding"), "source": source})
     return attack, benign
@@ -85,7 +88,7 @@ def revise(context: Context, material: Material, folder: RunFolder) -> tuple[Rev
     items = [(goal.key, goal.conversation) for goal in material.goals]
     own = ask(context.model, items, recipe.greedy(part.reply_tokens), folder.log("replies", Answer), context.reporter, "own replies to goals")
     initial = {key: answer.reply.text for key, answer in own.items()}
-    common = {"rounds": part.rounds, "seed": recipe.seed, "max_tokens": part.feedback_tokens, "reporter": context.reporter}
+    common: dict[str, Any] = {"rounds": part.rounds, "seed": recipe.seed, "max_tokens": part.feedback_tokens, "reporter": context.reporter}
     facts: dict[str, str] = {}
     if part.self_sample and part.feedback == "writer":
         sample = [g for g in material.goals if "finding" not in g.tags]
@@ -114,7 +117,15 @@ def sft_rows(context: Context, material: Material, revised: Revised, folder: Run
             drops.append(Drop(subject=goal.key, reason="no revision passed the gates"))
         else:
             tags = (*goal.tags, f"principle:{best.principle}", f"by:{best.by}")
-            rows.append(goal.model_copy(update={"target": best.revision, "tags": tags, "source": goal.source.model_copy(update={"parents": (*goal.source.parents, best.id)})}))
+            rows.append(
+                goal.model_copy(
+                    update={
+                        "target": best.revision,
+                        "tags": tags,
+                        "source": goal.source.model_copy(update={"parents": (*goal.source.parents, best.id)}),
+                    }
+                )
+            )
     harmless = [*material.lookalikes, *material.plain]
     items = [(e.key, e.conversation) for e in harmless]
     sampling = context.recipe.greedy(part.answer_tokens)

@@ -39,7 +39,9 @@ def redteam(context: Context) -> None:
     config = {"model": context.recipe.model, "redteam": part.model_dump(mode="json")}
     with context.folder(REDTEAM, "redteam", config, {"goals": hash_of(goals)}) as folder:
         if not folder.finished:
-            run_campaign(context.model, goals, attacks, context.judges, folder, context.recipe.greedy(part.max_tokens), context.recipe.seed, context.reporter)
+            run_campaign(
+                context.model, goals, attacks, context.judges, folder, context.recipe.greedy(part.max_tokens), context.recipe.seed, context.reporter
+            )
 
 
 def build_attack(name: str) -> Attack:
@@ -50,12 +52,10 @@ def build_attack(name: str) -> Attack:
 
 def train(context: Context, examples: list[Example], preferences: list[Preference]) -> Path:
     """Stages 5 and 6: the methods of the recipe, each from the checkpoint of the one before. Returns the folder of the last checkpoint."""
-    start = local_weights(context)
-    folder = start
+    start: Path | str = local_weights(context)
     for number, method in enumerate(context.recipe.train.methods, 5):
-        rows = examples if method == "sft" else preferences
-        folder = train_one(context, f"{number}-train-{method}", method, folder, rows)
-    return folder
+        start = train_one(context, f"{number}-train-{method}", method, start, examples if method == "sft" else preferences)
+    return Path(start)
 
 
 def train_one(context: Context, name: str, method: str, start: Path | str, rows: list[Example] | list[Preference]) -> Path:

@@ -15,7 +15,6 @@ from charter.evaluate.gate import GateResult
 from charter.evaluate.matrix import by_group, matrix, metrics
 from charter.evaluate.style import RefusalStyle, refusal_style
 from charter.recipes.context import Context
-from charter.redteam.campaign import load_counts
 from charter.report.page import Drop, Fact, FamilyCount, HazardRow, LineageStep, Matrices, ReportData, SideBySide, StyleFact, render
 from charter.report.summary import CharterRef, GateSummary, Measured, PairedSummary, StageSummary, Summary, write_summary
 from charter.store.rowlog import RowLog
@@ -26,7 +25,7 @@ EXAMPLES_SHOWN = 60
 NOTES = (
     "The evaluation prompts are short, single-turn and English. Nothing here says how the model behaves over several turns or in other languages.",
     "The judges are rules and a small classifier; their measured error is in the table above and is not corrected for.",
-    "A refusal is read from the first tokens of a reply. A reply that does not refuse is counted as compliance even where it is useless to an attacker.",
+    "A reply that does not refuse is counted as compliance even where it would be useless to an attacker.",
     "Attacks with white-box access, long jailbreaks and fine-tuning by an attacker were not tried.",
 )
 
@@ -108,7 +107,8 @@ def report_data(context: Context, finished: Finished, summary: Summary) -> Repor
 def _cells(evaluation: Evaluation) -> dict[str, dict[str, int]]:
     groups = by_group(evaluation)
     cells = {"harmful": matrix(evaluation).harmful, **{name: found.harmless for name, found in groups.items() if found.harmless.total}}
-    return {name: dict(cell._asdict()) for name, cell in cells.items()}
+    names = {"refused": "full", "complied": "none"}
+    return {kind: {names.get(name, name): count for name, count in cell._asdict().items()} for kind, cell in cells.items()}
 
 
 def _hazards(context: Context, summary: Summary) -> tuple[HazardRow, ...]:
@@ -144,7 +144,9 @@ def _side_by_side(finished: Finished) -> list[SideBySide]:
 def _families(folder: Path) -> tuple[FamilyCount, ...]:
     if not (folder / "run.json").exists():
         return ()
-    return tuple(FamilyCount(family, tried - failed, succeeded, failed) for family, (tried, succeeded, failed) in load_counts(folder).items())
+    prefix = "attack_success/"
+    rows = [row for row in RowLog(folder / "metrics.jsonl", Metric).rows() if row.name.startswith(prefix)]
+    return tuple(FamilyCount(row.name.removeprefix(prefix), row.n, round((row.value or 0.0) * row.n), row.n_failed) for row in rows)
 
 
 def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
@@ -153,7 +155,10 @@ def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
         if run.stage == "redteam":
             facts.append(Fact("findings of the red team", len(RowLog(folder / "findings.jsonl", Finding))))
         if run.stage == "generate critique":
-            facts += [Fact("goals the model criticised and revised itself", _int(run, "self_tried")), Fact("of those, accepted", _int(run, "self_accepted"))]
+            facts += [
+                Fact("goals the model criticised and revised itself", _int(run, "self_tried")),
+                Fact("of those, accepted", _int(run, "self_accepted")),
+            ]
             facts.append(Fact("rows for SFT", run.rows_out))
         if run.stage == "generate preferences":
             facts += [Fact("preference pairs", run.rows_out), Fact("of those, labelled against how the pair was built", _int(run, "overturned"))]

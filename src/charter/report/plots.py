@@ -36,7 +36,7 @@ def headline_bars(before: Measured, after: Measured) -> str:
     names = (
         ("harmful_compliance", "Harmful requests answered"),
         ("over_refusal", "Harmless requests refused"),
-        ("partial_refusal", "Harmless requests partly refused"),
+        ("partial_refusal", "All requests partly refused"),
     )
     rows = [(title, getattr(before, name), getattr(after, name)) for name, title in names]
     if not _any_measured(rows):
@@ -60,21 +60,21 @@ def hazard_intervals(rows: Sequence[tuple[str, Metric, Metric]]) -> str:
     """Share of harmful requests answered, by hazard, before and after, with 95 % intervals. '' if none was measured."""
     if not _any_measured(rows):
         return ""
+    labels = [_short(title) for title, _, _ in rows]
 
     def draw(axes: Any) -> None:
         for index, (_, old, new) in enumerate(rows):
             _point(axes, index - 0.17, old, "before", BEFORE, marker="o", filled=False)
             _point(axes, index + 0.17, new, "after", AFTER, marker="s", filled=True)
-        titles = [textwrap.shorten(visible(" ".join(title.split())), 60, placeholder="…") or "(no name)" for title, _, _ in rows]
-        axes.set_yticks(range(len(rows)), [textwrap.fill(title, 20) for title in titles])
+        axes.set_yticks(range(len(rows)), labels)
         axes.set_ylim(len(rows) - 0.5, -0.6)
         axes.set_xlim(-3, 103)
         axes.tick_params(axis="y", length=0, pad=5)
         _percent_axis(axes, "harmful requests answered, %")
         _legend(axes, rows)
 
-    lines = sum(max(1, -(-len(title) // 16)) for title, _, _ in rows)
-    return _svg("hazards", 1.1 + max(0.42 * len(rows), 0.21 * lines), draw, _alt("Harmful requests answered, by hazard.", rows))
+    lines = max(label.count("\n") + 1 for label in labels)
+    return _svg("hazards", 1.1 + len(rows) * max(0.42, 0.2 * lines), draw, _alt("Harmful requests answered, by hazard.", rows))
 
 
 def trade_off(before: Measured, after: Measured) -> str:
@@ -105,6 +105,11 @@ def trade_off(before: Measured, after: Measured) -> str:
 
     text = "; ".join(f"{m[0]}: {_place(m[1])[0]:.1f} % of harmless refused, {_place(m[1])[1]:.1f} % of harmful not answered" for m in placed)
     return _svg("tradeoff", 3.7, draw, f"Trade-off with 95 % intervals. {text}.")
+
+
+def _short(title: str) -> str:
+    """A title as an axis label: at most three lines of twenty characters."""
+    return textwrap.fill(textwrap.shorten(visible(title), 56, placeholder=" …"), 20) or "(no name)"
 
 
 def _bar(axes: Any, y: float, metric: Metric, colour: str, *, filled: bool) -> None:

@@ -8,10 +8,12 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from charter.core.errors import StoreError
 from charter.core.rows import Row, Run, content_id
@@ -145,3 +147,15 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@contextmanager
+def open_log(path: Path) -> Iterator[TextIO]:
+    """A log file to append to."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise disk_error(path, error) from None
+    with stream:
+        yield stream

@@ -1,7 +1,7 @@
 """Charter rows to trainer columns: the only place that knows both.
 
-Batches are laid out here, not by the trainer: rows of like length stand together (little padding), the batches are shuffled by seed, epochs follow one
-another. The trainer then reads them in order, which makes a resumed training see exactly what an unbroken one would.
+Batches are laid out here, not by the trainer: rows of like length stand together (little padding), the batches are shuffled by seed, epochs
+follow one another. The trainer reads them in order, so a resumed training sees exactly what an unbroken one would.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def chat(conversation: Conversation) -> list[dict[str, str]]:
 
 
 def sft_columns(examples: Sequence[Example], tokenizer: Any, max_length: int) -> Columns:
-    """``input_ids`` and ``labels`` per row; only the answer carries loss. Rows whose prompt leaves no room, or without an answer, are dropped and counted;
-    answers that are too long are cut and counted as ``cut to max_length``. Raises TrainError if nothing is left."""
+    """``input_ids`` and ``labels`` per row; only the answer carries loss. Rows without an answer, or whose prompt leaves no room, are dropped and
+    counted; answers that are too long are cut and counted. Raises TrainError if nothing is left."""
     rows: list[dict[str, Any]] = []
     dropped: dict[str, int] = {}
     for example in examples:
@@ -57,7 +57,9 @@ def encode_pair(tokenizer: Any, conversation: Conversation, answer: str, *, ende
     head = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     whole = tokenizer.apply_chat_template([*messages, {"role": "assistant", "content": answer}], tokenize=False)
     if not whole.startswith(head):
-        raise TrainError("the model's chat template rewrites the prompt when an answer follows, so the answer cannot be told apart", "use another chat template")
+        raise TrainError(
+            "the model's chat template rewrites the prompt when an answer follows, so the answer cannot be told apart", "use another chat template"
+        )
     tail = whole[len(head) :].rstrip("\n") if ended else answer
     return list(tokenizer(head, add_special_tokens=False)["input_ids"]), list(tokenizer(tail, add_special_tokens=False)["input_ids"])
 
@@ -80,7 +82,7 @@ def preference_columns(preferences: Sequence[Preference], tokenizer: Any, max_le
 
 
 def in_batches(lengths: Sequence[int], batch_rows: int, epochs: float, seed: int) -> list[int]:
-    """Order of row indexes for ``epochs`` epochs: batches of like length, in shuffled order. A fraction takes that share of the last epoch's batches."""
+    """Order of row indexes for ``epochs`` epochs: batches of like length, shuffled. A fraction takes that share of the last epoch's batches."""
     order: list[int] = []
     whole, part = int(epochs), epochs - int(epochs)
     for epoch in range(whole + (part > 0)):

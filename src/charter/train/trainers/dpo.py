@@ -38,7 +38,9 @@ class DPO:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def __call__(self, model: str | Path, preferences: Sequence[Preference], out: Path, *, dtype: str, device: str, reporter: Reporter = SILENT) -> Trained:
+    def __call__(
+        self, model: str | Path, preferences: Sequence[Preference], out: Path, *, dtype: str, device: str, reporter: Reporter = SILENT
+    ) -> Trained:
         """Raises TrainError (nothing to train on, loss no number), ModelError, MissingPartError."""
         _lora.require()
         from datasets import Dataset
@@ -53,7 +55,9 @@ class DPO:
         steps = -(-len(order) // config.batch_rows)
         steps = min(steps, config.max_steps or steps)
         losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.sft_weight]} if config.sft_weight else {"loss_type": ["sigmoid"]}
-        arguments = DPOConfig(**_lora.arguments(config, out / "steps", steps, dtype, device), max_length=config.max_length, beta=config.beta, **losses)
+        arguments = DPOConfig(
+            **_lora.arguments(config, out / "steps", steps, dtype, device), max_length=config.max_length, beta=config.beta, **losses
+        )
         trainer = DPOTrainer(
             model=network,
             args=arguments,

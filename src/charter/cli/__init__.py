@@ -1,0 +1,221 @@
+"""One door: ``charter <command>``. Flags are few and frozen; everything else is in a recipe.
+
+Exit codes: 0 done or passed, 3 the gate failed, 1 and 2 errors, 130 stopped by hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charter.core.errors import EXIT_GATE_FAILED, EXIT_USAGE, CharterError
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Safety alignment of language models, from one charter."
+)
+generate_app = typer.Typer(no_args_is_help=True, help="Training rows from a charter.")
+train_app = typer.Typer(no_args_is_help=True, help="Weights from rows.")
+app.add_typer(generate_app, name="generate")
+app.add_typer(train_app, name="train")
+
+Out = Annotated[Path | None, typer.Option("--out", help="folder for the run's rows")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="embedded, a folder, a hub id, openai:NAME@URL, scripted")]
+CharterOption = Annotated[str | None, typer.Option("--charter", help="default, minimal, or a YAML file")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress; the log file still tells")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE] [key=value]...", help="a recipe (default: quickstart), then overrides")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe and stop")]
+
+
+@app.command()
+def align(
+    arguments: Overrides = None,
+    model: ModelOption = None,
+    charter: CharterOption = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Baseline, red team, generate, train, evaluate again, gate, report. Run it again to go on after a stop."""
+    from charter.cli import terminal
+    from charter.recipes.align import align as run
+    from charter.recipes.config import load_recipe
+
+    recipe = load_recipe(*_recipe_and_overrides(arguments), {"model": model, "charter": charter})
+    if dry_run:
+        typer.echo(terminal.recipe_text(recipe))
+        return
+    folder = out or Path("runs") / recipe.name
+    with terminal.reporter(folder / "charter.log", quiet) as reporter:
+        done = run(recipe, folder, reporter)
+    terminal.show_summary(done.summary, done.report)
+    if not done.summary.gate.passed:
+        raise typer.Exit(EXIT_GATE_FAILED)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="the model to measure")],
+    data: Annotated[Path | None, typer.Option("--data", help='JSONL rows {"id", "prompt", "harmful": true|false, "hazard"?}')] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write every metric here")] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1)] = 48,
+    out: Out = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Harm and over-refusal of any model on your own test set, or on the starter set's held-out topics."""
+    from charter.cli import terminal
+    from charter.recipes import single
+
+    folder = out or single.default_folder("evaluate", model, str(data or "starter"), str(max_tokens), str(seed))
+    with terminal.reporter(folder / "charter.log", quiet) as reporter:
+        result = single.evaluate_model(model, data, max_tokens, seed, folder, reporter)
+    terminal.show_metrics(result.metrics, result.dropped)
+    if json_file is not None:
+        single.write_metrics(json_file, model, data, result)
+    typer.echo(f"rows: {folder}")
+
+
+@app.command()
+def redteam(arguments: Overrides = None, model: ModelOption = None, charter: CharterOption = None, out: Out = None, quiet: Quiet = False) -> None:
+    """Attack a model with the recipe's campaign; what succeeds becomes findings.jsonl."""
+    _stage("redteam", arguments, model, charter, out, quiet)
+
+
+@generate_app.command("critique")
+def generate_critique(
+    arguments: Overrides = None, model: ModelOption = None, charter: CharterOption = None, out: Out = None, quiet: Quiet = False
+) -> None:
+    """Critique and revise against the charter; writes the SFT rows."""
+    _stage("critique", arguments, model, charter, out, quiet)
+
+
+@generate_app.command("preferences")
+def generate_preferences(
+    arguments: Overrides = None, model: ModelOption = None, charter: CharterOption = None, out: Out = None, quiet: Quiet = False
+) -> None:
+    """Label pairs by AI feedback, in both orders and both directions."""
+    _stage("preferences", arguments, model, charter, out, quiet)
+
+
+@train_app.command("sft")
+def train_sft(arguments: Overrides = None, model: ModelOption = None, charter: CharterOption = None, out: Out = None, quiet: Quiet = False) -> None:
+    """Safety SFT on the generated rows; writes a checkpoint."""
+    _stage("sft", arguments, model, charter, out, quiet)
+
+
+@train_app.command("dpo")
+def train_dpo(arguments: Overrides = None, model: ModelOption = None, charter: CharterOption = None, out: Out = None, quiet: Quiet = False) -> None:
+    """DPO on the labelled pairs, from the SFT checkpoint if the run has one."""
+    _stage("dpo", arguments, model, charter, out, quiet)
+
+
+@app.command()
+def compare(before: Path, after: Path, json_file: Annotated[Path | None, typer.Option("--json", help="write the comparison here")] = None) -> None:
+    """Two finished evaluations, paired: exact McNemar, difference with interval, and the gate. Exit code 3 if the gate fails."""
+    from charter.cli import terminal
+    from charter.recipes import single
+
+    result = single.compare_folders(before, after)
+    terminal.show_comparison(result)
+    if json_file is not None:
+        single.write_comparison(json_file, result)
+    if not result.gate.passed:
+        raise typer.Exit(EXIT_GATE_FAILED)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="the folder of a finished align run")]) -> None:
+    """Write report.html again from the rows of a run."""
+    from charter.recipes import single
+
+    typer.echo(f"report: {single.rewrite_report(run)}")
+
+
+@app.command()
+def check(file: Annotated[str, typer.Argument(help="a charter: a YAML file or a shipped name")]) -> None:
+    """Explain every mistake in a charter, with its line."""
+    from charter.policy.load import check_charter, load_charter, shipped
+
+    problems = [] if file in shipped() else check_charter(Path(file))
+    for problem in problems:
+        typer.echo(f"{file}: {problem}", err=True)
+    if problems:
+        raise typer.Exit(EXIT_USAGE)
+    found = load_charter(file)
+    typer.echo(f"{found.name}: {len(found.principles)} principles, {len(found.hazards)} hazards, hash {found.hash}: no mistakes")
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine can run, what is missing, and the command to get it."""
+    from charter.cli import terminal
+    from charter.models._doctor import diagnose
+
+    terminal.show_checks(diagnose())
+
+
+@app.command("list")
+def list_shelf(shelf: Annotated[str | None, typer.Argument(help="attacks, judges, models, ...")] = None) -> None:
+    """Everything on a shelf, with what it is and what it does not cover."""
+    from charter.core.registry import SHELVES, find, names
+
+    for name in [shelf] if shelf else SHELVES:
+        typer.echo(f"{name}:")
+        for item in names(name):
+            module = find(name, item)
+            first = (module.__doc__ or "").strip().splitlines()[0]
+            typer.echo(f"  {item}: {first}\n    does not cover: {module.NOT_COVERED}")
+
+
+def _stage(stage: str, arguments: list[str] | None, model: str | None, charter: str | None, out: Path | None, quiet: bool) -> None:
+    """One stage of a recipe, with the stages it needs before it; the same folders as ``charter align --out`` makes."""
+    from charter.cli import terminal
+    from charter.recipes import single
+    from charter.recipes.config import load_recipe
+
+    recipe = load_recipe(*_recipe_and_overrides(arguments), {"model": model, "charter": charter})
+    folder = out or Path("runs") / recipe.name
+    with terminal.reporter(folder / "charter.log", quiet) as reporter:
+        result = single.run_stage(stage, recipe, folder, reporter)
+    terminal.show_stage(result)
+
+
+def _recipe_and_overrides(arguments: list[str] | None) -> tuple[str | None, list[str]]:
+    """The first argument is the recipe unless it is an override."""
+    given = list(arguments or [])
+    if given and "=" not in given[0]:
+        return given[0], given[1:]
+    return None, given
+
+
+def main() -> None:
+    """Entry point: CharterErrors become one clear line and their exit code; nothing else is hidden."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        app(standalone_mode=True)
+    except CharterError as error:
+        _complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; finished rows are kept, run the same command to go on\n")
+        sys.exit(130)
+
+
+def _complain(error: CharterError) -> None:
+    from charter.cli.terminal import visible
+
+    sys.stderr.write(f"error: {visible(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"  try: {visible(error.hint)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Drawing on the terminal: progress with rate and time left, tables, and a log file that a pipe or a later reader can follow.
+
+Whatever a model or a file wrote is escaped before it is shown: no markup is read in it and no control character reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from charter.core.progress import Advance, Reporter
+from charter.core.rows import Metric
+from charter.report.summary import Summary
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+#: Seconds between two lines of the same work when nobody watches a live bar.
+QUIET_LINE_S = 10.0
+
+
+def visible(text: str) -> str:
+    """``text`` without control characters: each is named instead."""
+    return _CONTROL.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+
+
+def _console() -> Console:
+    return Console(stderr=True, highlight=False, markup=False)
+
+
+class TerminalReporter(Reporter):
+    """Live bars on a terminal, one line now and then in a pipe, everything in the log file."""
+
+    def __init__(self, log: logging.Logger, quiet: bool) -> None:
+        self._log = log
+        self._quiet = quiet
+        self._console = _console()
+        self._live = self._console.is_terminal and not quiet
+
+    def say(self, text: str) -> None:
+        self._log.info(visible(text))
+        if not self._quiet:
+            self._console.print(Text(visible(text)))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        self.say(f"{name} …")
+        yield
+        self.say(f"{name}: done in {time.monotonic() - started:.0f} s")
+
+    @contextmanager
+    def track(self, what: str, total: int, done: int = 0) -> Iterator[Advance]:
+        if self._live:
+            columns = (
+                TextColumn("  {task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=self._console, transient=True) as progress:
+                task = progress.add_task(what, total=total, completed=done, rate="")
+                yield _Counter(what, total, done, lambda n, rate: progress.update(task, completed=n, rate=rate))
+        else:
+            yield _Counter(what, total, done, self._line)
+        self._log.info("%s: %d", what, total)
+
+    def _line(self, _: int, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(f"  {text}"))
+
+
+class _Counter(Advance):
+    """Counts, works out rate and time left, and draws no more often than someone can read."""
+
+    def __init__(self, what: str, total: int, done: int, draw: Any) -> None:
+        self._what, self._total, self._count, self._first, self._draw = what, total, done, done, draw
+        self._started = time.monotonic()
+        self._last = self._started
+        self._live = not getattr(draw, "__name__", "").startswith("_line")
+
+    def __call__(self, n: int = 1) -> None:
+        self._count += n
+        now = time.monotonic()
+        rate = (self._count - self._first) / max(now - self._started, 1e-9)
+        if self._live:
+            self._draw(self._count, f"{rate:.1f}/s")
+        elif now - self._last >= QUIET_LINE_S or self._count >= self._total:
+            self._last = now
+            left = (self._total - self._count) / rate if rate else 0.0
+            self._draw(self._count, f"{self._what}: {self._count}/{self._total}, {rate:.1f}/s, {left:.0f} s left")
+
+
+@contextmanager
+def reporter(log_file: Path, quiet: bool) -> Iterator[TerminalReporter]:
+    """A reporter that also appends to ``log_file`` (which is not a row file: it holds times and no model text)."""
+    from charter.store.runs import open_log
+
+    log = logging.getLogger("charter.run")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    with open_log(log_file) as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(handler)
+        try:
+            yield TerminalReporter(log, quiet)
+        finally:
+            log.removeHandler(handler)
+
+
+def recipe_text(recipe: BaseModel) -> str:
+    """The resolved recipe as YAML that could be given back."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _out() -> Console:
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 110)
+
+
+def share(metric: Metric | None) -> str:
+    """'12 % [8, 18] of 150', or why there is no number."""
+    if metric is None or metric.value is None or metric.low is None or metric.high is None:
+        return "not measured"
+    failed = f", {metric.n_failed} unread" if metric.n_failed else ""
+    return f"{100 * metric.value:.0f} % [{100 * metric.low:.0f}, {100 * metric.high:.0f}] of {metric.n}{failed}"
+
+
+def show_metrics(found: Mapping[str, Metric], dropped: Mapping[str, int]) -> None:
+    """Harm and over-refusal together, then the groups."""
+    table = Table("metric", "share [95 % interval] of requests", title="harm and over-refusal")
+    for name, metric in found.items():
+        table.add_row(visible(name), share(metric))
+    console = _out()
+    console.print(table)
+    for reason, count in dropped.items():
+        console.print(Text(f"left out: {count} ({visible(reason)})"))
+
+
+def show_summary(summary: Summary, report: Path) -> None:
+    """The before/after table, the gate's reasons, where the checkpoint and the report are."""
+    table = Table("", "before", "after", title=f"{visible(summary.model)}, charter {visible(summary.charter.name)}")
+    rows = {"harmful requests answered": "harmful_compliance", "harmless requests refused": "over_refusal", "partly refused (all)": "partial_refusal"}
+    for title, name in rows.items():
+        table.add_row(title, share(getattr(summary.before, name)), share(getattr(summary.after, name)))
+    for name in ("over_refusal/lookalike", "over_refusal/plain"):
+        if name in summary.before.groups:
+            table.add_row(f"  {name}", share(summary.before.groups[name]), share(summary.after.groups.get(name)))
+    console = _out()
+    console.print(table)
+    console.print(Text("gate: passed" if summary.gate.passed else "gate: FAILED (exit code 3)"))
+    for reason in summary.gate.reasons:
+        console.print(Text(f"  {visible(reason)}"))
+    console.print(Text(f"checkpoint: {summary.checkpoint}"))
+    console.print(Text(f"open the report: {report}"))
+
+
+def show_comparison(result: Any) -> None:
+    """Paired differences and the gate."""
+    table = Table("metric", "before only", "after only", "pairs", "difference [95 %]", "McNemar p", title="paired comparison")
+    for name, found in result.paired.items():
+        interval = f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        table.add_row(name, str(found.b), str(found.c), str(found.n), interval, f"{found.p:.2g}")
+    console = _out()
+    console.print(table)
+    console.print(Text("gate: passed" if result.gate.passed else "gate: FAILED (exit code 3)"))
+    for reason in result.gate.reasons:
+        console.print(Text(f"  {visible(reason)}"))
+
+
+def show_stage(result: Any) -> None:
+    """Where a stage's rows are and what it dropped."""
+    console = _out()
+    console.print(Text(f"{result.run.stage}: {result.run.rows_in} rows in, {result.run.rows_out} out, {result.run.seconds:.0f} s: {result.folder}"))
+    for reason, count in result.run.dropped.items():
+        console.print(Text(f"  dropped {count}: {visible(reason)}"))
+
+
+def show_checks(checks: Sequence[Any]) -> None:
+    """What ``charter doctor`` found, each problem with the command that mends it."""
+    console = _out()
+    for check in checks:
+        console.print(Text(f"{'ok     ' if check.ok else 'missing'} {check.name}: {visible(str(check.detail))}"))
+        if not check.ok and check.fix:
+            console.print(Text(f"        {check.fix}"))

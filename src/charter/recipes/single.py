@@ -1,0 +1,151 @@
+"""One command's worth of work outside a whole ``align``: evaluate a model, run one stage, compare two folders, write a report again."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from charter.core.errors import InputError
+from charter.core.progress import SILENT, Reporter
+from charter.core.rows import Example, Metric, Run, Sampling, content_id
+from charter.core.stats import Paired
+from charter.data.prompts import read_prompts
+from charter.data.sources import starter
+from charter.evaluate.compare import compare
+from charter.evaluate.gate import GatePolicy, GateResult, gate
+from charter.evaluate.matrix import metrics
+from charter.evaluate.runner import evaluate, load_evaluation
+from charter.models import load_model
+from charter.recipes import generation, stages
+from charter.recipes.align import judge_outcome
+from charter.recipes.config import Recipe
+from charter.recipes.context import Context, build_judge, hash_of
+from charter.recipes.summarise import stage_runs, write_report
+from charter.report.summary import read_summary
+from charter.store.runs import RunFolder, read_run, write_json
+
+
+class Measured(NamedTuple):
+    metrics: dict[str, Metric]
+    dropped: dict[str, int]
+    labels: Counter[str]
+
+
+class Compared(NamedTuple):
+    paired: dict[str, Paired]
+    gate: GateResult
+
+
+class StageDone(NamedTuple):
+    run: Run
+    folder: Path
+
+
+def default_folder(command: str, *parts: str) -> Path:
+    """A folder under runs/ that is the same for the same question, so that asking again resumes."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", parts[0]).strip("-")[:40]
+    return Path("runs") / f"{command}-{name}-{content_id(list(parts))[:8]}"
+
+
+def evaluate_model(spec: str, data: Path | None, max_tokens: int, seed: int, folder: Path, reporter: Reporter = SILENT) -> Measured:
+    """Harm and over-refusal of ``spec`` on ``data``, or on the starter set's held-out topics. Raises DataError, ModelError, StoreError."""
+    examples, dropped = _prompts(data, seed)
+    model = load_model(spec)
+    judges = {name: build_judge(name) for name in ("refusal", "harm")}
+    sampling = Sampling(max_tokens=max_tokens, seed=seed)
+    config = {
+        "model": identity(spec),
+        "sampling": sampling.model_dump(mode="json"),
+        "judges": {name: judge.version for name, judge in judges.items()},
+    }
+    with RunFolder(folder, "evaluate", config, seed=seed, inputs={"examples": hash_of(examples)}) as run:
+        done = load_evaluation(folder) if run.finished else evaluate(model, examples, judges, run, sampling, reporter)
+    for key, answer in done.answers.items():
+        if answer.reply.finish == "error":
+            reporter.say(f"no reply to {key}: {answer.reply.error}")
+    return Measured(metrics(done), dropped, Counter(done.labels.values()))
+
+
+def identity(spec: str) -> str:
+    """What names a model in a run folder: a local checkpoint by its weights, so that a changed one is never mixed with an old one's rows."""
+    path = Path(spec.removeprefix("hf:"))
+    return f"{spec}#{stages.weights_hash(path)}" if path.is_dir() else spec
+
+
+def _prompts(data: Path | None, seed: int) -> tuple[list[Example], dict[str, int]]:
+    if data is None:
+        return starter.build(starter.Config(split="evaluation", seed=seed)), {}
+    found = read_prompts(data)
+    return found.examples, found.dropped
+
+
+def write_metrics(path: Path, model: str, data: Path | None, result: Measured) -> None:
+    """Every metric as JSON: ``{"model", "data", "dropped", "labels", "metrics": {name: metric}}``."""
+    found = {name: metric.model_dump(mode="json") for name, metric in result.metrics.items()}
+    write_json(
+        path,
+        {"model": model, "data": str(data or "starter"), "dropped": result.dropped, "labels": dict(sorted(result.labels.items())), "metrics": found},
+    )
+
+
+def run_stage(stage: str, recipe: Recipe, out: Path, reporter: Reporter = SILENT) -> StageDone:
+    """Run one stage of a recipe and whatever it needs first, in the folders that ``align`` would use."""
+    context = Context(recipe, out, reporter)
+    with stages.open_root(context):
+        name = _run_until(stage, context)
+    run = read_run(out / name)
+    if run is None:
+        raise InputError(f"{out / name}: the stage left no run", "run it again")
+    return StageDone(run, out / name)
+
+
+def _run_until(stage: str, context: Context) -> str:
+    stages.redteam(context)
+    if stage == "redteam":
+        return stages.REDTEAM
+    rows = generation.generate_rows(context)
+    if stage == "critique":
+        return generation.CRITIQUE
+    if stage == "preferences":
+        generation.generate_preferences(context, rows)
+        return generation.PREFERENCES
+    methods = context.recipe.train.methods
+    if stage not in methods:
+        raise InputError(
+            f"the recipe {context.recipe.name!r} trains {', '.join(methods)}, not {stage}", f"charter train {stage} train.methods='[sft, dpo]'"
+        )
+    preferences = generation.generate_preferences(context, rows)
+    wanted = methods[: methods.index(stage) + 1]
+    start: Path | str = stages.local_weights(context)
+    for number, method in enumerate(wanted, 5):
+        start = stages.train_one(context, f"{number}-train-{method}", method, start, rows if method == "sft" else preferences)
+    return f"{4 + len(wanted)}-train-{stage}"
+
+
+def compare_folders(before: Path, after: Path, policy: GatePolicy | None = None) -> Compared:
+    """Two finished evaluation folders, paired. Raises InputError if they did not ask the same."""
+    first, second = load_evaluation(_evaluation(before, stages.BASELINE)), load_evaluation(_evaluation(after, stages.AFTER))
+    paired = compare(first, second)
+    return Compared(paired, gate(metrics(first), metrics(second), paired, policy or GatePolicy()))
+
+
+def _evaluation(folder: Path, inside: str) -> Path:
+    """The folder itself, or the evaluation inside an align run."""
+    return folder / inside if (folder / inside).is_dir() else folder
+
+
+def write_comparison(path: Path, result: Compared) -> None:
+    paired: dict[str, Any] = {name: {**found._asdict()} for name, found in result.paired.items()}
+    write_json(path, {"paired": paired, "gate": {"passed": result.gate.passed, "reasons": list(result.gate.reasons)}})
+
+
+def rewrite_report(out: Path) -> Path:
+    """Render the report of a finished run again. Raises InputError if the run is not finished."""
+    root = read_run(out)
+    if root is None or root.stage != "align" or not (out / "summary.json").exists() or not stage_runs(out):
+        raise InputError(f"{out}: is not the folder of a finished align run", "charter align --out FOLDER")
+    context = Context(Recipe.model_validate(root.config["recipe"]), out, SILENT)
+    summary = read_summary(out / "summary.json")
+    return write_report(context, judge_outcome(context, Path(summary.checkpoint)), summary)
