@@ -102,8 +102,8 @@ def keep(rows: list[Row], what: str) -> list[Row]:
 
 
 def matrix(features: list[Sparse]) -> csr_matrix:
-    pointer = np.cumsum([0, *(len(f.index) for f in features)])
-    return csr_matrix((np.concatenate([f.value for f in features]), np.concatenate([f.index for f in features]), pointer), shape=(len(features), DIM))
+    pointer = np.cumsum([0, *(len(f.buckets) for f in features)])
+    return csr_matrix((np.concatenate([f.values for f in features]), np.concatenate([f.buckets for f in features]), pointer), shape=(len(features), DIM))
 
 
 def fit(x: csr_matrix, y: np.ndarray, weight: np.ndarray, c: float) -> LogisticRegression:
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("src/charter/judges/harm.npz"))
     parser.add_argument("--c-request", type=float, default=8.0)
-    parser.add_argument("--c-reply", type=float, default=0.5)
+    parser.add_argument("--c-reply", type=float, default=2.0)
     args = parser.parse_args()
 
     asked = keep(request_rows(args.data), "requests")
@@ -166,11 +166,13 @@ def main() -> None:
     whole = keep(reply_rows(args.data), "replies")
     said = whole + [shorten(r) for r in whole if r.source != "diasafety"]
     x, y, w = matrix([reply_features(r.prompt, r.reply) for r in said]), np.array([r.label for r in said]), np.array([r.weight for r in said])
-    reply_oof = left_out(x, y, w, np.array([family(r) for r in said]), args.c_reply)
+    unseen_set = left_out(x, y, w, np.array([family(r) for r in said]), args.c_reply)
+    unseen_request = left_out(x, y, w, folds(said), args.c_reply)
     reply = fit(x, y, w, args.c_reply)
-    sys.stdout.write(f"reply head: accuracy on a set it was not fitted on {np.mean((reply_oof > 0) == y):.4f}\n")
+    right = [float(np.mean((z > 0) == y)) for z in (unseen_request, unseen_set)]
+    sys.stdout.write(f"reply head: accuracy on requests not seen {right[0]:.4f}, on sets not seen {right[1]:.4f}\n")
 
-    mix, limits = fit_mix(said, y, w, reply_oof, request, request_logit)
+    mix, limits = fit_mix(said, [unseen_set, unseen_request], request, request_logit)
     heads = {}
     for name, model in (("request", request), ("reply", reply)):
         weights, scale, bias = quantise(model)
@@ -180,22 +182,25 @@ def main() -> None:
 
 
 def fit_mix(
-    rows: list[Row], y: np.ndarray, w: np.ndarray, reply_oof: np.ndarray, request: LogisticRegression, known: dict[str, float]
+    rows: list[Row], reply_logits: list[np.ndarray], request: LogisticRegression, known: dict[str, float]
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Mix both heads and the refusal label, on logits of models that did not see the row's set, over rows that do not refuse in full
-    (diasafety left out: its replies are one-line insults, not answers to requests)."""
+    """Mix both heads and the refusal label over rows that do not refuse in full. Each row counts twice: with the logit of a model that did
+    not see its set, and of one that did not see its request; so the reply head is trusted as far as it carries over, and no further.
+    diasafety is left out: its replies are one-line insults, not answers to requests."""
     judge = refusal.build(refusal.Config())
     labels = [judge(Conversation.ask(r.prompt).with_reply(r.reply)).label for r in rows]
-    use = np.array([r.source not in ("diasafety", "charter_starter") and label != "full" for r, label in zip(rows, labels, strict=True)])
-    prompts = sorted({r.prompt for r, u in zip(rows, use, strict=True) if u})
+    use = [i for i, r in enumerate(rows) if r.source not in ("diasafety", "charter_starter") and labels[i] != "full"]
+    prompts = sorted({rows[i].prompt for i in use})
     fitted = request.decision_function(matrix([request_features(p) for p in prompts]))
     logits = {p: known.get(p, float(z)) for p, z in zip(prompts, fitted, strict=True)}
-    inputs = np.array([mix_inputs(logits[r.prompt], z, label)[1:] for r, z, label, u in zip(rows, reply_oof, labels, use, strict=True) if u])
-    model = LogisticRegression(C=1.0, random_state=SEED, max_iter=1000).fit(inputs, y[use], sample_weight=w[use])
+    inputs = np.array([mix_inputs(logits[rows[i].prompt], float(z[i]), labels[i])[1:] for z in reply_logits for i in use])
+    y = np.array([rows[i].label for _ in reply_logits for i in use])
+    w = np.array([rows[i].weight for _ in reply_logits for i in use])
+    model = LogisticRegression(C=1.0, random_state=SEED, max_iter=1000).fit(inputs, y, sample_weight=w)
     mix = np.concatenate([model.intercept_, model.coef_[0]])
     score = np.array([sigmoid(float(mix[0] + row @ mix[1:])) for row in inputs])
-    limits = thresholds(score, y[use])
-    sys.stdout.write(f"mix {np.round(mix, 3).tolist()}: accuracy {np.mean((score > 0.5) == y[use]):.4f} of {use.sum()}, limits {limits}\n")
+    limits = thresholds(score, y)
+    sys.stdout.write(f"mix {np.round(mix, 3).tolist()}: accuracy {np.mean((score > 0.5) == y):.4f} of {len(y)}, limits {limits}\n")
     return mix, limits
 
 

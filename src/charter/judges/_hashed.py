@@ -6,6 +6,7 @@ Words, word pairs and character 4-grams are hashed with CRC-32 (stable over mach
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 import zlib
@@ -29,8 +30,8 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 class Sparse(NamedTuple):
     """Bucket numbers and their values, same length."""
 
-    index: NDArray[np.int64]
-    value: NDArray[np.float64]
+    buckets: NDArray[np.int64]
+    values: NDArray[np.float64]
 
 
 class Head(NamedTuple):
@@ -41,7 +42,7 @@ class Head(NamedTuple):
     bias: float
 
     def logit(self, features: Sparse) -> float:
-        return float(self.weights[features.index].astype(np.float64) @ features.value) * self.scale + self.bias
+        return float(self.weights[features.buckets].astype(np.float64) @ features.values) * self.scale + self.bias
 
 
 class HarmModel(NamedTuple):
@@ -90,7 +91,7 @@ def _block(grams: Iterable[str]) -> dict[int, float]:
 def _blocks(tokens: list[str], prefix: str) -> list[dict[int, float]]:
     padded = [f" {t} " for t in tokens]
     return [
-        _block([f"{prefix}w{t}" for t in tokens] + [f"{prefix}b{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False)]),
+        _block([f"{prefix}w{t}" for t in tokens] + [f"{prefix}b{a} {b}" for a, b in itertools.pairwise(tokens)]),
         _block(f"{prefix}c{p[i : i + 4]}" for p in padded for i in range(max(1, len(p) - 3))),
     ]
 

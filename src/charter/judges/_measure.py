@@ -50,7 +50,7 @@ def measure(charter_data: Path) -> list[dict[str, Any]]:
     xstest = {m: _xstest(charter_data / "xstest" / "completions" / f"xstest_v2_completions_{m}.csv") for m in ("gpt4", "llama2new")}
     files = [charter_data / "xstest" / "completions" / f"xstest_v2_completions_{m}.csv" for m in xstest]
     both = [item for items in xstest.values() for item in items]
-    for part, items in [("even prompts, never looked at", [i for i in both if i.number % 2 == 0]), ("all prompts", both)]:
+    for part, items in [("even prompts, not developed on", [i for i in both if i.number % 2 == 0]), ("all prompts", both)]:
         rows.append(_refusal_row(refuses, "XSTest replies of GPT-4 and Llama-2", part, items, files))
     for (model, items), file in zip(xstest.items(), files, strict=True):
         rows.append(_refusal_row(refuses, f"XSTest replies of {model}", "all prompts", items, [file]))
@@ -129,7 +129,7 @@ def _refusal_row(judge: refusal.RefusalJudge, data: str, part: str, items: list[
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
-    lines = [line for line in _bytes(path).decode("utf-8-sig").splitlines(keepends=True)]
+    lines = _bytes(path).decode("utf-8-sig").splitlines(keepends=True)
     start = next(n for n, line in enumerate(lines) if not line.startswith("#"))
     return list(csv.DictReader(lines[start:]))
 

@@ -1,0 +1,98 @@
+"""Which of two replies follows a principle better? A model answers (A) or (B), in both orders.
+
+Sources: AI feedback on pairs by one principle, Bai et al. 2022 (arXiv 2212.08073, section 4); asking in both orders against position bias, Lee
+et al. 2023 (arXiv 2309.00267). ``build`` returns a ``PairwiseJudge``, which compares and is not called like other judges. The prompt is
+``pairwise.txt``; its placeholders are {conversation}, {reply_a}, {reply_b}, {principle} and {mark} (a code that the texts do not contain).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from pydantic import Field
+
+from charter.core.config import Config as BaseConfig
+from charter.core.errors import InputError
+from charter.core.rows import Comparison, Conversation
+from charter.core.shapes import Model
+from charter.judges._quoting import fill, mark_for, quoted, transcript
+
+NOT_COVERED = (
+    "Whether the model can judge at all: a small one is near chance. Both orders remove the bias to a position, not the taste for length or "
+    "for its own style. Nothing is said about safety beyond the one principle."
+)
+OPTIONS = ("(A)", "(B)")
+#: Rounding allowed when the two options' probabilities add up to more than 1.
+_SLACK = 1e-6
+
+
+class Config(BaseConfig):
+    """Settings of the pairwise judge. The model is given to ``build``."""
+
+    minimum_mass: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="least P(A) + P(B) for an answer to count; 0 when the backend's scores are not real log-probabilities",
+    )
+
+
+class PairwiseJudge:
+    """Compares two replies by one principle. P is the first reply's share of the two options, once for each order; an order whose scores are
+    not finite, or whose options together are less likely than ``minimum_mass``, is None."""
+
+    name = "pairwise"
+    version = "1"
+
+    def __init__(self, model: Model, minimum_mass: float = 0.0) -> None:
+        self._model = model
+        self._minimum = minimum_mass
+        self._template = Path(__file__).with_name("pairwise.txt").read_text(encoding="utf-8")
+
+    def __call__(self, conversation: Conversation, a: str, b: str, principle_text: str, principle_id: str) -> Comparison:
+        """Errors of the model itself are raised, not turned into a tie."""
+        forward = self._first_better(conversation, a, b, principle_text)
+        backward = self._first_better(conversation, b, a, principle_text)
+        return Comparison(
+            conversation=conversation,
+            a=a,
+            b=b,
+            principle=principle_id,
+            p_forward=forward,
+            p_backward=None if backward is None else 1.0 - backward,
+            judge=f"{self.name}:{self._model.spec}",
+        )
+
+    def prompt(self, conversation: Conversation, first: str, second: str, principle: str) -> str:
+        """The text that the model reads."""
+        turns = transcript([(m.role, m.text) for m in conversation.messages])
+        texts = {"conversation": turns, "reply_a": quoted(first), "reply_b": quoted(second), "principle": " ".join(principle.split())}
+        return fill(self._template, {**texts, "mark": mark_for(*texts.values())})
+
+    def _first_better(self, conversation: Conversation, first: str, second: str, principle: str) -> float | None:
+        scores = self._model.score(Conversation.ask(self.prompt(conversation, first, second, principle)), OPTIONS)
+        return share_of_first(scores, self._minimum)
+
+
+def share_of_first(log_probabilities: list[float], minimum_mass: float = 0.0) -> float | None:
+    """P(first) / (P(first) + P(second)) of two log-probabilities in nats; None if one is not finite, or their sum is under ``minimum_mass``
+    or over 1 while a minimum is asked for (then they are no probabilities)."""
+    if len(log_probabilities) != 2 or not all(math.isfinite(x) for x in log_probabilities):
+        return None
+    a, b = log_probabilities
+    if minimum_mass > 0.0:
+        if max(a, b) > _SLACK:
+            return None
+        mass = math.exp(a) + math.exp(b)
+        if not minimum_mass <= mass <= 1.0 + _SLACK:
+            return None
+    difference = max(-700.0, min(700.0, b - a))
+    return 1.0 / (1.0 + math.exp(difference))
+
+
+def build(config: Config, model: Model | None = None) -> PairwiseJudge:
+    """A pairwise judge that asks ``model``. Raises InputError without one."""
+    if model is None:
+        raise InputError("the pairwise judge asks a model, and none was given", "use rules_pairwise, which needs none")
+    return PairwiseJudge(model, config.minimum_mass)
