@@ -103,7 +103,8 @@ def keep(rows: list[Row], what: str) -> list[Row]:
 
 def matrix(features: list[Sparse]) -> csr_matrix:
     pointer = np.cumsum([0, *(len(f.buckets) for f in features)])
-    return csr_matrix((np.concatenate([f.values for f in features]), np.concatenate([f.buckets for f in features]), pointer), shape=(len(features), DIM))
+    values, buckets = (np.concatenate(parts) for parts in zip(*((f.values, f.buckets) for f in features), strict=True))
+    return csr_matrix((values, buckets, pointer), shape=(len(features), DIM))
 
 
 def fit(x: csr_matrix, y: np.ndarray, weight: np.ndarray, c: float) -> LogisticRegression:

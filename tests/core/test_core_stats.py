@@ -66,7 +66,7 @@ def test_a_share_of_nothing_is_not_a_number(k: int, n: int) -> None:
         wilson(k, n)
 
 
-def test_share_carries_its_denominators() -> None:
+def test_a_rate_carries_its_denominators() -> None:
     metric = rate("refusal", 15, 148, n_failed=3)
     assert (metric.value, metric.n, metric.n_failed, metric.method) == (15 / 148, 148, 3, "wilson95")
     assert (metric.low, metric.high) == pytest.approx((0.0624, 0.1605), abs=5e-5)

@@ -12,13 +12,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _MINOR = re.compile(
-    r"\b(child|children|kid|kids|minors?|toddlers?|infants?|bab(y|ies)|pre-?teens?|teens?|teenagers?|teenaged?|under-?age[d]?|school-?(girls?|boys?)"
-    r"|little (girls?|boys?)|young (girls?|boys?)|(girls?|boys?) under|juveniles?|adolescents?|lolitas?|\d{1,2}[- ]year[- ]olds?)\b",
+    r"\b(\w*child(ren|hood)?|(school|step|grand)?kids?|minors?|toddlers?|infants?|bab(y|ies)|pre-?teens?|tweens?|teens?|teenagers?|teenaged?|under-?age[d]?"
+    r"|school-?(girls?|boys?)|little (girls?|boys?)|young (girls?|boys?)|(girls?|boys?) under|juveniles?|adolescents?|youngsters?|loli(s|tas?|con)?"
+    r"|jailbait|(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven)teen)[- ]years?[- ]olds?"
+    r"|1?\d ?(yo|y/o)|(aged|age) (1[0-7]|[1-9]))\b",
     re.IGNORECASE,
 )
 _SEXUAL = re.compile(
     r"\b((?<!same-)(?<!opposite-)sex|sexual|sexually|sexy|sexuali[sz]\w*|sext\w*|nudes?|nudity|naked|porn\w*|erotic\w*|nsfw|masturbat\w*|genitals?|intercourse|orgasm\w*"
-    r"|fetish\w*|groom(ing|ed)?|molest\w*|rap(e|ed|ing|ist)|pa?edophil\w*|incest\w*|seduc\w*|lewd|undress\w*|strip(ped|ping)?|csam|fondl\w*)\b",
+    r"|fetish\w*|groom(ing|ed)?|molest\w*|rap(e|ed|ing|ist)|pa?edo(s|phil\w*)?|incest\w*|seduc\w*|lewd|undress\w*|strip(ped|ping)?|csam|fondl\w*)\b",
     re.IGNORECASE,
 )
 

@@ -31,7 +31,7 @@ def read_prompts(path: Path) -> Prompts:
         row = _row(path, number, line)
         key = str(row["id"])
         if key in seen:
-            raise DataError(f"{path}: row {number}: id {key!r} stands already on row {seen[key]}", "give every row its own id")
+            raise DataError(f"{path}: row {number}: id {_short(key)} stands already on row {seen[key]}", "give every row its own id")
         seen[key] = number
         if must_drop(row["prompt"]):
             dropped += 1
@@ -45,6 +45,8 @@ def read_prompts(path: Path) -> Prompts:
                 source=Source(dataset=path.name, row=str(number)),
             )
         )
+    if not examples and dropped:
+        raise DataError(f"{path}: all {dropped} rows were dropped: sexual content about minors", "use other rows")
     if not examples:
         raise DataError(f"{path}: holds no rows", f"write one JSON object per line, such as {FORM}")
     return Prompts(examples, {"sexual content about minors": dropped} if dropped else {})
@@ -59,8 +61,11 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder, not a JSONL file", f"ls {path}") from None
     except UnicodeDecodeError as error:
-        row = path.read_bytes()[: error.start].count(b"\n") + 1
+        # not the file's bytes: the decoder counts from behind a byte order mark
+        row = error.object[: error.start].count(b"\n") + 1
         raise DataError(f"{path}: row {row}: is not UTF-8 text", f"iconv -t UTF-8 {path} > fixed.jsonl") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}", f"ls -l {path}") from None
     return [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
@@ -70,6 +75,8 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: is not valid JSON ({error.msg} at column {error.colno})", f"rows look like {FORM}") from None
+    except (ValueError, RecursionError):  # json lets these through for endless numbers and endless nesting
+        raise DataError(f"{where}: is not valid JSON (a number or a nesting without end)", f"rows look like {FORM}") from None
     if not isinstance(row, dict):
         raise DataError(f"{where}: is a {type(row).__name__}, not an object", f"rows look like {FORM}")
     for key in ("id", "prompt", "harmful"):
@@ -77,13 +84,26 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
             raise DataError(f"{where}: {key!r} is missing", f"rows look like {FORM}")
     unknown = sorted(set(row) - ALLOWED)
     if unknown:
-        raise DataError(f"{where}: unknown key {unknown[0]!r}; known: id, prompt, harmful, hazard", f"rows look like {FORM}")
+        raise DataError(f"{where}: unknown key {_short(unknown[0])}; known: id, prompt, harmful, hazard", f"rows look like {FORM}")
     if not isinstance(row["prompt"], str) or not row["prompt"].strip():
         raise DataError(f"{where}: 'prompt' must be text that is not empty", f"rows look like {FORM}")
     if not isinstance(row["harmful"], bool):
         raise DataError(f"{where}: 'harmful' must be true or false, not {json.dumps(row['harmful'])[:40]}", f"rows look like {FORM}")
     if not isinstance(row["id"], (str, int)) or isinstance(row["id"], bool):
         raise DataError(f"{where}: 'id' must be a text or a number", f"rows look like {FORM}")
-    if not isinstance(row.get("hazard") or "", str):
+    if not isinstance(row.get("hazard"), str | None):
         raise DataError(f"{where}: 'hazard' must be text", f"rows look like {FORM}")
+    for key in ("id", "prompt", "hazard"):
+        if isinstance(row.get(key), str) and not _whole(row[key]):
+            raise DataError(f"{where}: {key!r} holds half of a \\u pair, which is no character", f"rows look like {FORM}")
     return row
+
+
+def _whole(text: str) -> bool:
+    """Whether the text can be written down: JSON may spell half of a surrogate pair, UTF-8 may not."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _short(text: str) -> str:
+    """A user's value as shown in a message: escaped, and never long."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,6 +1,6 @@
 """Naming what a request asks for, so that a refusal can be about it: 'How do I break into my ex's flat?' -> 'breaking into your ex's flat'.
 
-Rules of English grammar, no model. Returns '' where they do not fit: the caller then names the hazard instead.
+Rules of English grammar, no model. Returns '' where they do not fit: the caller then finds other words.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ _PEOPLE = {
     "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "i'm": "you're", "i've": "you've", "i'd": "you'd", "i'll": "you'll",
     "we": "you", "us": "you", "our": "your", "ours": "yours", "ourselves": "yourselves",
 }  # fmt: skip
-#: Verbs that double their last letter.
+#: One syllable with one vowel before one last consonant doubles it: 'rob', 'drug', 'quit'.
+_SHORT = re.compile(r"(?:[^aeiouy]*|qu|squ)[aeiouy][^aeiouywx]")
+#: Longer verbs that double their last letter (stress at the end, or British -l).
 _DOUBLE = frozenset(
-    "get set put cut hit let run rob stab drug beg dig jam kidnap tap trap strip slip skip scam spam spot stop plan rig rip pin plot swap plug"
-    " chat con bug tag tip shop grab stun ram win hog log pop rub sit bet bid forget control refer commit submit".split()
+    "kidnap handicap wiretap babysit forget begin forbid control refer prefer transfer defer infer occur commit submit admit permit omit outwit"
+    " expel compel rebel repel propel patrol unplug unzip reset offset cancel travel label model channel counsel signal tunnel fuel duel worship".split()
 )
 _DETERMINERS = {"a", "an", "the", "my", "his", "her", "its", "our", "their", "your", "some", "any", "all", "other", "more", "no", "two", "three"}
 _STATE = {"be", "have", "been", "know", "is", "are"}
@@ -59,8 +61,13 @@ def _phrase(clause: str) -> str:
         words = shorter if 2 <= len(shorter) <= MAX_WORDS else []
     if len(words) < 2 or not words[0].isalpha() or words[0].lower() in _STATE:
         return ""
-    rest = [_PEOPLE.get(word.lower(), word) for word in _before_second_verb(words[1:])]
-    return " ".join([gerund(words[0].lower()), *rest])
+    rest = [_second_person(word) for word in _before_second_verb(words[1:])]
+    return " ".join([gerund(words[0].lower()), *rest]).rstrip(",;:")
+
+
+def _second_person(word: str) -> str:
+    bare = word.rstrip(",;:)\"'")
+    return _PEOPLE.get(bare.lower(), bare) + word[len(bare) :]
 
 
 def _before_second_verb(words: list[str]) -> list[str]:
@@ -79,6 +86,8 @@ def gerund(verb: str) -> str:
         return verb[:-2] + "ying"
     if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
         return verb[:-1] + "ing"
-    if verb in _DOUBLE:
+    if verb.endswith("ic"):
+        return verb + "king"
+    if verb in _DOUBLE or _SHORT.fullmatch(verb):
         return verb + verb[-1] + "ing"
     return verb + "ing"

@@ -56,7 +56,7 @@ def critique_and_revise(
     name: str = "",
     reporter: Reporter = SILENT,
 ) -> Revised:
-    """Run ``rounds`` rounds. A goal whose reply is already safe asks nothing more. ``initial``: the model's own reply by goal key."""
+    """Run ``rounds`` rounds. A goal with an accepted revision asks nothing more. ``initial``: the model's own reply by goal key."""
     by = name or (feedback.name if isinstance(feedback, WriterFeedback) else feedback.spec)
     log = folder.log(f"revisions-{name}" if name else "revisions", Revision)
     standing = {goal.key: initial.get(goal.key, "") for goal in goals}

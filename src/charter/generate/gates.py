@@ -43,6 +43,12 @@ def _outcome(verdict: Verdict) -> str:
     return verdict.outcome
 
 
+def _holds(text: str, phrases: tuple[str, ...]) -> bool:
+    """Whether one of the charter's phrases to avoid stands in the text: whole words ('as an AI' is not in 'as an aircraft'), either apostrophe."""
+    straight = text.replace("’", "'")
+    return any(re.search(rf"(?<!\w){re.escape(phrase.replace('’', chr(39)))}(?!\w)", straight, re.IGNORECASE) for phrase in phrases)
+
+
 def why_not(request: Conversation, before: str, reply: Reply, judges: Judges, seen: NearDuplicates, avoid: tuple[str, ...], max_words: int) -> str:
     """'' if the revision may stand, else the name of the gate that stopped it."""
     text = reply.text.strip()
@@ -61,7 +67,7 @@ def why_not(request: Conversation, before: str, reply: Reply, judges: Judges, se
         return "not safer"
     if now.harm < 2 or now.decline < 1:
         return "not safe enough"
-    if len(text.split()) > 2 * max_words or any(phrase.lower() in text.lower() for phrase in avoid):
+    if len(text.split()) > 2 * max_words or _holds(text, avoid):
         return "long or lecturing"
     if seen.closest(text) >= NEAR_DUPLICATE_SIMILARITY:
         return "near-duplicate"

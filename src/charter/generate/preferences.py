@@ -48,7 +48,12 @@ def label(
     batch: int = 16,
     reporter: Reporter = SILENT,
 ) -> Labelled:
-    """Judge every pair and keep those with a clear label. ``tie_band``: a probability within 0.5 ± this is a tie. Resumes pair by pair."""
+    """Judge every pair and keep those with a clear label. ``tie_band``: a probability within 0.5 ± this is a tie. Resumes pair by pair.
+
+    Raises ValueError if two pairs are about one example: their comparisons could not be told apart.
+    """
+    if len({pair.example.key for pair in pairs}) != len(pairs):
+        raise ValueError("label needs one pair per example")
     comparisons = folder.log("comparisons", Comparison)
     waiting = [pair for pair in pairs if pair.example.key not in comparisons]
     with reporter.track("comparisons", len(pairs), len(pairs) - len(waiting)) as advance:

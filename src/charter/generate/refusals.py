@@ -14,6 +14,8 @@ from charter.generate.act import name_act
 from charter.policy.charter import Charter, Hazard
 
 PLACEHOLDER = "{act}"
+#: Stands for the act where the request does not name one; the concern and the way forward still tell the hazard.
+UNNAMED = "what you ask for"
 
 
 class RefusalWriter:
@@ -34,7 +36,8 @@ class RefusalWriter:
     def compose(self, request: str, hazard_id: str, rng: random.Random) -> str:
         """A refusal made of the charter's parts, no longer than its ``max_words`` where the parts allow it."""
         hazard = self._hazard(hazard_id)
-        act = name_act(request) or f"helping with {hazard.title[:1].lower()}{hazard.title[1:]}"
+        # a hazard's title will not do here: "I won't help with child safety" says the opposite
+        act = name_act(request) or UNNAMED
         opening = rng.choice(self.charter.refusal.openings).replace(PLACEHOLDER, act, 1)
         concern, forward = rng.choice(hazard.concern), rng.choice(hazard.way_forward)
         shapes = [f"{opening}, because {concern}. {forward}", f"{opening}. {forward}", f"{opening}: {concern}. {forward}"]

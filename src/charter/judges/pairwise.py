@@ -23,7 +23,7 @@ NOT_COVERED = (
     "for its own style. Nothing is said about safety beyond the one principle."
 )
 OPTIONS = ("(A)", "(B)")
-#: Rounding allowed when the two options' probabilities add up to more than 1.
+#: Rounding by which two real probabilities may add up to more than 1.
 _SLACK = 1e-6
 
 
@@ -31,10 +31,10 @@ class Config(BaseConfig):
     """Settings of the pairwise judge. The model is given to ``build``."""
 
     minimum_mass: float = Field(
-        default=0.0,
+        default=1e-4,
         ge=0.0,
         le=1.0,
-        description="least P(A) + P(B) for an answer to count; 0 when the backend's scores are not real log-probabilities",
+        description="least P(A) + P(B) for an answer to count; not checked when the two add up to more than 1, for then they are only scores",
     )
 
 
@@ -45,7 +45,7 @@ class PairwiseJudge:
     name = "pairwise"
     version = "1"
 
-    def __init__(self, model: Model, minimum_mass: float = 0.0) -> None:
+    def __init__(self, model: Model, minimum_mass: float = 1e-4) -> None:
         self._model = model
         self._minimum = minimum_mass
         self._template = Path(__file__).with_name("pairwise.txt").read_text(encoding="utf-8")
@@ -76,17 +76,14 @@ class PairwiseJudge:
 
 
 def share_of_first(log_probabilities: list[float], minimum_mass: float = 0.0) -> float | None:
-    """P(first) / (P(first) + P(second)) of two log-probabilities in nats; None if one is not finite, or their sum is under ``minimum_mass``
-    or over 1 while a minimum is asked for (then they are no probabilities)."""
+    """P(first) / (P(first) + P(second)) of two log-probabilities in nats. None if one is not finite, or if they are real (their sum is at
+    most 1) and the sum is under ``minimum_mass``: a model that would say something else has not answered."""
     if len(log_probabilities) != 2 or not all(math.isfinite(x) for x in log_probabilities):
         return None
     a, b = log_probabilities
-    if minimum_mass > 0.0:
-        if max(a, b) > _SLACK:
-            return None
-        mass = math.exp(a) + math.exp(b)
-        if not minimum_mass <= mass <= 1.0 + _SLACK:
-            return None
+    real = max(a, b) <= 0.0 and math.exp(a) + math.exp(b) <= 1.0 + _SLACK
+    if real and math.exp(a) + math.exp(b) < minimum_mass:
+        return None
     difference = max(-700.0, min(700.0, b - a))
     return 1.0 / (1.0 + math.exp(difference))
 

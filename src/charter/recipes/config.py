@@ -12,7 +12,8 @@ from charter.core.errors import InputError
 from charter.core.rows import Sampling
 from charter.evaluate.gate import GatePolicy
 from charter.evaluate.style import StyleBars
-from charter.train.trainers import dpo, sft
+from charter.train.trainers.dpo import Config as DpoConfig
+from charter.train.trainers.sft import Config as SftConfig
 
 SHIPPED = Path(__file__).parent / "texts"
 DEFAULT = "quickstart"
@@ -22,6 +23,7 @@ class EvaluationPart(Config):
     """What the model is measured on, before and after; never trained on."""
 
     pairs: int | None = Field(default=None, ge=1, description="held-out pairs of harmful request and look-alike; all if left out")
+    singles: int | None = Field(default=None, ge=0, description="held-out look-alikes that stand alone; all if left out")
     plain: int | None = Field(default=None, ge=0, description="held-out plain requests; all if left out")
     data: Path | None = Field(default=None, description="your own test set (JSONL) instead of the starter set's held-out topics")
     max_tokens: int = Field(default=32, ge=1)
@@ -39,6 +41,7 @@ class GeneratePart(Config):
     """From goals and findings to training rows."""
 
     pairs: int = Field(default=320, ge=1, description="training pairs of harmful request and look-alike")
+    singles: int = Field(default=200, ge=0, description="look-alikes that stand alone")
     plain: int = Field(default=60, ge=0, description="plain requests that keep the model's own answer")
     findings: int = Field(default=16, ge=0, description="findings turned into rows, each with the same framing around a harmless request")
     exemplars: bool = Field(default=True, description="add the exemplar answers")
@@ -57,8 +60,8 @@ class TrainPart(Config):
     """SFT on the rows, then DPO on the preferences."""
 
     methods: tuple[Literal["sft", "dpo"], ...] = ("sft",)
-    sft: sft.Config = sft.Config()
-    dpo: dpo.Config = dpo.Config()
+    sft: SftConfig = SftConfig()
+    dpo: DpoConfig = DpoConfig()
 
 
 class Recipe(Config):

@@ -62,13 +62,14 @@ def gather(context: Context, findings: Iterable[Finding]) -> Material:
     part = context.recipe.generate
     goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
     twins = context.examples("train", pairs=part.pairs, parts=("lookalike",))
+    singles = context.examples("train", singles=part.singles, parts=("single",)) if part.singles else []
     plain = context.examples("train", plain=part.plain, parts=("plain",)) if part.plain else []
     exemplars = context.examples("train", parts=("exemplars",)) if part.exemplars else []
     by_goal = {goal.prompt: (goal, twin) for goal, twin in zip(goals, twins, strict=True)}
     chosen = [f for f in findings if f.goal in by_goal and f.family != "direct"]
     stream(context.recipe.seed, "findings").shuffle(chosen)
     framed = [_framed(f, *by_goal[f.goal]) for f in chosen[: part.findings]]
-    return Material([*goals, *(pair[0] for pair in framed)], [*twins, *(pair[1] for pair in framed)], plain, exemplars)
+    return Material([*goals, *(pair[0] for pair in framed)], [*twins, *singles, *(pair[1] for pair in framed)], plain, exemplars)
 
 
 def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:

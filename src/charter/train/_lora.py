@@ -91,7 +91,7 @@ def arguments(config: Common, out: Path, steps: int, dtype: str, device: str) ->
         "max_steps": steps,
         "per_device_train_batch_size": config.batch_rows,
         "gradient_accumulation_steps": 1,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": "linear",
         "warmup_steps": min(config.warmup_steps, steps // 4),

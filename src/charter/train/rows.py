@@ -84,13 +84,16 @@ def preference_columns(preferences: Sequence[Preference], tokenizer: Any, max_le
 def in_batches(lengths: Sequence[int], batch_rows: int, epochs: float, seed: int) -> list[int]:
     """Order of row indexes for ``epochs`` epochs: batches of like length, shuffled. A fraction takes that share of the last epoch's batches."""
     order: list[int] = []
+    short: list[int] = []
     whole, part = int(epochs), epochs - int(epochs)
     for epoch in range(whole + (part > 0)):
         batches = _one_epoch(lengths, batch_rows, seed, epoch)
         if epoch == whole:
             batches = batches[: max(1, round(len(batches) * part))]
-        order += [index for batch in batches for index in batch]
-    return order
+        # a short batch would shift the borders of all batches behind it, so those of every epoch go last
+        for batch in batches:
+            (order if len(batch) == batch_rows else short).extend(batch)
+    return order + short
 
 
 def _one_epoch(lengths: Sequence[int], batch_rows: int, seed: int, epoch: int) -> list[list[int]]:
@@ -102,7 +105,6 @@ def _one_epoch(lengths: Sequence[int], batch_rows: int, seed: int, epoch: int) -
     for start in range(0, len(order), window):
         chunk = sorted(order[start : start + window], key=lambda i: lengths[i])
         batches += [chunk[i : i + batch_rows] for i in range(0, len(chunk), batch_rows)]
-    # a short batch in the middle would shift all batch borders behind it, so it goes last
     short = [batch for batch in batches if len(batch) < batch_rows]
     batches = [batch for batch in batches if len(batch) == batch_rows]
     rng.shuffle(batches)

@@ -22,17 +22,18 @@ NOT_COVERED = "English, single-turn, short requests only; nothing sexual about m
 FOLDER = Path(__file__).parent.parent / "starter"
 REVISION = "1"
 LICENCE = "Apache-2.0"
-Part = Literal["harmful", "lookalike", "plain", "exemplars"]
+Part = Literal["harmful", "lookalike", "single", "plain", "exemplars"]
 
 
 class Config(BaseConfig):
     """Which part of the set."""
 
     split: Literal["train", "evaluation", "all"] = "all"
-    parts: tuple[Part, ...] = ("harmful", "lookalike", "plain")
+    parts: tuple[Part, ...] = ("harmful", "lookalike", "single", "plain")
     seed: int = 0
     evaluation_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     limit: int | None = Field(default=None, ge=1, description="at most this many pairs, spread evenly over the hazards")
+    single_limit: int | None = Field(default=None, ge=0, description="at most this many look-alikes that stand alone")
     plain_limit: int | None = Field(default=None, ge=0)
 
 
@@ -45,6 +46,9 @@ def build(config: Config) -> list[Example]:
             examples.append(_example(row, "harmful", row["harmful"], True, row["refusal"]))
         if "lookalike" in config.parts:
             examples.append(_example(row, "lookalike", row["safe"], False, None))
+    if "single" in config.parts:
+        singles = [row for row in _singles() if _wanted(config, "single", row["topic"])]
+        examples += [_example(row, "lookalike", row["prompt"], False, None) for row in _evenly(singles, "kind", config.single_limit)]
     if "plain" in config.parts:
         plain = [row for row in _plain() if _wanted(config, "plain", row["topic"])]
         examples += [_example(row, "plain", row["prompt"], False, None) for row in _evenly(plain, "topic", config.plain_limit)]
@@ -62,7 +66,9 @@ def _wanted(config: Config, group: str, topic: str) -> bool:
 
 @cache
 def _held(share: float, seed: int) -> frozenset[tuple[str, str]]:
-    topics = [(row["hazard"], row["topic"]) for row in _pairs()] + [("plain", row["topic"]) for row in _plain()]
+    topics = [(row["hazard"], row["topic"]) for row in _pairs()] + [
+        (part, row["topic"]) for part, rows in (("plain", _plain()), ("single", _singles())) for row in rows
+    ]
     return frozenset(held_out_topics(topics, share, seed))
 
 
@@ -92,9 +98,10 @@ def _spread(position: int, length: int) -> float:
 
 
 def _example(row: dict[str, Any], part: str, prompt: str, harmful: bool, target: str | None) -> Example:
-    tags = (part, f"topic:{row['topic']}", *((f"kind:{row['kind']}", f"pair:{row['pair']}") if "pair" in row else ()))
+    kind = (f"kind:{row['kind']}",) if "kind" in row else ()
+    tags = (part, f"topic:{row['topic']}", *kind, *((f"pair:{row['pair']}",) if "pair" in row else ("single",)))
     return Example(
-        key=f"{row['pair']}/{part}" if "pair" in row else f"plain/{row['row']:03d}",
+        key=f"{row['pair']}/{part}" if "pair" in row else f"{part}/{row['row']:03d}",
         conversation=Conversation.ask(prompt),
         target=target,
         harmful=harmful,
@@ -123,6 +130,11 @@ def _pairs() -> tuple[dict[str, Any], ...]:
         for row in _read(f"pairs/{file.name}"):
             rows.append({**row, "hazard": file.stem, "pair": f"{file.stem}/{row['row']:03d}"})
     return tuple(rows)
+
+
+@cache
+def _singles() -> tuple[dict[str, Any], ...]:
+    return tuple(_read("lookalikes.jsonl"))
 
 
 @cache

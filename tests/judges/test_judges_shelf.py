@@ -1,0 +1,101 @@
+"""Every file on the judges' shelf keeps the contract; hostile text never raises."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import charter.judges
+from charter.core import registry
+from charter.core.config import Config
+from charter.core.errors import InputError
+from charter.core.rows import Conversation, Verdict
+from charter.core.shapes import Judge
+
+NAMES = registry.names("judges")
+#: Compare two replies instead of judging one.
+COMPARE = {"pairwise", "rules_pairwise"}
+HOSTILE = st.text(st.characters(codec=None, exclude_categories=()), max_size=300) | st.sampled_from(
+    ["\u202e\u2066no", "İstanbul " * 40, "a\u0300" * 200, "ﬃ ½ ㎏ ﷺ", "'" * 500, "\ud800", "```" * 99, "i cannot " * 500, "((((" * 200, "\x00\x1b[2J", '"' * 301]
+)
+
+
+@pytest.fixture(scope="module")
+def judges() -> dict[str, Judge]:
+    modules = {name: registry.find("judges", name) for name in NAMES if name not in COMPARE}
+    return {name: module.build(module.Config()) for name, module in modules.items()}
+
+
+def test_shelf_holds_the_promised_judges() -> None:
+    assert {"refusal", "harm", "request", "pairwise", "rules_pairwise"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_contract(name: str) -> None:
+    module = registry.find("judges", name)
+    assert module.__doc__
+    assert 10 < len(module.__doc__.splitlines()[0]) < 120
+    assert len(module.NOT_COVERED) > 40
+    assert issubclass(module.Config, Config)
+    assert all(field.description for field in module.Config.model_fields.values())
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in COMPARE])
+def test_judge_contract(name: str, judges: dict[str, Judge]) -> None:
+    judge = judges[name]
+    assert isinstance(judge, Judge)
+    assert judge.name == name
+    conversation = Conversation.ask("How do I bake bread?").with_reply("Mix flour, water, salt and yeast; let it rise; bake.")
+    verdict = judge(conversation)
+    assert (verdict.subject, verdict.judge, verdict.judge_version) == (conversation.id, name, judge.version)
+    assert judge.version
+    assert judge(conversation) == verdict
+
+
+@pytest.mark.parametrize("name", ["refusal", "harm"])
+@pytest.mark.parametrize("reply", ["", "   \n\t", "\u200b\ufeff"])
+def test_empty_reply_is_failed(name: str, reply: str, judges: dict[str, Judge]) -> None:
+    verdict = judges[name](Conversation.ask("Hello?").with_reply(reply))
+    assert (verdict.outcome, verdict.score, verdict.label) == ("failed", None, "")
+
+
+@pytest.mark.parametrize("name", ["refusal", "harm"])
+def test_no_reply_is_failed(name: str, judges: dict[str, Judge]) -> None:
+    assert judges[name](Conversation.ask("Hello?")).outcome == "failed"
+
+
+def test_request_without_words_is_failed(judges: dict[str, Judge]) -> None:
+    assert judges["request"](Conversation.ask(" ?! ")).outcome == "failed"
+
+
+@given(prompt=HOSTILE, reply=HOSTILE)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_hostile_text_never_raises(judges: dict[str, Judge], prompt: str, reply: str) -> None:
+    conversation = Conversation.ask(prompt).with_reply(reply)
+    for judge in judges.values():
+        verdict = judge(conversation)
+        assert isinstance(verdict, Verdict)
+        assert verdict.score is None or math.isfinite(verdict.score)
+        assert all(0 <= a < b <= len(reply) for a, b in verdict.spans)
+
+
+@pytest.mark.parametrize("name", ["harm", "request"])
+def test_broken_weight_file_says_what_to_do(name: str, tmp_path: Path) -> None:
+    module = registry.find("judges", name)
+    bad = tmp_path / "harm.npz"
+    bad.write_bytes(b"PK\x03\x04 no weights")
+    for path in (bad, tmp_path / "absent.npz"):
+        with pytest.raises(InputError, match="not a weight file") as caught:
+            module.build(module.Config(weights=path))
+        assert "fit_harm_judge" in caught.value.hint
+
+
+def test_weights_are_small_and_figures_ship() -> None:
+    folder = Path(charter.judges.__file__).parent
+    assert (folder / "harm.npz").stat().st_size <= 2_000_000
+    rows = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+    assert {"refusal", "harm", "request"} == {row["judge"] for row in rows}
+    assert all(row["low"] <= row["accuracy"] <= row["high"] and row["n"] > 0 and row["sha256"] for row in rows)
