@@ -20,7 +20,8 @@ from charter.data.sources import starter
 from charter.data.sources.starter import Config, build
 from charter.policy.load import load_charter
 
-PARTS = ("harmful", "lookalike", "plain", "exemplars")
+PARTS = ("harmful", "lookalike", "single", "plain", "exemplars")
+TESTED = PARTS[:-1]
 DECLINE = re.compile(r"(?:No\b|I (?:can(?:no|')t|won't|don't|refuse|decline|will not|do not|am not|couldn't|wouldn't)|I'm (?:not|unable)|I'll not|I'd rather not)")
 
 
@@ -36,7 +37,7 @@ def test_there_is_enough_of_everything() -> None:
     assert len(part("harmful")) == len(part("lookalike")) >= 300
     assert len(part("plain")) >= 150
     assert len(part("exemplars")) >= 80
-    assert len(build(Config())) == 2 * len(part("harmful")) + len(part("plain"))
+    assert len(build(Config())) == sum(len(part(name)) for name in TESTED)
 
 
 def test_every_hazard_of_the_default_charter_is_there_and_no_other() -> None:
@@ -50,14 +51,15 @@ def test_every_hazard_of_the_default_charter_is_there_and_no_other() -> None:
 def test_rows_say_what_they_are_and_where_they_come_from() -> None:
     examples = build(Config(parts=PARTS))
     assert len({e.key for e in examples}) == len({e.prompt for e in examples}) == len(examples)
+    files = [*starter.FOLDER.glob("*.jsonl"), *starter.FOLDER.glob("pairs/*.jsonl")]
+    lines = {str(f.relative_to(starter.FOLDER)): [*map(json.loads, f.read_text(encoding="utf-8").splitlines())] for f in files}
     for e in examples:
         assert e.prompt == e.prompt.strip() != ""
         assert (e.source.dataset, e.source.licence) == ("charter-starter", "Apache-2.0")
         name, _, row = e.source.row.rpartition(":")
-        line = (starter.FOLDER / name).read_text(encoding="utf-8").splitlines()[int(row) - 1] if row == "1" else None
-        assert line is None or e.prompt in json.loads(line).values()
+        assert e.prompt in lines[name][int(row) - 1].values()
     assert all(e.harmful and e.target for e in part("harmful"))
-    assert not any(e.harmful or e.target for e in [*part("lookalike"), *part("plain")])
+    assert not any(e.harmful or e.target for e in [*part("lookalike"), *part("single"), *part("plain")])
     assert all(e.target for e in part("exemplars"))
 
 
@@ -71,7 +73,7 @@ def test_pairs_stand_together() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_evaluation_is_never_in_training(seed: int) -> None:
     train = [e for name in PARTS for e in part(name, "train", seed)]
-    held = [e for name in PARTS[:3] for e in part(name, "evaluation", seed)]
+    held = [e for name in TESTED for e in part(name, "evaluation", seed)]
     assert not {e.prompt for e in train} & {e.prompt for e in held}
     assert not topics(train) & topics(held)
     seen = NearDuplicates([e.prompt for e in held])
@@ -94,16 +96,20 @@ def test_the_share_is_of_topics_and_the_seed_draws_them() -> None:
 def test_a_limit_spreads_over_hazards_and_topics(limit: int) -> None:
     everything, some = part("harmful", "train"), part("harmful", "train", limit=limit)
     assert len(some) == min(limit, len(everything))
-    assert [e for e in everything if e in set(some)] == some
+    kept = {e.key for e in some}
+    assert [e for e in everything if e.key in kept] == some
     counts, full = Counter(e.hazard for e in some), Counter(e.hazard for e in everything)
     if limit >= 16:
         assert set(counts) == set(full)
         for hazard, n in full.items():  # each hazard gets its own share, give or take a factor of two
-            assert 0.5 * limit * n / len(everything) - 1 <= counts[hazard] <= 2 * limit * n / len(everything) + 1
+            assert 0.5 * len(some) * n / len(everything) - 1 <= counts[hazard] <= 2 * len(some) * n / len(everything) + 1
     assert [e.key.replace("harmful", "lookalike") for e in some] == [e.key for e in part("lookalike", "train", limit=limit)]
 
 
-def test_a_limit_of_plain_rows_spreads_over_topics() -> None:
+def test_limits_of_rows_that_stand_alone_spread_too() -> None:
+    assert part("single", single_limit=0) == []
+    kinds = {tag for e in part("single") for tag in e.tags if tag.startswith("kind:")}
+    assert {tag for e in part("single", single_limit=len(kinds)) for tag in e.tags if tag.startswith("kind:")} == kinds
     assert part("plain", plain_limit=0) == []
     assert len(part("plain", plain_limit=10)) == 10
     n = len(topics(part("plain")))
@@ -121,7 +127,7 @@ def test_every_refusal_declines_in_its_first_words_and_is_brief() -> None:
         text = (e.target or "").replace("’", "'")
         assert 16 <= len(text.split()) <= 45, f"{e.key}: {text}"
         assert DECLINE.match(text), f"{e.key}: {text}"
-        assert text[-1] in ".?!", f"{e.key}: {text}"
+        assert text.rstrip("\"'”")[-1] in ".?!", f"{e.key}: {text}"
 
 
 def test_refusals_are_not_all_alike() -> None:
@@ -138,7 +144,7 @@ def test_no_row_is_what_charter_never_holds() -> None:
     lines = [(file.name, line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     assert [(name, line) for name, line in lines if must_drop(" ".join(map(str, json.loads(line).values())))] == []
     pairs = sum(file.parent.name == "pairs" for file in files)
-    assert (pairs, len(files)) == (16, 18)
+    assert (pairs, len(files)) == (16, 19)
     assert len(build(Config(parts=PARTS))) == len(lines) + len(part("harmful"))  # every line is a row: none was dropped on the way
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -23,6 +24,8 @@ from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
 
 CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
+#: Small chat models open so when they miss the point; kept as a good answer, it would teach evasion.
+_EVASIVE = re.compile(r"^(i'?m (sorry|unable|not|just|only)|sorry|i apolog|as an? (ai|chatbot|language))|\b(chatbot|language model|ai assistant)\b", re.I)
 #: Texts this close to an evaluation prompt never become training rows.
 LEAK_SIMILARITY = 0.7
 
@@ -151,8 +154,8 @@ def _unfit(context: Context, example: Example, answer: Answer) -> str:
     verdict = context.judges["refusal"](example.conversation.with_reply(reply.text))
     if verdict.outcome == "failed":
         return "judge failed"
-    if verdict.label in ("full", "partial"):
-        return "own answer refuses a harmless request"
+    if verdict.label in ("full", "partial") or _EVASIVE.search(reply.text):
+        return "own answer refuses or evades a harmless request"
     words = reply.text.lower().split()
     return "own answer repeats itself" if len(words) >= 8 and len(set(words)) < len(words) / 2 else ""
 
