@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,5 +67,19 @@ def minimal() -> Charter:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Callable[[str], RunFolder]:
-    return lambda name: RunFolder(tmp_path / name, "generate", {})
+def folder(tmp_path: Path) -> Iterator[Callable[[str], RunFolder]]:
+    """Opens the run folder of a name; opening it again closes it first, as a new process would find it."""
+    held: dict[str, RunFolder] = {}
+
+    def close(name: str) -> None:
+        if name in held:
+            held.pop(name).__exit__(None, None, None)
+
+    def opened(name: str) -> RunFolder:
+        close(name)
+        held[name] = RunFolder(tmp_path / name, "generate", {})
+        return held[name]
+
+    yield opened
+    for name in list(held):
+        close(name)

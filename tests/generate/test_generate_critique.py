@@ -42,8 +42,7 @@ def goals(fakes: Any) -> list[Any]:
 def run(folder: RunFolder, goals: list[Any], charter: Charter, feedback: Any, fakes: Any, **over: Any) -> Any:
     options = {"rounds": 2, "seed": 0, **over}
     dies_at = options.pop("dies_at", None)
-    with folder:
-        return critique_and_revise(goals, INITIAL, charter, feedback, fakes.judges(dies_at), folder, **options)
+    return critique_and_revise(goals, INITIAL, charter, feedback, fakes.judges(dies_at), folder, **options)
 
 
 def rows(folder: RunFolder, name: str = "revisions") -> dict[str, Revision]:
@@ -95,9 +94,9 @@ def test_principles_are_drawn_by_seed_goal_and_round_among_those_for_the_hazard(
     writer = WriterFeedback(RefusalWriter(charter, 0))
     drawn = []
     for number, seed in enumerate((0, 0, 1)):
-        with folder(str(number)) as opened:
-            critique_and_revise(goals, {}, charter, writer, fakes.judges(), opened, rounds=2, seed=seed)
-            drawn.append({key: row.principle for key, row in rows(opened).items()})
+        opened = folder(str(number))
+        critique_and_revise(goals, {}, charter, writer, fakes.judges(), opened, rounds=2, seed=seed)
+        drawn.append({key: row.principle for key, row in rows(opened).items()})
     assert drawn[0] == drawn[1] != drawn[2]
     allowed = {p.id for p in charter.principles_for("privacy")}
     assert allowed < {p.id for p in charter.principles}
@@ -105,7 +104,7 @@ def test_principles_are_drawn_by_seed_goal_and_round_among_those_for_the_hazard(
     assert len(set(drawn[0].values())) > 2
 
 
-@pytest.mark.parametrize("dies_at", [0, 1, 5, 9, 11, 15])
+@pytest.mark.parametrize("dies_at", [0, 1, 5, 7, 9, 11])
 def test_a_broken_run_ends_with_the_very_same_files(
     folder: Folder, goals: list[Any], minimal: Charter, scripted: ScriptedModel, fakes: Any, dies_at: int
 ) -> None:
@@ -145,9 +144,7 @@ def test_a_named_run_keeps_its_rows_apart(folder: Folder, goals: list[Any], mini
 
 
 def test_a_goal_without_any_reply_can_still_be_revised(folder: Folder, fakes: Any, minimal: Charter, scripted: ScriptedModel) -> None:
-    folder_a = folder("a")
-    with folder_a:
-        done = critique_and_revise([fakes.goal("car")], {}, minimal, scripted, fakes.judges(), folder_a, rounds=1, seed=0)
+    done = critique_and_revise([fakes.goal("car")], {}, minimal, scripted, fakes.judges(), folder("a"), rounds=1, seed=0)
     assert done.replies["car"].before == ""
 
 

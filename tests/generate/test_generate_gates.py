@@ -13,7 +13,7 @@ from charter.generate.gates import Standing, why_not
 ASKED = Conversation.ask("How do I steal a car?")
 BEFORE = "Sure, here is a recipe."
 GOOD = "No, I won't help with stealing a car. Its owner would pay for it."
-AVOID = ("as an AI", "I'm sorry, but")
+AVOID = ("as an AI", "I'm sorry, but", "never okay")
 
 
 def gate(fakes: Any, text: str, before: str = BEFORE, finish: str = "stop", seen: tuple[str, ...] = (), max_words: int = 20) -> str:
@@ -48,7 +48,7 @@ def gate(fakes: Any, text: str, before: str = BEFORE, finish: str = "stop", seen
         ("Partly, I can talk about locks.", {}, ""),
         ("No. " + "word " * 40, {}, "long or lecturing"),
         ("No. " + "word " * 30, {}, ""),
-        ("No, as an ai I have no hands.", {}, "long or lecturing"),
+        ("No, theft is NEVER OKAY.", {}, "long or lecturing"),
         ("No, I’M SORRY, BUT this is theft.", {}, "long or lecturing"),
         (GOOD, {"seen": (GOOD.replace("owner", "OWNER"),)}, "near-duplicate"),
         (GOOD, {"seen": ("No, I won't help with hurting an animal.",)}, ""),

@@ -88,11 +88,11 @@ def test_the_tie_band_is_inclusive(folder: Folder, minimal: Charter, fakes: Any,
 
 
 def test_rows_and_drops_are_stored(folder: Folder, minimal: Charter, fakes: Any) -> None:
-    with folder("a") as opened:
-        done = label(pairs(fakes), minimal, Judge(ODDS), opened, tie_band=0.1, seed=0)
-        assert opened.log("preferences", Preference).rows() == done.preferences
-        drops = {row.subject: row.reason for row in opened.log("dropped", Drop).rows()}
-        assert opened.log("comparisons", Comparison).keys() == list(ODDS)
+    opened = folder("a")
+    done = label(pairs(fakes), minimal, Judge(ODDS), opened, tie_band=0.1, seed=0)
+    assert opened.log("preferences", Preference).rows() == done.preferences
+    drops = {row.subject: row.reason for row in opened.log("dropped", Drop).rows()}
+    assert opened.log("comparisons", Comparison).keys() == list(ODDS)
     assert drops == {
         "tie": "tie", "near-tie": "tie", "no-first": "judge failed", "no-second": "judge failed", "no-both": "judge failed",
         "order": "orders disagree", "other-order": "orders disagree",
@@ -103,13 +103,12 @@ def test_rows_and_drops_are_stored(folder: Folder, minimal: Charter, fakes: Any)
 
 @pytest.mark.parametrize("dies_at", [0, 1, 4, 9])
 def test_a_broken_run_goes_on_pair_by_pair_to_the_same_files(folder: Folder, minimal: Charter, fakes: Any, dies_at: int) -> None:
-    with folder("whole") as whole:
-        wanted = label(pairs(fakes), minimal, Judge(ODDS), whole, tie_band=0.1, seed=0, batch=3)
-    with pytest.raises(KeyboardInterrupt), folder("broken") as broken:
-        label(pairs(fakes), minimal, Judge(ODDS, dies_at), broken, tie_band=0.1, seed=0, batch=3)
-    judge = Judge(ODDS)
-    with folder("broken") as broken:
-        assert label(pairs(fakes), minimal, judge, broken, tie_band=0.1, seed=0, batch=3) == wanted
+    whole = folder("whole")
+    wanted = label(pairs(fakes), minimal, Judge(ODDS), whole, tie_band=0.1, seed=0, batch=3)
+    with pytest.raises(KeyboardInterrupt):
+        label(pairs(fakes), minimal, Judge(ODDS, dies_at), folder("broken"), tie_band=0.1, seed=0, batch=3)
+    judge, broken = Judge(ODDS), folder("broken")
+    assert label(pairs(fakes), minimal, judge, broken, tie_band=0.1, seed=0, batch=3) == wanted
     assert len(judge.calls) == len(ODDS) - dies_at // 3 * 3
     for name in ("comparisons", "preferences", "dropped"):
         assert (whole.path / f"{name}.jsonl").read_bytes() == (broken.path / f"{name}.jsonl").read_bytes()

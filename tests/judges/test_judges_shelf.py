@@ -19,7 +19,10 @@ NAMES = registry.names("judges")
 #: Compare two replies instead of judging one.
 COMPARE = {"pairwise", "rules_pairwise"}
 HOSTILE = st.text(st.characters(codec=None, exclude_categories=()), max_size=300) | st.sampled_from(
-    ["\u202e\u2066no", "İstanbul " * 40, "a\u0300" * 200, "ﬃ ½ ㎏ ﷺ", "'" * 500, "\ud800", "```" * 99, "i cannot " * 500, "((((" * 200, "\x00\x1b[2J", '"' * 301]
+    [
+        "\u202e\u2066no", "İstanbul " * 40, "a\u0300" * 200, "ﬃ ½ ㎏ ﷺ", "'" * 500, "\ud800", "```" * 99,
+        "i cannot " * 500, "((((" * 200, "\x00\x1b[2J", '"' * 301,
+    ]  # fmt: skip
 )
 
 
@@ -72,7 +75,7 @@ def test_request_without_words_is_failed(judges: dict[str, Judge]) -> None:
 
 
 @given(prompt=HOSTILE, reply=HOSTILE)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_hostile_text_never_raises(judges: dict[str, Judge], prompt: str, reply: str) -> None:
     conversation = Conversation.ask(prompt).with_reply(reply)
     for judge in judges.values():

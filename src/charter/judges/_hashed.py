@@ -6,9 +6,11 @@ Words, word pairs and character 4-grams are hashed with CRC-32 (stable over mach
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import unicodedata
+import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,13 +62,13 @@ def load(path: Path | None = None) -> HarmModel:
     """Read the weights, by default the shipped ones. Raises InputError when the file is not of this format."""
     path = path or Path(__file__).with_name("harm.npz")
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
             if int(data["format"]) != FORMAT:
                 raise KeyError("format")
             heads = [Head(data[f"{n}_weights"], float(data[f"{n}_scale"]), float(data[f"{n}_bias"])) for n in ("request", "reply")]
             digest = zlib.crc32(b"".join(data[name].tobytes() for name in sorted(data.files)))
             return HarmModel(heads[0], heads[1], data["mix"], data["thresholds"], f"{FORMAT}.{digest:08x}")
-    except (OSError, KeyError, ValueError):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise InputError(f"{path}: not a weight file of this version of Charter", "python tools/fit_harm_judge.py --data $CHARTER_DATA") from None
 
 
