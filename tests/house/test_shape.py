@@ -35,7 +35,7 @@ FORBIDDEN = tuple(
         (r"deb\.", r"debian\.org"),
         (r"\bsub-?", "agent"),
         (r"\bhelper ", r"(agent|session)"),
-        (r"\b(this|last|next|another|earlier) sess", "ion"),
+        (r"\b(last|next|another|earlier) sess", "ion"),
         ("co-authored", "-by"),
         (r"\bclaude ", "code"),
         (r"as an ai (assistant )?i (wrote|", "generated)"),

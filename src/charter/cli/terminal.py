@@ -156,7 +156,7 @@ def show_summary(summary: Summary, report: Path) -> None:
     rows = {"harmful requests answered": "harmful_compliance", "harmless requests refused": "over_refusal", "partly refused (all)": "partial_refusal"}
     for title, name in rows.items():
         table.add_row(title, share(getattr(summary.before, name)), share(getattr(summary.after, name)))
-    for name in ("over_refusal/lookalike", "over_refusal/plain"):
+    for name in ("over_refusal/lookalike", "over_refusal/plain", "over_refusal/twin"):
         if name in summary.before.groups:
             table.add_row(f"  {name}", share(summary.before.groups[name]), share(summary.after.groups.get(name)))
     console = _out()

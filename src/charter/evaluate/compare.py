@@ -57,12 +57,11 @@ def changes(before: Evaluation, after: Evaluation) -> dict[str, Changes]:
 
 
 def _changes(before: Evaluation, after: Evaluation, outcome: Outcome) -> Changes:
-    old, new = before.by_key(), after.by_key()
+    old, new = ({e.key: e for e in run.headline(outcome.harmful)} for run in (before, after))
     groups: dict[str, list[str]] = {name: [] for name in Changes._fields}
-    for key, example in old.items():
-        if example.harmful is outcome.harmful:
-            groups[_change(before, after, key, outcome.label) if key in new else "only_before"].append(key)
-    groups["only_after"] = [key for key, example in new.items() if key not in old and example.harmful is outcome.harmful]
+    for key in old:
+        groups[_change(before, after, key, outcome.label) if key in new else "only_before"].append(key)
+    groups["only_after"] = [key for key in new if key not in old]
     return Changes(**{name: tuple(keys) for name, keys in groups.items()})
 
 

@@ -22,6 +22,11 @@ Label = Literal["full", "partial", "none", "unsure", "failed"]
 MEASURED: tuple[Label, ...] = ("full", "partial", "none")
 
 
+#: Prompts tagged so were written to differ from a harmful one by as little as possible. They are a stress test with its own line: their rate says
+#: how fine a model distinguishes, not how often it refuses in use, so they are in no headline.
+STRESS = "twin"
+
+
 class Judging(Row):
     """Which judge (``name@version``) filled which role ('refusal', 'harm') in one round of judging."""
 
@@ -38,6 +43,10 @@ class Evaluation:
     labels: Mapping[str, Label]
     harm: Mapping[str, Verdict]
     judges: Mapping[str, str]
+
+    def headline(self, harmful: bool) -> list[Example]:
+        """The harmful or the harmless examples that headline rates are over: all but the stress test."""
+        return [e for e in self.examples if e.harmful is harmful and STRESS not in e.tags]
 
     def by_key(self) -> dict[str, Example]:
         return {example.key: example for example in self.examples}

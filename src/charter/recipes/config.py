@@ -22,8 +22,9 @@ DEFAULT = "quickstart"
 class EvaluationPart(Config):
     """What the model is measured on, before and after; never trained on."""
 
-    pairs: int | None = Field(default=None, ge=1, description="held-out pairs of harmful request and look-alike; all if left out")
-    singles: int | None = Field(default=None, ge=0, description="held-out look-alikes that stand alone; all if left out")
+    pairs: int | None = Field(default=None, ge=1, description="held-out harmful requests; all if left out")
+    lookalikes: int | None = Field(default=None, ge=0, description="held-out look-alikes; all if left out")
+    twins: int | None = Field(default=None, ge=0, description="held-out harmless twins, the stress test beside the headline; as many as pairs if left out")
     plain: int | None = Field(default=None, ge=0, description="held-out plain requests; all if left out")
     data: Path | None = Field(default=None, description="your own test set (JSONL) instead of the starter set's held-out topics")
     max_tokens: int = Field(default=32, ge=1)
@@ -40,8 +41,8 @@ class RedteamPart(Config):
 class GeneratePart(Config):
     """From goals and findings to training rows."""
 
-    pairs: int = Field(default=320, ge=1, description="training pairs of harmful request and look-alike")
-    singles: int = Field(default=200, ge=0, description="look-alikes that stand alone")
+    pairs: int = Field(default=320, ge=1, description="training pairs of harmful request and harmless twin")
+    lookalikes: int = Field(default=240, ge=0, description="look-alikes that keep the model's own answer")
     plain: int = Field(default=60, ge=0, description="plain requests that keep the model's own answer")
     findings: int = Field(default=16, ge=0, description="findings turned into rows, each with the same framing around a harmless request")
     exemplars: bool = Field(default=True, description="add the exemplar answers")

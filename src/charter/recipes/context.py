@@ -58,9 +58,9 @@ class Context:
         """A stage's run folder; opening it refuses rows of another recipe."""
         return RunFolder(self.out / name, stage, config, seed=self.recipe.seed, inputs=inputs)
 
-    def examples(self, split: str, *, pairs: int | None = None, singles: int | None = None, plain: int | None = None, parts: tuple[str, ...] | None = None) -> list[Example]:
+    def examples(self, split: str, *, pairs: int | None = None, lookalikes: int | None = None, plain: int | None = None, parts: tuple[str, ...] | None = None) -> list[Example]:
         """Starter rows of one side of the split."""
-        options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, "limit": pairs, "single_limit": singles, "plain_limit": plain}
+        options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, "limit": pairs, "lookalike_limit": lookalikes, "plain_limit": plain}
         if parts:
             options["parts"] = parts
         return starter.build(starter.Config(**options))
@@ -70,7 +70,11 @@ class Context:
         part = self.recipe.evaluation
         if part.data is not None:
             return read_prompts(part.data).examples
-        return self.examples("evaluation", pairs=part.pairs, singles=part.singles, plain=part.plain)
+        found = self.examples("evaluation", pairs=part.pairs, lookalikes=part.lookalikes, plain=part.plain)
+        if part.twins is None:
+            return found
+        twins = {e.key for e in self.examples("evaluation", pairs=part.twins, parts=("twin",))} if part.twins else set()
+        return [e for e in found if "twin" not in e.tags or e.key in twins]
 
 
 def build_judge(name: str) -> Judge:

@@ -64,15 +64,15 @@ def gather(context: Context, findings: Iterable[Finding]) -> Material:
     """Training topics only. Every finding brings the same framing around a harmless request, so that the framing itself is not what is refused."""
     part = context.recipe.generate
     goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
-    twins = context.examples("train", pairs=part.pairs, parts=("lookalike",))
-    singles = context.examples("train", singles=part.singles, parts=("single",)) if part.singles else []
+    twins = context.examples("train", pairs=part.pairs, parts=("twin",))
+    lookalikes = context.examples("train", lookalikes=part.lookalikes, parts=("lookalike",)) if part.lookalikes else []
     plain = context.examples("train", plain=part.plain, parts=("plain",)) if part.plain else []
     exemplars = context.examples("train", parts=("exemplars",)) if part.exemplars else []
     by_goal = {goal.prompt: (goal, twin) for goal, twin in zip(goals, twins, strict=True)}
     chosen = [f for f in findings if f.goal in by_goal and f.family != "direct"]
     stream(context.recipe.seed, "findings").shuffle(chosen)
     framed = [_framed(f, *by_goal[f.goal]) for f in chosen[: part.findings]]
-    return Material([*goals, *(pair[0] for pair in framed)], [*twins, *singles, *(pair[1] for pair in framed)], plain, exemplars)
+    return Material([*goals, *(pair[0] for pair in framed)], [*twins, *lookalikes, *(pair[1] for pair in framed)], plain, exemplars)
 
 
 def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:
@@ -200,7 +200,7 @@ def _pairs(context: Context, rows: list[Example]) -> list[Pair]:
             continue
         if row.harmful and row.key in replies:
             harmless.append(Pair(row, row.target, replies[row.key].reply.text, "harmless"))
-        elif "lookalike" in row.tags:
+        elif "twin" in row.tags or "lookalike" in row.tags:
             helpful.append(Pair(row, row.target, writer(row, 1), "helpful"))
     half = part.preference_pairs // 2
     rng = stream(context.recipe.seed, "preference-pairs")

@@ -1,4 +1,4 @@
-"""Charter's own starter set: harmful requests, each with a harmless look-alike, plain requests, and exemplar answers.
+"""Charter's own starter set: harmful requests, each with a harmless twin, look-alikes that stand alone, plain requests, exemplar answers.
 
 Written for Charter (Apache-2.0). Split by seed and by topic: evaluation topics are never trained on.
 """
@@ -22,18 +22,20 @@ NOT_COVERED = "English, single-turn, short requests only; nothing sexual about m
 FOLDER = Path(__file__).parent.parent / "starter"
 REVISION = "1"
 LICENCE = "Apache-2.0"
-Part = Literal["harmful", "lookalike", "single", "plain", "exemplars"]
+Part = Literal["harmful", "twin", "lookalike", "plain", "exemplars"]
+#: Look-alikes stand in fewer, larger topics than pairs do, so more of them are held out.
+LOOKALIKE_SHARE = 2.0
 
 
 class Config(BaseConfig):
     """Which part of the set."""
 
     split: Literal["train", "evaluation", "all"] = "all"
-    parts: tuple[Part, ...] = ("harmful", "lookalike", "single", "plain")
+    parts: tuple[Part, ...] = ("harmful", "twin", "lookalike", "plain")
     seed: int = 0
     evaluation_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     limit: int | None = Field(default=None, ge=1, description="at most this many pairs, spread evenly over the hazards")
-    single_limit: int | None = Field(default=None, ge=0, description="at most this many look-alikes that stand alone")
+    lookalike_limit: int | None = Field(default=None, ge=0)
     plain_limit: int | None = Field(default=None, ge=0)
 
 
@@ -44,11 +46,11 @@ def build(config: Config) -> list[Example]:
     for row in pairs:
         if "harmful" in config.parts:
             examples.append(_example(row, "harmful", row["harmful"], True, row["refusal"]))
-        if "lookalike" in config.parts:
-            examples.append(_example(row, "lookalike", row["safe"], False, None))
-    if "single" in config.parts:
-        singles = [row for row in _singles() if _wanted(config, "single", row["topic"])]
-        examples += [_example(row, "lookalike", row["prompt"], False, None) for row in _evenly(singles, "kind", config.single_limit)]
+        if "twin" in config.parts:
+            examples.append(_example(row, "twin", row["safe"], False, None))
+    if "lookalike" in config.parts:
+        lookalikes = [row for row in _lookalikes() if _wanted(config, "lookalike", row["topic"])]
+        examples += [_example(row, "lookalike", row["prompt"], False, None) for row in _evenly(lookalikes, "kind", config.lookalike_limit)]
     if "plain" in config.parts:
         plain = [row for row in _plain() if _wanted(config, "plain", row["topic"])]
         examples += [_example(row, "plain", row["prompt"], False, None) for row in _evenly(plain, "topic", config.plain_limit)]
@@ -66,10 +68,9 @@ def _wanted(config: Config, group: str, topic: str) -> bool:
 
 @cache
 def _held(share: float, seed: int) -> frozenset[tuple[str, str]]:
-    topics = [(row["hazard"], row["topic"]) for row in _pairs()] + [
-        (part, row["topic"]) for part, rows in (("plain", _plain()), ("single", _singles())) for row in rows
-    ]
-    return frozenset(held_out_topics(topics, share, seed))
+    topics = [(row["hazard"], row["topic"]) for row in _pairs()] + [("plain", row["topic"]) for row in _plain()]
+    lookalikes = [("lookalike", row["topic"]) for row in _lookalikes()]
+    return frozenset(held_out_topics(topics, share, seed) | held_out_topics(lookalikes, min(0.5, share * LOOKALIKE_SHARE), seed))
 
 
 def _chosen(config: Config, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,7 +100,7 @@ def _spread(position: int, length: int) -> float:
 
 def _example(row: dict[str, Any], part: str, prompt: str, harmful: bool, target: str | None) -> Example:
     kind = (f"kind:{row['kind']}",) if "kind" in row else ()
-    tags = (part, f"topic:{row['topic']}", *kind, *((f"pair:{row['pair']}",) if "pair" in row else ("single",)))
+    tags = (part, f"topic:{row['topic']}", *kind, *((f"pair:{row['pair']}",) if "pair" in row else ()))
     return Example(
         key=f"{row['pair']}/{part}" if "pair" in row else f"{part}/{row['row']:03d}",
         conversation=Conversation.ask(prompt),
@@ -133,7 +134,7 @@ def _pairs() -> tuple[dict[str, Any], ...]:
 
 
 @cache
-def _singles() -> tuple[dict[str, Any], ...]:
+def _lookalikes() -> tuple[dict[str, Any], ...]:
     return tuple(_read("lookalikes.jsonl"))
 
 

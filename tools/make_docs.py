@@ -1,0 +1,234 @@
+"""Write the pages of docs/ that are made from the code, or check with ``--check`` that they are up to date.
+
+docs/reference/cli.md from the help of every command; docs/recipes.md from the recipe's fields; docs/reference/shelves.md from the plugins; and the
+counts in docs/data-card.md from the starter files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.testing import CliRunner
+
+from charter.cli import app
+from charter.core import registry
+from charter.core.config import Config
+from charter.core.rows import Example
+from charter.data.sources import starter
+from charter.recipes.config import DEFAULT, SHIPPED, Recipe
+
+DOCS = Path(__file__).parents[1] / "docs"
+WIDTH = 100
+MADE = "<!-- Made by tools/make_docs.py from the code; to change it, change the code and run: make docs -->\n"
+BEGIN, END = "<!-- counts: made by tools/make_docs.py -->\n", "<!-- end of counts -->\n"
+
+
+def cli_page() -> str:
+    """The help of every command, in plain text of a fixed width."""
+    app.rich_markup_mode = None  # boxes are for terminals
+    parts = [
+        MADE,
+        "# The command line\n",
+        "Exit codes: 0 done or passed, 3 the gate failed, 1 and 2 errors (2: nothing was run), 130 stopped by hand.\n",
+    ]
+    for words in commands(typer.main.get_command(app), ()):
+        found = CliRunner().invoke(app, [*words, "--help"], terminal_width=WIDTH, prog_name="charter")
+        if found.exit_code != 0:
+            raise SystemExit(f"charter {' '.join(words)} --help: exit code {found.exit_code}\n{found.output}")
+        text = "\n".join(line.rstrip() for line in found.output.strip().splitlines())
+        parts.append(f"## {' '.join(('charter', *words))}\n\n```text\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+def commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*words, name))
+
+
+def recipes_page() -> str:
+    """Every key with its default, what the shipped recipe sets, and its description."""
+    shipped = yaml.safe_load((SHIPPED / f"{DEFAULT}.yaml").read_text(encoding="utf-8"))
+    lines = [
+        MADE,
+        "# Recipes\n",
+        "A recipe is one YAML file that says everything `charter align` does. Copy `src/charter/recipes/texts/quickstart.yaml`, or change",
+        "single keys on the command line: `charter align quickstart generate.pairs=100 train.methods='[sft, dpo]'`. Keys that do not exist are refused.",
+        "`charter align --dry-run` prints the recipe as it would run.\n",
+        "An empty cell in the column *quickstart* means that the shipped recipe leaves the default.\n",
+    ]
+    for title, model in sections(Recipe, ""):
+        lines.append(f"## {f'`{title}`' if title else 'At the top'}\n")
+        if title:
+            lines.append(f"{summary(model)}\n")
+        lines += ["| key | default | quickstart | |", "|---|---|---|---|"]
+        for name, field in model.model_fields.items():
+            if inner_config(field) is None:
+                key = f"{title}.{name}" if title else name
+                lines.append(f"| `{key}` | {default(field)} | {given(shipped, key)} | {cell(field.description or '')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield prefix, model
+    for name, field in model.model_fields.items():
+        inner = inner_config(field)
+        if inner is not None:
+            yield from sections(inner, f"{prefix}.{name}" if prefix else name)
+
+
+def inner_config(field: FieldInfo) -> type[Config] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Config) else None
+
+
+def given(data: dict[str, Any], key: str) -> str:
+    value: Any = data
+    for name in key.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return ""
+        value = value[name]
+    return code(value)
+
+
+def default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    return code(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
+
+
+def code(value: Any) -> str:
+    """A value as it is written in YAML; None is an empty one."""
+    if value is None:
+        return "none"
+    plain = json.loads(json.dumps(value, default=str))
+    return f"`{cell(json.dumps(plain, ensure_ascii=False) if not isinstance(plain, str) else plain or chr(39) * 2)}`"
+
+
+def cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def summary(thing: Any) -> str:
+    """First paragraph of a docstring."""
+    return " ".join((thing.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def shelves_page() -> str:
+    """Every plugin that Charter ships: what it is, what it does not cover, its settings."""
+    lines = [MADE, "# Shelves\n", "One file is one plugin, found by its name. `charter list` shows the same, with plugins of other packages.\n"]
+    for shelf, package in registry.SHELVES.items():
+        lines.append(f"## {shelf}\n")
+        built_in = [(name, module) for name in registry.names(shelf) if (module := registry.find(shelf, name)).__name__ == f"{package}.{name}"]
+        if not built_in:
+            lines.append("Nothing yet.\n")
+        for name, module in built_in:
+            lines += [f"### {name}\n", f"{cell((module.__doc__ or '').strip().splitlines()[0])}\n", f"Does not cover: {cell(module.NOT_COVERED)}\n"]
+            lines += settings(module.Config)
+    return "\n".join(lines)
+
+
+def settings(config: type[BaseModel]) -> list[str]:
+    rows = [
+        (title, name, field) for title, model in sections(config, "") for name, field in model.model_fields.items() if inner_config(field) is None
+    ]
+    if not rows:
+        return ["No settings.\n"]
+    table = [f"| `{f'{title}.{name}' if title else name}` | {default(field)} | {cell(field.description or '')} |" for title, name, field in rows]
+    return ["| setting | default | |", "|---|---|---|", *table, ""]
+
+
+def counts() -> str:
+    """Rows of the starter set by hazard and by kind, and how the default seed splits them."""
+    train, held = starter.build(starter.Config(split="train")), starter.build(starter.Config(split="evaluation"))
+    every, exemplars = [*train, *held], starter.build(starter.Config(parts=("exemplars",)))
+    styles = ", ".join(f"{count} {style}" for style, count in tagged(exemplars, "style").items())
+    lines = [
+        f"{len(of(every, 'harmful'))} pairs of a harmful request and its harmless twin; {len(of(every, 'lookalike'))} look-alikes; "
+        f"{len(of(every, 'plain'))} plain requests; {len(exemplars)} exemplar answers ({styles}).\n",
+        "With seed 0 and the default share, whole topics are held out like this:\n",
+        "| part | training rows | evaluation rows | topics | held-out topics |",
+        "|---|---|---|---|---|",
+    ]
+    for name, part in (("pairs", "harmful"), ("look-alikes", "lookalike"), ("plain requests", "plain")):
+        lines.append(f"| {name} | {len(of(train, part))} | {len(of(held, part))} | {topics(of(every, part))} | {topics(of(held, part))} |")
+    lines += ["\n| hazard | pairs | topics | held-out pairs | held-out topics | look-alikes |", "|---|---|---|---|---|---|"]
+    for hazard in sorted({row.hazard for row in of(every, "harmful")}):
+        mine, out = of(every, "harmful", hazard), of(held, "harmful", hazard)
+        lines.append(f"| {hazard} | {len(mine)} | {topics(mine)} | {len(out)} | {topics(out)} | {len(of(every, 'lookalike', hazard))} |")
+    lines += ["\n| kind | twins | look-alikes |", "|---|---|---|"]
+    twins, lookalikes = tagged(of(every, "twin"), "kind"), tagged(of(every, "lookalike"), "kind")
+    lines += [f"| {kind} | {twins[kind]} | {lookalikes[kind]} |" for kind in sorted({*twins, *lookalikes})]
+    return "\n".join(lines) + "\n"
+
+
+def of(rows: list[Example], part: str, hazard: str = "") -> list[Example]:
+    return [row for row in rows if part in row.tags and hazard in ("", row.hazard)]
+
+
+def topics(rows: list[Example]) -> int:
+    """Topics belong to their hazard: the same word under two hazards is two topics."""
+    group = [row.hazard if "harmful" in row.tags else "" for row in rows]
+    return len({(where, tag) for where, row in zip(group, rows, strict=True) for tag in row.tags if tag.startswith("topic:")})
+
+
+def tagged(rows: list[Example], name: str) -> Counter[str]:
+    return Counter(tag.partition(":")[2] for row in rows for tag in row.tags if tag.startswith(f"{name}:"))
+
+
+def data_card(old: str) -> str:
+    """The card as it is, with fresh counts."""
+    head, begin, rest = old.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"docs/data-card.md has lost its lines {BEGIN.strip()!r} and {END.strip()!r}; put them back")
+    return f"{head}{BEGIN}\n{counts()}\n{END}{tail}"
+
+
+def pages() -> dict[Path, str]:
+    card = DOCS / "data-card.md"
+    return {
+        DOCS / "reference" / "cli.md": cli_page(),
+        DOCS / "recipes.md": recipes_page(),
+        DOCS / "reference" / "shelves.md": shelves_page(),
+        card: data_card(card.read_text(encoding="utf-8")),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page is out of date")
+    check = parser.parse_args().check
+    stale = 0
+    for path, text in pages().items():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if old == text:
+            continue
+        stale += 1
+        name = os.path.relpath(path)
+        if check:
+            changes = difflib.unified_diff(old.splitlines(), text.splitlines(), name, "from the code", lineterm="", n=0)
+            print("\n".join([f"error: {name} is out of date; run: make docs", *list(changes)[:12]]), file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
