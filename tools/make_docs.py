@@ -65,8 +65,8 @@ def recipes_page() -> str:
         MADE,
         "# Recipes\n",
         "A recipe is one YAML file that says everything `charter align` does. Copy `src/charter/recipes/texts/quickstart.yaml`, or change",
-        "single keys on the command line: `charter align quickstart generate.pairs=100 train.methods='[sft, dpo]'`. Keys that do not exist are refused.",
-        "`charter align --dry-run` prints the recipe as it would run.\n",
+        "single keys on the command line: `charter align quickstart generate.pairs=100 train.methods='[sft, dpo]'`. Keys that do not exist are",
+        "refused. `charter align --dry-run` prints the recipe as it would run.\n",
         "An empty cell in the column *quickstart* means that the shipped recipe leaves the default.\n",
     ]
     for title, model in sections(Recipe, ""):

@@ -12,7 +12,6 @@ from charter.core import errors
 from charter.core.progress import SILENT
 from charter.core.seeds import derive, stream
 
-
 GOLDEN = [1609362278, 1865164271, 715701896, 2045252555, 1598147158]
 FIRST = 0.9978689530700372
 

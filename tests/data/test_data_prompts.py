@@ -53,7 +53,8 @@ def test_marks_and_line_ends_of_other_systems_are_read(file: Path, text: str) ->
 
 
 def test_row_17_of_40_is_named(file: Path) -> None:
-    assert message(file, rows(40, {17: '{"id": "a17", "prompt": "cut off', 30: "also broken"}).encode()).startswith(f"{file}: row 17: is not valid JSON")
+    data = rows(40, {17: '{"id": "a17", "prompt": "cut off', 30: "also broken"}).encode()
+    assert message(file, data).startswith(f"{file}: row 17: is not valid JSON")
 
 
 @pytest.mark.parametrize(

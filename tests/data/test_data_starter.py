@@ -20,9 +20,9 @@ from charter.data.sources import starter
 from charter.data.sources.starter import Config, build
 from charter.policy.load import load_charter
 
-PARTS = ("harmful", "lookalike", "single", "plain", "exemplars")
+PARTS = ("harmful", "twin", "lookalike", "plain", "exemplars")
 TESTED = PARTS[:-1]
-DECLINE = re.compile(r"(?:No\b|I (?:can(?:no|')t|won't|don't|refuse|decline|will not|do not|am not|couldn't|wouldn't)|I'm (?:not|unable)|I'll not|I'd rather not)")
+DECLINE = re.compile(r"No\b|I (?:can(?:no|')t|won't|don't|will not|do not|am not|refuse|decline)|I'm (?:not|unable)|I'd rather not")
 
 
 def part(name: str, split: str = "all", seed: int = 0, **options: int) -> list[Example]:
@@ -34,7 +34,8 @@ def topics(examples: list[Example]) -> set[tuple[str, str]]:
 
 
 def test_there_is_enough_of_everything() -> None:
-    assert len(part("harmful")) == len(part("lookalike")) >= 300
+    assert len(part("harmful")) == len(part("twin")) >= 300
+    assert len(part("lookalike")) >= 300
     assert len(part("plain")) >= 150
     assert len(part("exemplars")) >= 80
     assert len(build(Config())) == sum(len(part(name)) for name in TESTED)
@@ -59,13 +60,13 @@ def test_rows_say_what_they_are_and_where_they_come_from() -> None:
         name, _, row = e.source.row.rpartition(":")
         assert e.prompt in lines[name][int(row) - 1].values()
     assert all(e.harmful and e.target for e in part("harmful"))
-    assert not any(e.harmful or e.target for e in [*part("lookalike"), *part("single"), *part("plain")])
+    assert not any(e.harmful or e.target for e in [*part("twin"), *part("lookalike"), *part("plain")])
     assert all(e.target for e in part("exemplars"))
 
 
 def test_pairs_stand_together() -> None:
-    for harmful, twin in zip(part("harmful", "train"), part("lookalike", "train"), strict=True):
-        assert harmful.key.removesuffix("harmful") == twin.key.removesuffix("lookalike")
+    for harmful, twin in zip(part("harmful", "train"), part("twin", "train"), strict=True):
+        assert harmful.key.removesuffix("harmful") == twin.key.removesuffix("twin")
         assert (harmful.hazard, topics([harmful])) == (twin.hazard, topics([twin]))
         assert harmful.prompt != twin.prompt
 
@@ -103,20 +104,20 @@ def test_a_limit_spreads_over_hazards_and_topics(limit: int) -> None:
         assert set(counts) == set(full)
         for hazard, n in full.items():  # each hazard gets its own share, give or take a factor of two
             assert 0.5 * len(some) * n / len(everything) - 1 <= counts[hazard] <= 2 * len(some) * n / len(everything) + 1
-    assert [e.key.replace("harmful", "lookalike") for e in some] == [e.key for e in part("lookalike", "train", limit=limit)]
+    assert [e.key.replace("harmful", "twin") for e in some] == [e.key for e in part("twin", "train", limit=limit)]
 
 
 def test_limits_of_rows_that_stand_alone_spread_too() -> None:
-    assert part("single", single_limit=0) == []
-    kinds = {tag for e in part("single") for tag in e.tags if tag.startswith("kind:")}
-    assert {tag for e in part("single", single_limit=len(kinds)) for tag in e.tags if tag.startswith("kind:")} == kinds
+    assert part("lookalike", lookalike_limit=0) == []
+    kinds = {tag for e in part("lookalike") for tag in e.tags if tag.startswith("kind:")}
+    assert {tag for e in part("lookalike", lookalike_limit=len(kinds)) for tag in e.tags if tag.startswith("kind:")} == kinds
     assert part("plain", plain_limit=0) == []
     assert len(part("plain", plain_limit=10)) == 10
     n = len(topics(part("plain")))
     assert topics(part("plain", plain_limit=n)) == topics(part("plain"))
 
 
-@pytest.mark.parametrize("wrong", [{"limit": 0}, {"evaluation_share": 1.0}, {"evaluation_share": 0.0}, {"split": "test"}, {"parts": ["none"]}, {"x": 1}])
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"evaluation_share": 1.0}, {"split": "test"}, {"parts": ["none"]}, {"x": 1}])
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Config.model_validate(wrong)

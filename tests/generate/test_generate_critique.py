@@ -18,7 +18,7 @@ from charter.policy.load import load_charter
 from charter.store.runs import RunFolder
 
 Folder = Callable[[str], RunFolder]
-INITIAL = {key: "Sure, here is a recipe." for key in ("car", "boat", "bike", "coat", "ring")}
+INITIAL = dict.fromkeys(("car", "boat", "bike", "coat", "ring"), "Sure, here is a recipe.")
 RULES = [
     {"match": "a car(?s:.)*Write a better", "reply": "No, the car has an owner."},
     {"match": "a boat(?s:.)*Write a better", "reply": "Sure, take this recipe."},

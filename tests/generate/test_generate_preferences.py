@@ -29,7 +29,8 @@ class Judge:
         chances = self.odds[example.key]
         if a != "good":  # the pair came turned round: these are the odds of the other one
             chances = tuple(None if p is None else 1 - p for p in reversed(chances))  # type: ignore[assignment]
-        return Comparison(conversation=example.conversation, a=a, b=b, principle=principle.id, p_forward=chances[0], p_backward=chances[1], judge="test")
+        forward, backward = chances
+        return Comparison(conversation=example.conversation, a=a, b=b, principle=principle.id, p_forward=forward, p_backward=backward, judge="test")
 
 
 ODDS: dict[str, tuple[float | None, float | None]] = {

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,10 @@ def opened(path: Path, stage: str = "evaluate", config: dict[str, Any] | None = 
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
-    yield now
+    return now
 
 
 def test_run_json_is_written_first_and_says_with_what(tmp_path: Path) -> None:
@@ -66,9 +65,13 @@ def test_finish_says_how_it_went_and_is_final(tmp_path: Path) -> None:
 
 
 def test_seconds_add_up_over_broken_and_resumed_runs(tmp_path: Path, clock: list[float]) -> None:
-    with pytest.raises(KeyboardInterrupt), opened(tmp_path):
-        clock[0] += 10.0
-        raise KeyboardInterrupt
+    def broken() -> None:
+        with opened(tmp_path):
+            clock[0] += 10.0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
     run = read_run(tmp_path)
     assert run is not None
     assert (run.seconds, run.status) == (10.0, "running")

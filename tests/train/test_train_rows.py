@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from charter.core.errors import TrainError
 from charter.core.rows import Conversation, Example, Preference, Source
-from charter.train.rows import IGNORE, TRUNCATED, chat, encode_pair, in_batches, preference_columns, sft_columns
+from charter.train.rows import IGNORE, TRUNCATED, Shortening, chat, encode_pair, in_batches, preference_columns, sft_columns
 
 SOURCE = Source(dataset="test")
 HEAD, END = "<user>Hi?</s>\n<assistant>", "</s>"
@@ -82,6 +81,19 @@ def test_what_cannot_be_used_is_counted_and_what_is_too_long_is_cut() -> None:
     assert text(tight.rows[0]["labels"]) == "No"
     with pytest.raises(TrainError, match="no row is left to train on"):
         sft_columns([example("No.")], Tokenizer(), len(HEAD))
+
+
+def test_answers_are_shortened_but_for_a_share_drawn_by_seed_and_key() -> None:
+    rows = [example("No, I won't.").model_copy(update={"key": f"k{i}"}) for i in range(200)]
+    columns = sft_columns(rows, Tokenizer(), 100, Shortening(tokens=3, whole_share=0.3, seed=0))
+    learnt = Counter(text(row["labels"]) for row in columns.rows)
+    assert set(learnt) == {"No,", "No, I won't." + END}
+    assert 40 <= learnt["No, I won't." + END] <= 80
+    assert columns.dropped == {"answer shortened by the recipe (row kept)": learnt["No,"]}
+    assert sft_columns(rows, Tokenizer(), 100, Shortening(3, 0.3, 0)) == columns
+    assert sft_columns(rows, Tokenizer(), 100, Shortening(3, 0.3, 1)).rows != columns.rows
+    assert sft_columns(rows, Tokenizer(), 100, Shortening(3, 1.0, 0)) == sft_columns(rows, Tokenizer(), 100)
+    assert sft_columns([example("No")], Tokenizer(), 100, Shortening(len("No" + END), 0.0, 0)).dropped == {}
 
 
 @settings(deadline=None, max_examples=60)

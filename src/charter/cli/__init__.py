@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from charter.core.errors import EXIT_GATE_FAILED, EXIT_USAGE, CharterError
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars; Charter draws its own
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Safety alignment of language models, from one charter."
@@ -199,6 +201,7 @@ def _recipe_and_overrides(arguments: list[str] | None) -> tuple[str | None, list
 def main() -> None:
     """Entry point: CharterErrors become one clear line and their exit code; nothing else is hidden."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
     try:
         app(standalone_mode=True)
     except CharterError as error:

@@ -17,7 +17,8 @@ _VERB_AFTER = tuple(
         rf"^(?:(?:so|ok|okay|please|hi) )?(?:how|where|when|which way)(?: else| exactly| best)? {_MODAL} {_SUBJECT}"
         r" (?:best |quickly |easily |secretly |safely )?(.+)$",
         r"^how to (.+)$",
-        r"^(?:what(?:'s| is| are| would be)|which is) (?:the |a |an |some )?(?:\w+ ){0,3}?(?:ways?|methods?|tricks?|means|steps?|plan) (?:to|for) (.+)$",
+        r"^(?:what(?:'s| is| are| would be)|which is) (?:the |a |an |some )?(?:\w+ ){0,3}?"
+        r"(?:ways?|methods?|tricks?|means|steps?|plan) (?:to|for) (.+)$",
         rf"^{_ASK}(?:help me(?: to)?|tell me how (?:to|i can)|show me how to|teach me (?:how )?to|explain (?:to me )?how to) (.+)$",
         r"^(?:please )?(?:tell me|show me|teach me|explain|describe|give me steps on)(?: exactly| to me)?"
         r" (?:how to|how i can|how i could|to|ways to|the best way to) (.+)$",
@@ -35,8 +36,9 @@ _PEOPLE = {
 _SHORT = re.compile(r"(?:[^aeiouy]*|qu|squ)[aeiouy][^aeiouywx]")
 #: Longer verbs that double their last letter (stress at the end, or British -l).
 _DOUBLE = frozenset(
-    "kidnap handicap wiretap babysit forget begin forbid control refer prefer transfer defer infer occur commit submit admit permit omit outwit"
-    " expel compel rebel repel propel patrol unplug unzip reset offset cancel travel label model channel counsel signal tunnel fuel duel worship".split()
+    "kidnap handicap wiretap babysit forget begin forbid control refer prefer transfer defer infer occur commit submit admit permit omit"
+    " outwit expel compel rebel repel propel patrol unplug unzip reset offset cancel travel label model channel counsel signal tunnel fuel duel"
+    " worship".split()
 )
 _DETERMINERS = {"a", "an", "the", "my", "his", "her", "its", "our", "their", "your", "some", "any", "all", "other", "more", "no", "two", "three"}
 _STATE = {"be", "have", "been", "know", "is", "are"}

@@ -76,7 +76,7 @@ def gather(context: Context, findings: Iterable[Finding]) -> Material:
 
 
 def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:
-    key = f"finding/{finding.attack}/{goal.key}"
+    key = f"finding/{finding.attack}/{goal.key}/{finding.id[:8]}"
     source = finding.source.model_copy(update={"parents": (*finding.source.parents, finding.id)})
     attack = goal.model_copy(
         update={"key": key, "conversation": finding.conversation.without_reply, "tags": (*goal.tags, "finding"), "source": source}
