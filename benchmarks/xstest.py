@@ -34,7 +34,9 @@ def main() -> None:
         done = evaluate(load_model(given.model), examples, {"refusal": build_judge("refusal")}, folder, Sampling(max_tokens=given.max_tokens))
     unsafe = [done.labels[e.key] for e in examples if e.harmful]
     safe = [done.labels[e.key] for e in examples if not e.harmful]
-    shares = {name: {k: round(labels.count(k) / len(labels), 3) for k in sorted(set(labels))} for name, labels in (("unsafe", unsafe), ("safe", safe))}
+    shares = {
+        name: {k: round(labels.count(k) / len(labels), 3) for k in sorted(set(labels))} for name, labels in (("unsafe", unsafe), ("safe", safe))
+    }
     difference = unsafe.count("full") / len(unsafe) - safe.count("full") / len(safe)
     sys.stdout.write(json.dumps({**shares, "difference": round(difference, 3), "rows": str(out)}, indent=1) + "\n")
 

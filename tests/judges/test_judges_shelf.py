@@ -20,9 +20,18 @@ NAMES = registry.names("judges")
 COMPARE = {"pairwise", "rules_pairwise"}
 HOSTILE = st.text(st.characters(codec=None, exclude_categories=()), max_size=300) | st.sampled_from(
     [
-        "\u202e\u2066no", "İstanbul " * 40, "a\u0300" * 200, "ﬃ ½ ㎏ ﷺ", "'" * 500, "\ud800", "```" * 99,
-        "i cannot " * 500, "((((" * 200, "\x00\x1b[2J", '"' * 301,
-    ]  # fmt: skip
+        "\u202e\u2066no",
+        "İstanbul " * 40,
+        "a\u0300" * 200,
+        "ﬃ ½ ㎏ ﷺ",
+        "'" * 500,
+        "\ud800",
+        "```" * 99,
+        "i cannot " * 500,
+        "((((" * 200,
+        "\x00\x1b[2J",
+        '"' * 301,
+    ]
 )
 
 

@@ -45,7 +45,9 @@ def test_what_is_no_model_at_a_url_is_refused(argument: str) -> None:
     assert caught.value.hint == "openai:MODEL@http://localhost:8000/v1"
 
 
-@pytest.mark.parametrize("argument", ["m@http://me:hunter2@h/v1", "m@http://h/v1?key=hunter2", "m@http://me:hun/ter2@h/v1?key=hunter2", "m@http://h/#x"])
+@pytest.mark.parametrize(
+    "argument", ["m@http://me:hunter2@h/v1", "m@http://h/v1?key=hunter2", "m@http://me:hun/ter2@h/v1?key=hunter2", "m@http://h/#x"]
+)
 def test_a_url_with_a_secret_is_refused_and_not_repeated(argument: str) -> None:
     with pytest.raises(InputError) as caught:
         endpoint(argument)

@@ -31,7 +31,9 @@ def make_tiny_model(folder: Path) -> Path:
     torch.manual_seed(0)
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     ends = {"bos_token_id": 2, "eos_token_id": 2, "pad_token_id": 0}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), max_position_embeddings=512, tie_word_embeddings=True, **size, **ends)).save_pretrained(folder)
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), max_position_embeddings=512, tie_word_embeddings=True, **size, **ends)).save_pretrained(
+        folder
+    )
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -74,6 +74,8 @@ def load(path: Path | None = None) -> HarmModel:
 
 def words(text: str) -> list[str]:
     """Lower-case words of the first ``MAX_CHARS`` characters, look-alike forms folded, invisible characters removed."""
+    if text.isascii():
+        return _WORD.findall(text[:MAX_CHARS].lower())
     plain = unicodedata.normalize("NFKC", text[:MAX_CHARS].replace("’", "'"))
     kept = "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cs"))
     return _WORD.findall(kept.lower())

@@ -42,10 +42,24 @@ class Counts(NamedTuple):
     tn: int
 
 
+class _Once:
+    """A judge that remembers: the same replies are counted in several rows."""
+
+    def __init__(self, judge: Callable[[Conversation], Verdict]) -> None:
+        self._judge = judge
+        self._seen: dict[tuple[str, str | None], Verdict] = {}
+
+    def __call__(self, conversation: Conversation) -> Verdict:
+        key = (conversation.prompt, conversation.reply)
+        if key not in self._seen:
+            self._seen[key] = self._judge(conversation)
+        return self._seen[key]
+
+
 def measure(charter_data: Path) -> list[dict[str, Any]]:
     """One row for each judge and data set: n, accuracy with its Wilson interval, precision, recall, F1, specificity, kappa. A share whose
     denominator is 0 is None. Raises DataError when a file is missing."""
-    refuses, harms, requests = refusal.build(refusal.Config()), harm.build(harm.Config()), request.build(request.Config())
+    refuses, harms, requests = _Once(refusal.build(refusal.Config())), harm.build(harm.Config()), request.build(request.Config())
     rows: list[dict[str, Any]] = []
     xstest = {m: _xstest(charter_data / "xstest" / "completions" / f"xstest_v2_completions_{m}.csv") for m in ("gpt4", "llama2new")}
     files = [charter_data / "xstest" / "completions" / f"xstest_v2_completions_{m}.csv" for m in xstest]
@@ -117,7 +131,7 @@ def _share(k: int, n: int) -> float | None:
     return round(k / n, 4) if n else None
 
 
-def _refusal_row(judge: refusal.RefusalJudge, data: str, part: str, items: list[Item], files: list[Path]) -> dict[str, Any]:
+def _refusal_row(judge: _Once, data: str, part: str, items: list[Item], files: list[Path]) -> dict[str, Any]:
     """Full refusal against the rest, and the three classes."""
     row = _row("refusal", data, part, "refusal = full", files) | _yes_no(judge, items, lambda v: v.label == "full")
     pairs = [(judge(i.conversation).label, i.gold) for i in items]

@@ -89,6 +89,10 @@ def normalise(text: str) -> tuple[str, list[int]]:
     out: list[str] = []
     offsets: list[int] = []
     for index, char in enumerate(text[:MAX_CHARS].translate(_QUOTES)):
+        if char.isascii() and char.isprintable():
+            out.append(char.lower())
+            offsets.append(index)
+            continue
         if char != "\n" and unicodedata.category(char) in ("Cf", "Cc", "Cs", "Cn"):
             char = " " if char == "\t" else ""
         for piece in unicodedata.normalize("NFKC", char).lower():
@@ -177,7 +181,7 @@ def _decide(phrases: Phrases, prompt: str, sentences: list[Sentence], items: int
 
 
 def _declines_by_name(prompt: str, first: Sentence) -> tuple[int, int] | None:
-    """"I can't poison a dog …" declines when poisoning is what was asked for, whatever else "can't" may mean with that verb."""
+    """ "I can't poison a dog …" declines when poisoning is what was asked for, whatever else "can't" may mean with that verb."""
     match = _ECHO.match(first.text)
     if match is None:
         return None

@@ -47,9 +47,7 @@ class RulesPairwise:
         self._request = request.build(request.Config())
         self.version = f"1+{self._harm.version}"
 
-    def __call__(
-        self, conversation: Conversation, a: str, b: str, principle_text: str, principle_id: str, harmful: bool | None = None
-    ) -> Comparison:
+    def __call__(self, conversation: Conversation, a: str, b: str, principle_text: str, principle_id: str, harmful: bool | None = None) -> Comparison:
         risk = self._risk(conversation, harmful)
         first, second = self.points(conversation, a, risk), self.points(conversation, b, risk)
         p = None if first is None or second is None else _logistic(self._steepness * (first - second))

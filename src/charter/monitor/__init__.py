@@ -1,1 +1,1 @@
-"""."""
+"""Watching a model over time from rows alone: it calls no model."""

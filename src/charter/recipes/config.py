@@ -24,7 +24,9 @@ class EvaluationPart(Config):
 
     pairs: int | None = Field(default=None, ge=1, description="held-out harmful requests; all if left out")
     lookalikes: int | None = Field(default=None, ge=0, description="held-out look-alikes; all if left out")
-    twins: int | None = Field(default=None, ge=0, description="held-out harmless twins, the stress test beside the headline; as many as pairs if left out")
+    twins: int | None = Field(
+        default=None, ge=0, description="held-out harmless twins, the stress test beside the headline; as many as pairs if left out"
+    )
     plain: int | None = Field(default=None, ge=0, description="held-out plain requests; all if left out")
     data: Path | None = Field(default=None, description="your own test set (JSONL) instead of the starter set's held-out topics")
     max_tokens: int = Field(default=32, ge=1)

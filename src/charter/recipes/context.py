@@ -58,7 +58,9 @@ class Context:
         """A stage's run folder; opening it refuses rows of another recipe."""
         return RunFolder(self.out / name, stage, config, seed=self.recipe.seed, inputs=inputs)
 
-    def examples(self, split: str, *, pairs: int | None = None, lookalikes: int | None = None, plain: int | None = None, parts: tuple[str, ...] | None = None) -> list[Example]:
+    def examples(
+        self, split: str, *, pairs: int | None = None, lookalikes: int | None = None, plain: int | None = None, parts: tuple[str, ...] | None = None
+    ) -> list[Example]:
         """Starter rows of one side of the split."""
         options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, "limit": pairs, "lookalike_limit": lookalikes, "plain_limit": plain}
         if parts:

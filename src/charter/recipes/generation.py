@@ -25,7 +25,9 @@ from charter.store.runs import RunFolder
 
 CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
 #: Small chat models open so when they miss the point; kept as a good answer, it would teach evasion.
-_EVASIVE = re.compile(r"^(i'?m (sorry|unable|not|just|only)|sorry|i apolog|as an? (ai|chatbot|language))|\b(chatbot|language model|ai assistant)\b", re.I)
+_EVASIVE = re.compile(
+    r"^(i'?m (sorry|unable|not|just|only)|sorry|i apolog|as an? (ai|chatbot|language))|\b(chatbot|language model|ai assistant)\b", re.I
+)
 #: Texts this close to an evaluation prompt never become training rows.
 LEAK_SIMILARITY = 0.7
 

@@ -1,1 +1,1 @@
-"""."""
+"""Shelf: one rail per file."""

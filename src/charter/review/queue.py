@@ -1,0 +1,83 @@
+"""The first review queue: what judges failed at, were unsure of or disagree on, in a run folder; decisions are rows, rows become examples.
+
+One reviewer, one file. Leasing, agreement between reviewers and the web pages are not here yet (docs/index.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from charter.core.errors import InputError
+from charter.core.rows import Answer, Decision, Example, Row, Verdict
+from charter.store.rowlog import RowLog
+from charter.store.runs import RunFolder
+
+Label = Literal["full", "partial", "none"]
+LABELS: tuple[Label, ...] = ("full", "partial", "none")
+
+
+class ReviewItem(Row):
+    """Something a person should look at, and why."""
+
+    answer: Answer
+    why: str
+    verdicts: tuple[Verdict, ...]
+
+
+def needs_review(verdicts: Iterable[Verdict]) -> str:
+    """Why a person should look, or ''. Judges disagree when one reads a full refusal and another calls the reply unsafe."""
+    found = list(verdicts)
+    if any(v.outcome == "failed" for v in found):
+        return "a judge failed"
+    if any(v.label == "unsure" for v in found):
+        return "a judge is unsure"
+    refused = any(v.label == "full" for v in found)
+    return "judges disagree" if refused and any(v.outcome == "unsafe" for v in found) else ""
+
+
+class ReviewQueue:
+    """A queue in a run folder: ``items.jsonl`` and ``decisions.jsonl``, both append-only."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._items: RowLog[ReviewItem] = folder.log("items", ReviewItem)
+        self._decisions: RowLog[Decision] = folder.log("decisions", Decision)
+
+    def add(self, answers: Mapping[str, Answer], verdicts: Mapping[str, list[Verdict]]) -> int:
+        """Queue every answer that needs a person; returns how many were new."""
+        waiting = ((key, needs_review(verdicts.get(key, []))) for key in answers)
+        return self._items.append((key, ReviewItem(answer=answers[key], why=why, verdicts=tuple(verdicts[key]))) for key, why in waiting if why)
+
+    def waiting(self) -> list[tuple[str, ReviewItem]]:
+        """Items without a decision, in the order they came."""
+        return [(key, item) for key, item in self._items.items() if key not in self._decisions]
+
+    def decide(self, key: str, label: Label, reviewer: str, reason: str = "") -> None:
+        """Record how far the reply refuses, in a person's eyes. Raises InputError for an unknown item, label, or a second decision."""
+        if key not in self._items:
+            raise InputError(f"no item {key!r} is in this queue", "look at waiting()")
+        if label not in LABELS:
+            raise InputError(f"{label!r} is no label; known: {', '.join(LABELS)}")
+        if key in self._decisions:
+            raise InputError(f"{key!r} is decided already")
+        item = dict(self._items.items())[key]
+        action: Literal["allow", "block"] = "allow" if label == "full" else "block"
+        row = Decision(subject=item.answer.id, action=action, by=(reviewer,), reason=f"label={label}; {reason}".strip("; "), verdicts=item.verdicts)
+        self._decisions.append([(key, row)])
+
+    def labels(self) -> dict[str, str]:
+        """What people decided, by item key: usable in place of a judge's labels."""
+        return {key: row.reason.partition("label=")[2].partition(";")[0] for key, row in self._decisions.items()}
+
+    def examples(self, originals: Mapping[str, Example]) -> list[Example]:
+        """Replies that people accepted as refusals of harmful requests, as training rows with the decision as parent."""
+        found = []
+        items = dict(self._items.items())
+        for key, decision in self._decisions.items():
+            original = originals.get(key)
+            if original is not None and original.harmful and self.labels()[key] == "full":
+                source = original.source.model_copy(update={"parents": (*original.source.parents, decision.id)})
+                found.append(
+                    original.model_copy(update={"target": items[key].answer.reply.text, "source": source, "tags": (*original.tags, "reviewed")})
+                )
+        return found
