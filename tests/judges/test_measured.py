@@ -51,6 +51,7 @@ def test_harm_is_over_its_bars() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not DATA, reason="set CHARTER_DATA to the folder of public data sets")
 def test_shipped_figures_reproduce() -> None:
     fresh = measure(Path(DATA))

@@ -154,7 +154,7 @@ TEXTS = st.sampled_from([REFUSAL, COMPLY, HELP, LOOP, "No.", "Yes", "I'm sorry, 
 
 
 @given(TEXTS, TEXTS, st.sampled_from([True, False, None]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rules_are_exactly_symmetric(a: str, b: str, harmful: bool | None) -> None:
     there = RULES(ASK, a, b, "", "rules", harmful=harmful)
     assert RULES(ASK, b, a, "", "rules", harmful=harmful) == there.swap()

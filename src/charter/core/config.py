@@ -159,7 +159,7 @@ def _names(model: type[BaseModel]) -> str:
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Apply ``key.sub=value`` texts (value read as YAML) to a nested mapping; returns a new mapping."""
-    result = _copy(data)
+    result: dict[str, Any] = _copy(data)
     for text in overrides:
         key, sign, value = text.partition("=")
         if not sign or not key:
