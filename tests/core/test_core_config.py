@@ -123,6 +123,21 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert parse(Recipe, read_yaml(tmp_path / "good.yaml")).name == "one"
 
 
+@pytest.mark.parametrize("text", ["name: 2024-13-45\n", "name: &a [*a]\n", "[" * 1500])
+def test_what_yaml_itself_stumbles_over_is_a_mistake_too(text: str) -> None:
+    with pytest.raises(InputError, match=r"^r.yaml: not valid YAML: "):
+        parse_yaml(text, "r.yaml")
+
+
+def test_a_file_without_the_right_to_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: Path, **options: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    with pytest.raises(InputError, match=r"r.yaml: cannot be read: Permission denied"):
+        read_yaml(tmp_path / "r.yaml")
+
+
 def test_configs_are_frozen_and_closed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Train().epochs = 2.0  # type: ignore[misc]

@@ -125,6 +125,23 @@ def test_a_key_is_written_once_and_the_first_row_stays(path: Path) -> None:
     assert dict(log.items())["a"].reason == "first"
 
 
+@pytest.mark.parametrize("line", ["not json", "[]", "3", '{"subject": "b", "reason": "x"}', '{"key": 1}', '{"key": "b", "colour": "x"}'])
+def test_a_damaged_line_is_named(path: Path, line: str) -> None:
+    RowLog(path, Drop).append([drop("a")])
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    with pytest.raises(StoreError, match=r"rows\.jsonl: line 2 is damaged or no Drop of this Charter") as caught:
+        RowLog(path, Drop).rows()
+    assert caught.value.hint == f"rm -r {path.parent} and run it again"
+
+
+def test_a_row_with_its_own_key_is_stored_under_that(path: Path) -> None:
+    row = Example(key="x", conversation=Conversation.ask("x"), source=Source(dataset="test"))
+    with pytest.raises(ValueError, match="'x' cannot be stored under the key 'other'"):
+        RowLog(path, Example).append([("other", row)])
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("torn", [1, 7, -1])
 def test_a_line_torn_by_a_kill_is_cut_off_and_can_be_written_again(path: Path, torn: int) -> None:
     RowLog(path, Drop).append([drop("a"), drop("b"), drop("é")])

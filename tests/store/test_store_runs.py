@@ -152,6 +152,16 @@ def test_a_damaged_run_file_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(StoreError, match=r"run.json: is damaged or of a newer Charter") as caught:
         opened(tmp_path)
     assert caught.value.hint.startswith(f"rm -r {tmp_path}")
+    (tmp_path / "run.json").unlink()
+    with opened(tmp_path):  # the refusal left no lock behind
+        pass
+
+
+def test_a_list_is_not_another_recipe_than_a_tuple(tmp_path: Path) -> None:
+    with opened(tmp_path, config={"a": (1, 2), "b": 1}):
+        pass
+    with pytest.raises(StoreError, match=r"\(different: b\)"):
+        opened(tmp_path, config={"a": (1, 2), "b": 2})
 
 
 def test_unfinished_sub_folders_can_be_cleared(tmp_path: Path) -> None:

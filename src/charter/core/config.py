@@ -57,22 +57,26 @@ def read_yaml(path: Path) -> Document:
         raise InputError(f"{path}: is a folder, not a YAML file", f"ls {path}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})", f"iconv -t UTF-8 {path}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}", f"ls -l {path}") from None
     return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, name: str) -> Document:
     """``read_yaml`` for text that is already in memory; ``name`` is used in messages."""
+    lines: dict[KeyPath, int] = {}
+    problems: list[Problem] = []
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
+        if node is not None:
+            _walk(node, (), lines, problems)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 0
         raise InputError(f"{name}: line {line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    lines: dict[KeyPath, int] = {}
-    problems: list[Problem] = []
-    if node is not None:
-        _walk(node, (), lines, problems)
+    except (ValueError, RecursionError) as error:  # PyYAML lets these through for impossible dates and endless nesting
+        raise InputError(f"{name}: not valid YAML: {error}") from None
     return Document(name, data, lines, tuple(problems))
 
 

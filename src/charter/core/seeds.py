@@ -9,7 +9,7 @@ import random
 def derive(seed: int, *names: object) -> int:
     """A 31-bit seed for the stream ``names`` under ``seed``; stable over processes, machines and Python versions."""
     text = "\x1f".join([str(seed), *map(str, names)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], "big") & 0x7FFFFFFF
 
 
 def stream(seed: int, *names: object) -> random.Random:

@@ -28,7 +28,7 @@ class RowLog(Generic[R]):
         self._keys: dict[str, None] = {}
         if path.exists():
             _cut_torn_line(path)
-            self._keys = {json.loads(line)["key"]: None for line in _lines(path)}
+            self._keys = {self._fields(number, line)["key"]: None for number, line in enumerate(_lines(path), 1)}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -40,9 +40,13 @@ class RowLog(Generic[R]):
         return list(self._keys)
 
     def append(self, rows: Iterable[tuple[str, R]]) -> int:
-        """Append rows whose key is new; returns how many were. Raises StoreError when the disk is full or not writable."""
+        """Append rows whose key is new; returns how many were. Raises StoreError when the disk is full or not writable, ValueError for a
+        row that has a key of its own and is filed under another: it could not be found again."""
         fresh: dict[str, R] = {}
         for key, row in rows:
+            own = getattr(row, "key", key)
+            if own != key:
+                raise ValueError(f"the row {own!r} cannot be stored under the key {key!r}")
             if key not in self._keys:
                 fresh.setdefault(key, row)
         if fresh:
@@ -54,18 +58,34 @@ class RowLog(Generic[R]):
         """All rows with their keys, in the order they were written."""
         if not self.path.exists():
             return []
-        return [self._read(line) for line in _lines(self.path)]
+        return [self._read(number, line) for number, line in enumerate(_lines(self.path), 1)]
 
     def rows(self) -> list[R]:
         return [row for _, row in self.items()]
 
-    def _read(self, line: str) -> tuple[str, R]:
-        fields = json.loads(line)
+    def _fields(self, number: int, line: str) -> dict[str, Any]:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            raise self._damaged(number) from None
+        if not isinstance(fields, dict) or not isinstance(fields.get("key"), str):
+            raise self._damaged(number)
+        return fields
+
+    def _damaged(self, number: int) -> StoreError:
+        kind = self.row_type.__name__
+        return StoreError(f"{self.path}: line {number} is damaged or no {kind} of this Charter", f"rm -r {self.path.parent} and run it again")
+
+    def _read(self, number: int, line: str) -> tuple[str, R]:
+        fields = self._fields(number, line)
         fields.pop("id", None)
         key = fields["key"]
         if "key" not in self.row_type.model_fields:
             del fields["key"]
-        return key, self.row_type.model_validate(fields)
+        try:
+            return key, self.row_type.model_validate(fields)
+        except ValueError:
+            raise self._damaged(number) from None
 
 
 def _line(key: str, row: Row) -> str:

@@ -38,13 +38,16 @@ class RunFolder:
             raise disk_error(path, error) from None
         self._lock = _lock(path)
         self._started = time.monotonic()
-        found = read_run(path)
-        if found is not None and _identity(found) != _identity(wanted):
+        try:
+            found = read_run(path)
+            if found is not None and _identity(found) != _identity(wanted):
+                raise StoreError(f"{path}: holds {_difference(found, wanted)}", f"give another --out, or remove it: rm -r {path}")
+            self.run = found or wanted
+            if found is None:
+                self._save()
+        except BaseException:
             os.close(self._lock)
-            raise StoreError(f"{path}: holds {_difference(found, wanted)}", f"give another --out, or remove it: rm -r {path}")
-        self.run = found or wanted
-        if found is None:
-            self._save()
+            raise
 
     @property
     def finished(self) -> bool:
@@ -135,7 +138,7 @@ def _difference(found: Run, wanted: Run) -> str:
         return f"a run of {found.stage!r}, not of {wanted.stage!r}"
     if found.seed != wanted.seed:
         return f"a run with seed {found.seed}, not {wanted.seed}"
-    keys = sorted(k for k in {*found.config, *wanted.config} if found.config.get(k) != wanted.config.get(k))
+    keys = sorted(k for k in {*found.config, *wanted.config} if content_id(found.config.get(k)) != content_id(wanted.config.get(k)))
     return f"a run of another recipe (different: {', '.join(keys)})" if keys else "a run over other input rows"
 
 
