@@ -23,6 +23,7 @@ class Lora(Config):
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     modules: tuple[str, ...] = LINEAR
+    merge_scale: float = Field(default=1.0, gt=0.0, le=1.0, description="share of the learnt change that is merged; less refuses less, everywhere")
     first_layer: int = Field(default=0, ge=0, description="layers below this one stay as they are, which saves their backward pass")
 
 
@@ -136,11 +137,15 @@ def run(trainer: Any, out: Path, advance: Advance) -> list[dict[str, float]]:
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
-def save_merged(trainer: Any, tokenizer: Any, out: Path) -> None:
-    """Merge the adapters and write a plain model that transformers loads; whole or not at all."""
+def save_merged(trainer: Any, tokenizer: Any, out: Path, scale: float = 1.0) -> None:
+    """Merge ``scale`` times the adapters' change (interpolating weights: Wortsman et al. 2022, arXiv 2109.01903) and write a plain model that
+    transformers loads; whole or not at all."""
     import torch
 
     temporary = out.with_name(out.name + ".tmp")
+    for layer in trainer.model.modules():
+        if scale != 1.0 and hasattr(layer, "scale_layer"):
+            layer.scale_layer(scale)
     merged = trainer.model.merge_and_unload()
     merged.to(torch.bfloat16).save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)

@@ -67,5 +67,5 @@ class DPO:
         )
         with reporter.track("DPO steps", steps) as advance:
             history = _lora.run(trainer, out / "steps", advance)
-        _lora.save_merged(trainer, tokenizer, out / "checkpoint")
+        _lora.save_merged(trainer, tokenizer, out / "checkpoint", config.lora.merge_scale)
         return Trained(out / "checkpoint", len(columns.rows), columns.dropped, steps, tuple(entry["loss"] for entry in history))

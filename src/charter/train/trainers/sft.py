@@ -66,5 +66,5 @@ class SFT:
         )
         with reporter.track("SFT steps", steps) as advance:
             history = _lora.run(trainer, out / "steps", advance)
-        _lora.save_merged(trainer, tokenizer, out / "checkpoint")
+        _lora.save_merged(trainer, tokenizer, out / "checkpoint", config.lora.merge_scale)
         return Trained(out / "checkpoint", len(columns.rows), columns.dropped, steps, tuple(entry["loss"] for entry in history))
