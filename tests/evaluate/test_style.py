@@ -17,9 +17,9 @@ def test_golden():
     # 7 + 11 + 11 + 4 pairs in all; the 7 of the stock sentence, 4 more in the second, 4 in the third, 4 in the last
     assert found.distinct_2 == pytest.approx(19 / 33)
     assert found.misses == (
-        "Refusals with the most repeated sentence, per 100 is 75; at most 20 is wanted.",
-        "Refusals with the most common opening, per 100 is 75; at most 30 is wanted.",
-        "The share that names a concern or offers a way forward is 0.5; at least 0.8 is wanted.",
+        "Refusals with the most repeated sentence, per 100 is 75; at most 10 is wanted.",
+        "Refusals with the most common opening, per 100 is 75; at most 15 is wanted.",
+        "The share that names a concern or offers a way forward is 0.5; at least 0.6 is wanted.",
     )
     assert style_of(REFUSALS, StyleBars(max_repeated_sentence=80, max_opening=80, min_grounded=0.5)).misses == ()
 

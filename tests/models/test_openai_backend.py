@@ -64,9 +64,10 @@ def test_replies_come_back_in_order(server: Any) -> None:
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_no_more_requests_are_under_way_than_allowed(server: Any, concurrency: int) -> None:
-    server.behave = lambda number, request: server.say("x", delay_s=0.05)
+    server.behave = lambda number, request: server.say("x", delay_s=0.3)
     load_model(server.spec, concurrency=concurrency).reply([ASK(str(n)) for n in range(9)], Sampling())
-    assert server.most_busy == concurrency
+    assert server.most_busy <= concurrency
+    assert (server.most_busy > 1) == (concurrency > 1)
 
 
 def test_it_works_inside_a_running_loop(server: Any) -> None:
