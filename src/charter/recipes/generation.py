@@ -208,4 +208,5 @@ def _pairs(context: Context, rows: list[Example]) -> list[Pair]:
     rng = stream(context.recipe.seed, "preference-pairs")
     rng.shuffle(harmless)
     rng.shuffle(helpful)
-    return [pair for pair in (*harmless[:half], *helpful[:half]) if pair.other.strip()]
+    # a pair with an empty side goes on to the judge, which fails it, so that it is counted among the dropped
+    return [*harmless[:half], *helpful[:half]]
