@@ -1,0 +1,61 @@
+"""What the gateway knows of one request when it is over, and who is told: audit, metrics, telemetry, review. Never holds text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from charter.guard.decision import Checked
+
+#: allowed, flagged, masked: the answer went out. blocked, escalated: rails withheld the request or a reply. unavailable: rails or audit failed, so
+#: it was withheld. rejected: never reached a rail (key, limit, malformed). upstream_error: the model server failed. disconnected: the client left.
+#: bypassed: it went out although something that should have checked it did not, because the policy says so.
+Outcome = Literal["allowed", "flagged", "masked", "blocked", "escalated", "unavailable", "rejected", "upstream_error", "disconnected", "bypassed"]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request from its first byte to its last. Filled in as it goes; told once, at its end. Times are milliseconds."""
+
+    request_id: str
+    decision_id: str
+    endpoint: str
+    began_unix_s: float
+    model: str = ""
+    key: str = ""  # the key's public name, never the key
+    policy: str = ""
+    streamed: bool = False
+    outcome: Outcome = "rejected"
+    status: int = 0
+    code: str = ""  # error code sent, '' if none
+    inputs: list[Checked] = field(default_factory=list)
+    outputs: list[Checked] = field(default_factory=list)
+    bypass: list[str] = field(default_factory=list)
+    total_ms: float = 0.0
+    upstream_ms: float = 0.0
+    input_ms: float = 0.0
+    first_chunk_ms: float | None = None
+    held_ms: float | None = None  # longest that a piece of a stream was held back
+
+
+class Sink(Protocol):
+    """Somebody who is told of every request once, at its end. Must not block and must not raise."""
+
+    def done(self, exchange: Exchange) -> None: ...
+
+
+class Audit(Protocol):
+    """The audit log as the pipeline sees it."""
+
+    async def decided(self, exchange: Exchange, checked: Checked, stage: str) -> None:
+        """Returns when the row is durable (mode strict) or queued (relaxed). Raises AuditError when it cannot be written and the mode is strict:
+        the caller must withhold what was decided on."""
+        ...
+
+    async def done(self, exchange: Exchange) -> None:
+        """The closing row of a request. As ``decided``."""
+        ...
+
+
+class AuditError(Exception):
+    """The audit log cannot be written."""

@@ -1,0 +1,151 @@
+"""What a surface is: the shape of one endpoint's requests, answers and streams. It checks nothing and sends nothing; the pipeline does.
+
+Every field of a request, and of an answer, that can hold text is either read (and so checked) or named in the surface's contract as holding none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+from charter.guard.decision import Checked
+from charter.guard.gateway.surfaces._located import Located
+
+Dialect = Literal["openai", "anthropic"]
+#: guarded: its text is checked; opaque: holds no text that a model reads or a person sees (numbers, flags, ids; forwarded as it is);
+#: constrained: only plain names and enumerations, refused if it is anything else; refused: not served, the request is turned away.
+Contract = Literal["guarded", "opaque", "constrained", "refused"]
+#: (choice, channel): ``content``, ``reasoning``, ``refusal``, ``transcript``, or ``tool:N`` for the arguments of tool call N.
+Channel = tuple[int, str]
+
+
+class BadRequestError(Exception):
+    """A request that is turned away before any rail is asked. ``message`` never holds text of the request beyond the name of a field."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str = "invalid_request", status: int = 400) -> None:
+        super().__init__(message)
+        self.message, self.param, self.code, self.status = message, param, code, status
+
+
+class BadAnswerError(Exception):
+    """The upstream's answer, or an event of its stream, is nothing that this surface can check: it must not be passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was read. ``prompts``: what the input rails check, one for every independent prompt (a batch of completions or embeddings has
+    several). ``choices``: how many replies are wanted for each prompt."""
+
+    body: dict[str, Any]
+    model: str
+    stream: bool
+    prompts: tuple[Located, ...]
+    choices: int = 1
+
+
+class Said(NamedTuple):
+    """One reply of an answer: the choice, which prompt it answers, and its message as the last one of ``located.conversation`` (which holds nothing
+    else: the pipeline puts the prompt before it). Several texts of one reply (reasoning, content, refusal, transcript) are text parts of it."""
+
+    choice: int
+    prompt: int
+    located: Located
+
+
+class Withheld(NamedTuple):
+    """What takes a reply's place. ``error``: the guard could not check it, so it is no content filter."""
+
+    text: str
+    error: bool = False
+
+
+class Ids(NamedTuple):
+    """Names for what the gateway makes itself."""
+
+    request_id: str
+    decision_id: str
+    created_unix_s: int
+
+
+class Piece(NamedTuple):
+    """Text that an event adds to a channel."""
+
+    channel: Channel
+    text: str
+
+
+class Frame(Protocol):
+    """One event of an upstream's stream, understood. ``choice`` is None for what belongs to no choice (usage, pings). ``ends``: the choice's last."""
+
+    choice: int | None
+    pieces: tuple[Piece, ...]
+    ends: bool
+
+    def emit(self, texts: Sequence[str]) -> bytes:
+        """The event for the client, with ``texts`` in place of its pieces' texts, in order. Unchanged texts give the event as it came, log
+        probabilities included; a changed text drops what would tell the old one."""
+        ...
+
+
+class Codec(Protocol):
+    """The stream of one answer. One object per request; it keeps what it needs to end the stream properly at any time."""
+
+    def read(self, event: str, data: str) -> Frame | None:
+        """The next event. None for the upstream's end mark. Raises BadAnswerError."""
+        ...
+
+    def whole(self, choice: int) -> Said:
+        """The reply of a choice as far as it came, tool calls included: what the last check reads."""
+        ...
+
+    def withhold(self, choice: int, withheld: Withheld) -> bytes:
+        """Events that end a choice with a refusal and ``content_filter`` (or the dialect's word), whatever of it is out already."""
+        ...
+
+    def fail(self, code: str, message: str) -> bytes:
+        """An event that the official SDKs raise an error on."""
+        ...
+
+    def end(self) -> bytes:
+        """The end mark of a stream that ended well."""
+        ...
+
+
+class Surface(Protocol):
+    """One endpoint. Stateless."""
+
+    name: str
+    path: str
+    dialect: Dialect
+    #: Every field of the published request schema, by dotted name (``messages.content.text``); a test compares it with the SDK's own types.
+    request_fields: Mapping[str, Contract]
+    answer_fields: Mapping[str, Contract]
+
+    def ask(self, body: dict[str, Any]) -> Asked:
+        """Read a request. Raises BadRequestError."""
+        ...
+
+    def forward(self, asked: Asked, checked: Sequence[Checked]) -> dict[str, Any]:
+        """The body for the upstream: what the checks masked is masked in it."""
+        ...
+
+    def refuse(self, asked: Asked, text: str, ids: Ids) -> dict[str, Any]:
+        """A whole answer that declines, for policies that answer a blocked request with 200."""
+        ...
+
+    def refuse_stream(self, asked: Asked, text: str, ids: Ids) -> bytes:
+        """``refuse`` as a stream."""
+        ...
+
+    def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
+        """Every reply of an answer. Raises BadAnswerError for anything that cannot be read whole."""
+        ...
+
+    def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld]) -> dict[str, Any]:
+        """The answer with the choices in ``withheld`` replaced: no text of theirs stays, tool calls and log probabilities are dropped."""
+        ...
+
+    def codec(self, asked: Asked) -> Codec:
+        """For ``stream: true``. Raises BadRequestError where the surface has no streams."""
+        ...
