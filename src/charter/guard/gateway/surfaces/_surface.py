@@ -5,11 +5,10 @@ Every field of a request, and of an answer, that can hold text is either read (a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from charter.guard.decision import Checked
 from charter.guard.gateway.surfaces._located import Located
 
 Dialect = Literal["openai", "anthropic"]
@@ -32,6 +31,10 @@ class BadAnswerError(Exception):
     """The upstream's answer, or an event of its stream, is nothing that this surface can check: it must not be passed on."""
 
 
+class UpstreamFailedError(Exception):
+    """The upstream said in the middle of a stream that it failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request that was read. ``prompts``: what the input rails check, one for every independent prompt (a batch of completions or embeddings has
@@ -42,11 +45,14 @@ class Asked:
     stream: bool
     prompts: tuple[Located, ...]
     choices: int = 1
+    structured: bool = False  # the reply's content is JSON source: held in full, and values that are put back into it are escaped
 
 
 class Said(NamedTuple):
     """One reply of an answer: the choice, which prompt it answers, and its message as the last one of ``located.conversation`` (which holds nothing
-    else: the pipeline puts the prompt before it). Several texts of one reply (reasoning, content, refusal, transcript) are text parts of it."""
+    else: the pipeline puts the prompt before it). Several texts of one reply (reasoning, content, refusal, transcript) are text parts of it; a reply
+    that is one text is a message whose content is that text. Paths lead into the answer; in a stream they are the channel's name: ``("tool:0",)``.
+    """
 
     choice: int
     prompt: int
@@ -69,10 +75,16 @@ class Ids(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Text that an event adds to a channel."""
+    """Text that an event adds to a channel. ``repeats``: it adds nothing, it tells the whole channel again, as events that close a part do; the
+    pump refuses the stream if it is not what came before, and gives ``emit`` what the client has of it.
+
+    What has to wait for the last check though no text is known of it yet (the name of a tool, a picture) is a piece of a channel that is held in
+    full, with an empty text: ``tool:N``, ``audio``.
+    """
 
     channel: Channel
     text: str
+    repeats: bool = False
 
 
 class Frame(Protocol):
@@ -83,16 +95,27 @@ class Frame(Protocol):
     ends: bool
 
     def emit(self, texts: Sequence[str]) -> bytes:
-        """The event for the client, with ``texts`` in place of its pieces' texts, in order. Unchanged texts give the event as it came, log
-        probabilities included; a changed text drops what would tell the old one."""
+        """The event for the client, with ``texts`` in place of its pieces' texts, in order. Unchanged texts keep the log probabilities; a changed
+        text drops whatever would tell the old one. Always written anew from what was read (``wire.sse.event``), so that nothing that was not
+        understood can leave. b'' if nothing is left to tell."""
         ...
 
 
 class Codec(Protocol):
-    """The stream of one answer. One object per request; it keeps what it needs to end the stream properly at any time."""
+    """The stream of one answer. One object per request; it keeps what it needs to end the stream properly at any time.
 
-    def read(self, event: str, data: str) -> Frame | None:
-        """The next event. None for the upstream's end mark. Raises BadAnswerError."""
+    ``ended`` turns true at the upstream's end mark. A reply's last frame has ``ends``; after it no frame of that choice may hold text.
+    """
+
+    ended: bool
+
+    def read(self, event: str, data: bytes) -> Sequence[Frame]:
+        """The next event (its name, '' if it has none). An event that tells of several choices gives a frame for each; one that tells nothing,
+        and the end mark, none. Raises BadAnswerError, and UpstreamFailedError for an event in which the upstream says that it failed."""
+        ...
+
+    def prompt(self, choice: int) -> int:
+        """Which prompt a choice answers. Raises BadAnswerError for a choice that was not asked for."""
         ...
 
     def whole(self, choice: int) -> Said:
@@ -113,7 +136,7 @@ class Codec(Protocol):
 
 
 class Surface(Protocol):
-    """One endpoint. Stateless."""
+    """One endpoint. Stateless. What the checks masked is put into ``Asked.body`` by the pipeline, by the paths of its prompts."""
 
     name: str
     path: str
@@ -124,10 +147,6 @@ class Surface(Protocol):
 
     def ask(self, body: dict[str, Any]) -> Asked:
         """Read a request. Raises BadRequestError."""
-        ...
-
-    def forward(self, asked: Asked, checked: Sequence[Checked]) -> dict[str, Any]:
-        """The body for the upstream: what the checks masked is masked in it."""
         ...
 
     def refuse(self, asked: Asked, text: str, ids: Ids) -> dict[str, Any]:
@@ -142,8 +161,10 @@ class Surface(Protocol):
         """Every reply of an answer. Raises BadAnswerError for anything that cannot be read whole."""
         ...
 
-    def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld]) -> dict[str, Any]:
-        """The answer with the choices in ``withheld`` replaced: no text of theirs stays, tool calls and log probabilities are dropped."""
+    def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
+        """The answer with the choices in ``withheld`` replaced: no text of theirs stays, tool calls and log probabilities are dropped. What the
+        surface does not know, and could hold text, is dropped too. Masks and restored values are in ``answer`` already; where ``changed`` holds a
+        choice, whatever would tell its old text (log probabilities, token ids) is dropped."""
         ...
 
     def codec(self, asked: Asked) -> Codec:

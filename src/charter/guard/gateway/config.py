@@ -1,0 +1,110 @@
+"""``gateway.yaml``: where the gateway listens, what stands behind it, its deadlines and bounds. Strict keys; every key may be left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from charter.core.config import Config, parse, read_yaml
+from charter.core.errors import InputError
+
+Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+Count = Annotated[int, Field(ge=1)]
+_HINT = "docs/gateway.md explains every key"
+
+
+class Listen(Config):
+    """Where clients come in."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; anything but loopback needs keys, or open: true")
+    port: int = Field(default=8700, ge=0, le=65_535, description="0 takes a free one")
+    open: bool = Field(default=False, description="let everybody in who reaches a port that is not loopback, without keys (a bypass)")
+
+
+class Upstream(Config):
+    """The model server."""
+
+    url: str = Field(default="http://127.0.0.1:8000/v1", description="base URL, as the openai SDK takes it: what stands before /chat/completions")
+    key_env: str = Field(default="OPENAI_API_KEY", description="environment variable that holds its key; the client's is never sent on")
+    headers: dict[str, str] = Field(default={}, description="sent with every request; for secrets use key_env")
+    connections: Count = Field(default=512, description="most connections at once")
+    connect_s: Seconds = Field(default=5.0, description="time to connect")
+    first_byte_s: Seconds = Field(default=120.0, description="time until its answer begins")
+    idle_s: Seconds = Field(default=60.0, description="time between two pieces of an answer")
+    max_answer_bytes: Count = Field(default=32 << 20, description="longest whole answer")
+    max_event_bytes: Count = Field(default=4 << 20, description="longest event of a stream")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")) or "@" in url or any(c in url for c in "?# \r\n"):
+            raise ValueError("must be a plain http:// or https:// URL without user, query or fragment")
+        return url.rstrip("/")
+
+
+class Limits(Config):
+    """What one client, and all together, may take."""
+
+    requests: Count = Field(default=256, description="requests in work at once; more get 503 and Retry-After at once")
+    connections: Count = Field(default=2048, description="client connections at once; more are closed")
+    body_bytes: Count = Field(default=20 << 20, description="longest request body")
+    header_bytes: Count = Field(default=64 << 10, description="longest request head")
+    choices: Count = Field(default=16, description="most choices (n) of one request")
+    prompts: Count = Field(default=256, description="most prompts of one request")
+    header_s: Seconds = Field(default=10.0, description="time for a request's head")
+    body_s: Seconds = Field(default=30.0, description="time for a request's body")
+    keepalive_s: Seconds = Field(default=15.0, description="time a connection may be idle between requests")
+    stalled_s: Seconds = Field(default=60.0, description="time a client may not read what is sent")
+    total_s: Seconds = Field(default=600.0, description="time for a whole request, streams too")
+
+
+class Shutdown(Config):
+    """What happens after SIGTERM: readyz says 503 first, then nobody new comes in, then those in work may finish."""
+
+    announce_s: float = Field(default=2.0, ge=0.0, description="time between readyz turning 503 and the port closing")
+    drain_s: Seconds = Field(default=30.0, description="time for requests in work; what is left then ends with an error")
+
+
+class GatewayConfig(Config):
+    """The whole of ``gateway.yaml``."""
+
+    listen: Listen = Listen()
+    upstream: Upstream = Upstream()
+    guard: str = Field(default="default", description="guard.yaml or the name of a shipped one")
+    guards: dict[str, str] = Field(default={}, description="further guards by name, for keys that have their own")
+    on_block: Literal["error", "refusal"] = Field(default="error", description="blocked requests: 400 content_filter, or 200 with a refusal")
+    refusal_in_content: bool = Field(
+        default=False, description="also put refusals where a reply's text stands, for clients that know no refusal field"
+    )
+    strict_fields: bool = Field(default=False, description="refuse request fields that the surface does not know")
+    heartbeat_s: Seconds = Field(default=10.0, description="a comment is sent when a stream is silent for so long")
+    limits: Limits = Limits()
+    shutdown: Shutdown = Shutdown()
+
+
+def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> GatewayConfig:
+    """The file at ``path`` (None: all defaults), with ``overrides`` by dotted key (None: not given). Raises InputError with a line per mistake."""
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    if path is None:
+        return _overridden(GatewayConfig(), given)
+    document = read_yaml(Path(path).expanduser())
+    if document.data is None:
+        raise InputError(f"{document.name}: is empty", "leave --config out for the defaults")
+    return _overridden(parse(GatewayConfig, document, _HINT), given)
+
+
+def _overridden(config: GatewayConfig, given: dict[str, Any]) -> GatewayConfig:
+    data = config.model_dump()
+    for dotted, value in given.items():
+        *parents, last = dotted.split(".")
+        place = data
+        for name in parents:
+            place = place[name]
+        place[last] = value
+    try:
+        return GatewayConfig.model_validate(data)
+    except ValueError as error:
+        first = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
+        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", _HINT) from None
