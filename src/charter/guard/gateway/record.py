@@ -24,6 +24,7 @@ class Exchange:
     model: str = ""
     key: str = ""  # the key's public name, never the key
     policy: str = ""
+    traceparent: str = ""  # the client's trace, as its header has it
     streamed: bool = False
     outcome: Outcome = "rejected"
     status: int = 0
