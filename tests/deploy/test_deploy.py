@@ -21,7 +21,8 @@ DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 OVERLAYS = sorted(path.name for path in DEPLOY.glob("compose.*.yaml"))
 #: A word that names a secret with a value after it; references to environment, files and placeholders are none.
-SECRET = re.compile(r"(?i)^[^#\n]*(password|secret|api_key|token)\w*[ \t]*[:=][ \t]*[\"']?(?!\$|/|\{|\[|\.\.\.|true|false|secrets/|$)(\S+)", re.MULTILINE)
+PLAIN = r"(?!\$|/|\{|\[|\.\.\.|true|false|secrets/|$)"
+SECRET = re.compile(r"(?i)^[^#\n]*(password|secret|api_key|token)\w*[ \t]*[:=][ \t]*[\"']?" + PLAIN + r"(\S+)", re.MULTILINE)
 NOT_SECRET = {"UPSTREAM_API_KEY", "/run/secrets/postgres", "false"}
 
 
