@@ -51,6 +51,12 @@ def find(shelf: str, name: str) -> ModuleType:
     return module
 
 
+def siblings(package: str) -> list[ModuleType]:
+    """The modules of a package that are no helpers, by name: for folders that are filled by file but are no shelf."""
+    found = importlib.import_module(package)
+    return [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_")]
+
+
 def _package(shelf: str) -> str:
     if shelf not in SHELVES:
         raise InputError(f"there is no shelf {shelf!r}; known: {', '.join(SHELVES)}", "charter list")

@@ -15,7 +15,8 @@ Dialect = Literal["openai", "anthropic"]
 #: guarded: its text is checked; opaque: holds no text that a model reads or a person sees (numbers, flags, ids; forwarded as it is);
 #: constrained: only plain names and enumerations, refused if it is anything else; refused: not served, the request is turned away.
 Contract = Literal["guarded", "opaque", "constrained", "refused"]
-#: (choice, channel): ``content``, ``reasoning``, ``refusal``, ``transcript``, or ``tool:N`` for the arguments of tool call N.
+#: (choice, channel): ``content``, ``reasoning``, ``thinking``, ``refusal``, ``transcript``, let out window by window (``content`` in full if it is
+#: ``Asked.structured``); ``tool:N`` and ``call`` (JSON arguments), ``input:N`` (a tool's plain text), ``audio`` and any other, held in full.
 Channel = tuple[int, str]
 
 
@@ -60,10 +61,10 @@ class Said(NamedTuple):
 
 
 class Withheld(NamedTuple):
-    """What takes a reply's place. ``error``: the guard could not check it, so it is no content filter."""
+    """What takes a reply's place. ``in_content``: the words also go where the reply's text would stand, for clients that know no refusals."""
 
     text: str
-    error: bool = False
+    in_content: bool = False
 
 
 class Ids(NamedTuple):
@@ -118,8 +119,9 @@ class Codec(Protocol):
         """Which prompt a choice answers. Raises BadAnswerError for a choice that was not asked for."""
         ...
 
-    def whole(self, choice: int) -> Said:
-        """The reply of a choice as far as it came, tool calls included: what the last check reads."""
+    def whole(self, choice: int, texts: Mapping[str, str]) -> Said:
+        """The reply of a choice as far as it came, tool calls included: what the last check reads. ``texts``: the text of each channel, which the
+        pump keeps; the codec keeps the rest (names of tools, that there was sound)."""
         ...
 
     def withhold(self, choice: int, withheld: Withheld) -> bytes:
@@ -139,8 +141,11 @@ class Surface(Protocol):
     """One endpoint. Stateless. What the checks masked is put into ``Asked.body`` by the pipeline, by the paths of its prompts."""
 
     name: str
+    #: Served here, and asked for at the upstream's base URL without the leading ``/v1``.
     path: str
     dialect: Dialect
+    #: Field that holds what was asked, for ``param`` of errors.
+    texts: str
     #: Every field of the published request schema, by dotted name (``messages.content.text``); a test compares it with the SDK's own types.
     request_fields: Mapping[str, Contract]
     answer_fields: Mapping[str, Contract]
@@ -149,11 +154,11 @@ class Surface(Protocol):
         """Read a request. Raises BadRequestError."""
         ...
 
-    def refuse(self, asked: Asked, text: str, ids: Ids) -> dict[str, Any]:
+    def refuse(self, asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
         """A whole answer that declines, for policies that answer a blocked request with 200."""
         ...
 
-    def refuse_stream(self, asked: Asked, text: str, ids: Ids) -> bytes:
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
         """``refuse`` as a stream."""
         ...
 

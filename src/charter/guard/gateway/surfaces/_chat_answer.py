@@ -1,0 +1,135 @@
+"""What a chat completion answers, whole: every text of every choice, and how a choice looks that was withheld."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+from charter.core.rows import ToolCall
+from charter.guard.gateway.surfaces._located import Path
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, leaves, without_texts
+
+TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "metadata", "moderation"})
+CHOICE = frozenset({"index", "finish_reason", "message", "logprobs", "token_ids"})
+#: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
+TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
+MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "annotations"))
+#: What tells a choice's text once more, in other words.
+ECHOES = frozenset({"logprobs", "token_ids"})
+_CALL = frozenset({"id", "type", "index", "function", "custom"})
+FIELDS: Mapping[str, Contract] = {
+    **dict.fromkeys((name for name in TOP if name != "choices"), "opaque"),
+    "choices.index": "opaque",
+    "choices.finish_reason": "constrained",
+    "choices.logprobs": "guarded",  # goes out with its text, and only unchanged
+    "choices.message.role": "constrained",
+    "choices.message.content": "guarded",
+    "choices.message.refusal": "guarded",
+    "choices.message.reasoning_content": "guarded",
+    "choices.message.reasoning": "guarded",
+    "choices.message.annotations": "guarded",
+    "choices.message.audio.id": "opaque",
+    "choices.message.audio.expires_at": "opaque",
+    "choices.message.audio.data": "guarded",
+    "choices.message.audio.transcript": "guarded",
+    "choices.message.function_call.name": "guarded",
+    "choices.message.function_call.arguments": "guarded",
+    "choices.message.tool_calls.id": "constrained",
+    "choices.message.tool_calls.type": "constrained",
+    "choices.message.tool_calls.function.name": "guarded",
+    "choices.message.tool_calls.function.arguments": "guarded",
+    "choices.message.tool_calls.custom.name": "guarded",
+    "choices.message.tool_calls.custom.input": "guarded",
+}
+
+
+def replies(answer: dict[str, Any]) -> list[Said]:
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise BadAnswerError("no choices")
+    found = [_said(position, choice) for position, choice in enumerate(choices)]
+    if len({said.choice for said in found}) != len(found):
+        raise BadAnswerError("two choices have one index")
+    return found
+
+
+def _said(position: int, choice: Any) -> Said:
+    index = choice.get("index", position) if isinstance(choice, dict) else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict) or not isinstance(index, int) or index < 0:
+        raise BadAnswerError("a choice without a message")
+    path: Path = ("choices", position, "message")
+    texts: list[Text] = []
+    for field in TEXTS:
+        value = message.get(field)
+        if isinstance(value, str):
+            if value or field == "content":
+                texts.append(((*path, field), value))
+        elif value is not None:
+            texts += leaves(value, (*path, field))
+    media: list[tuple[Media, str]] = []
+    audio = message.get("audio")
+    if audio is not None:
+        texts += leaves({key: value for key, value in _object(audio).items() if key not in ("data", "id")}, (*path, "audio"))
+        media.append(("audio", ""))
+    texts += leaves(message.get("annotations"), (*path, "annotations"))
+    gather = Gather()
+    gather.message("assistant", texts, _calls(message, path), media)
+    return Said(index, 0, gather.located())
+
+
+def _calls(message: dict[str, Any], path: Path) -> list[tuple[Path | None, ToolCall]]:
+    found: list[tuple[Path | None, ToolCall]] = []
+    if message.get("function_call") is not None:
+        found.append(_call(_object(message["function_call"]), "arguments", (*path, "function_call")))
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise BadAnswerError("tool calls are no list")
+    for number, each in enumerate(calls):
+        call = _object(each)
+        kind = "custom" if call.get("custom") is not None else "function"
+        field = "input" if kind == "custom" else "arguments"
+        if without_texts(call, _CALL) is not call:
+            raise BadAnswerError("a tool call holds a text that cannot be checked")
+        found.append(_call(_object(call.get(kind)), field, (*path, "tool_calls", number, kind)))
+    return found
+
+
+def _call(given: dict[str, Any], field: str, path: Path) -> tuple[Path | None, ToolCall]:
+    name, arguments = given.get("name"), given.get(field)
+    if not isinstance(name, str) or not isinstance(arguments, str | None) or without_texts(given, {"name", field}) is not given:
+        raise BadAnswerError("a tool call cannot be read")
+    return (*path, field), ToolCall(name=name, arguments=arguments or "")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadAnswerError("an object is missing")
+    return value
+
+
+def answer(given: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
+    """See ``Surface.answer``."""
+    choices = [_choice(position, choice, withheld, changed) for position, choice in enumerate(given["choices"])]
+    return {**without_texts(given, TOP), "choices": choices}
+
+
+def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
+    index = choice.get("index", position)
+    if index in withheld:
+        return refused_choice(index, withheld[index])
+    kept = {**without_texts(choice, CHOICE), "message": without_texts(choice["message"], MESSAGE)}
+    return {key: None if key == "logprobs" else value for key, value in kept.items() if key != "token_ids"} if index in changed else kept
+
+
+def refused_choice(index: int, withheld: Withheld) -> dict[str, Any]:
+    message = {"role": "assistant", "content": withheld.text if withheld.in_content else None, "refusal": withheld.text}
+    return {"index": index, "finish_reason": "content_filter", "logprobs": None, "message": message}
+
+
+def refuse(asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
+    """See ``Surface.refuse``."""
+    head = {"id": f"chatcmpl-{ids.decision_id}", "object": "chat.completion", "created": ids.created_unix_s, "model": asked.model}
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    return {**head, "choices": [refused_choice(index, withheld) for index in range(asked.choices)], "usage": usage}

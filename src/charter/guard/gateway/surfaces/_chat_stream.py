@@ -1,0 +1,188 @@
+"""The stream of a chat completion: chunks to frames, and the chunks that the gateway says itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from charter.core.rows import ToolCall
+from charter.guard.gateway.surfaces import _chat_answer as whole_answer
+from charter.guard.gateway.surfaces._located import Path, put
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Piece, Said, UpstreamFailedError, Withheld
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, without_texts
+from charter.guard.gateway.wire import sse, strict
+
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+_CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
+_DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
+_CALL = frozenset({"id", "type", "index", "function", "custom"})
+_HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
+
+
+class ChatFrame:
+    """One choice of one chunk. ``_paths`` says where in the delta each piece's text stands, None where it has none."""
+
+    __slots__ = ("_chunk", "_codec", "_paths", "choice", "ends", "pieces")
+
+    def __init__(self, codec: ChatCodec, chunk: dict[str, Any], choice: int | None, pieces: tuple[Piece, ...], paths: list[Path | None], ends: bool):
+        self._codec, self._chunk, self._paths = codec, chunk, paths
+        self.choice, self.pieces, self.ends = choice, pieces, ends
+
+    def emit(self, texts: Sequence[str]) -> bytes:
+        if self.choice is None:
+            return sse.event(self._chunk)
+        chunk = self._chunk
+        for piece, path, text in zip(self.pieces, self._paths, texts, strict=True):
+            if path is not None and text != piece.text:
+                chunk = put(chunk, ("choices", 0, "delta", *path), text)
+        if chunk is not self._chunk:
+            choice = {key: value for key, value in chunk["choices"][0].items() if key not in whole_answer.ECHOES}
+            if not any(texts) and not self.ends and "usage" not in chunk and set(choice["delta"]) <= set(whole_answer.TEXTS):
+                return b""
+            chunk = {**chunk, "choices": [choice]}
+        self._codec.told(self.choice)
+        return sse.event(chunk)
+
+
+class ChatCodec:
+    """See ``Codec``."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.ended = False
+        self._asked = asked
+        self._head: dict[str, Any] = {}
+        self._names: dict[tuple[int, str], str] = {}
+        self._audio: set[int] = set()
+        self._told: set[int] = set()
+
+    def told(self, choice: int) -> None:
+        """Something of this choice is out, so it has its role."""
+        self._told.add(choice)
+
+    def read(self, event: str, data: bytes) -> Sequence[Frame]:
+        if data == b"[DONE]":
+            self.ended = True
+            return ()
+        try:
+            chunk = strict.read(data)
+        except strict.NotJsonError as error:
+            raise BadAnswerError(error.kind) from None
+        if not isinstance(chunk, dict):
+            raise BadAnswerError("not an object")
+        if event == "error" or chunk.get("error") is not None:
+            raise UpstreamFailedError
+        chunk = without_texts(chunk, _TOP)
+        if not self._head:
+            self._head = {key: chunk[key] for key in _HEAD if key in chunk}
+        choices = chunk.get("choices")
+        if not choices:
+            return (ChatFrame(self, {**chunk, "choices": []}, None, (), [], False),)
+        if not isinstance(choices, list):
+            raise BadAnswerError("choices are no list")
+        if len(choices) == 1:
+            return (self._frame(chunk, choices[0]),)
+        return [self._frame({**chunk, "choices": [choice]}, choice) for choice in choices]
+
+    def _frame(self, chunk: dict[str, Any], choice: Any) -> ChatFrame:
+        if not isinstance(choice, dict):
+            raise BadAnswerError("a choice is no object")
+        index = choice.get("index", 0)
+        delta = choice.get("delta")
+        if delta is None:
+            delta = {}
+        if not isinstance(delta, dict) or not isinstance(index, int) or not 0 <= index < self._asked.choices:
+            raise BadAnswerError("a choice cannot be read")
+        clean, clean_delta = without_texts(choice, _CHOICE), without_texts(delta, _DELTA)
+        if clean is not choice or clean_delta is not choice.get("delta"):
+            chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
+        pieces: list[Piece] = []
+        paths: list[Path | None] = []
+        for field, channel in whole_answer.TEXTS.items():
+            text = delta.get(field)
+            if text:
+                if not isinstance(text, str):
+                    raise BadAnswerError(f"{field} is no text")
+                pieces.append(Piece((index, channel), text))
+                paths.append((field,))
+        if len(delta) > len(pieces):
+            self._rest(index, delta, pieces, paths)
+        return ChatFrame(self, chunk, index, tuple(pieces), paths, choice.get("finish_reason") is not None)
+
+    def _rest(self, index: int, delta: dict[str, Any], pieces: list[Piece], paths: list[Path | None]) -> None:
+        """Tool calls and sound."""
+        if delta.get("function_call") is not None:
+            self._call(index, "call", delta["function_call"], "arguments", ("function_call",), pieces, paths)
+        calls = delta.get("tool_calls") or ()
+        if not isinstance(calls, list | tuple):
+            raise BadAnswerError("tool calls are no list")
+        for at, call in enumerate(calls):
+            number = call.get("index", at) if isinstance(call, dict) else None
+            if not isinstance(number, int) or not 0 <= number < 1024 or without_texts(call, _CALL) is not call:
+                raise BadAnswerError("a tool call cannot be read")
+            kind = "custom" if call.get("custom") is not None else "function"
+            field = "input" if kind == "custom" else "arguments"
+            channel = f"input:{number}" if kind == "custom" else f"tool:{number}"
+            self._call(index, channel, call.get(kind) or {}, field, ("tool_calls", at, kind), pieces, paths)
+        audio = delta.get("audio")
+        if audio is not None:
+            if not isinstance(audio, dict) or without_texts(audio, {"id", "data", "transcript", "expires_at"}) is not audio:
+                raise BadAnswerError("audio cannot be read")
+            if audio.get("data"):
+                self._audio.add(index)
+                pieces.append(Piece((index, "audio"), ""))
+                paths.append(None)
+            if audio.get("transcript"):
+                self._text(index, "transcript", audio["transcript"], ("audio", "transcript"), pieces, paths)
+
+    def _call(self, index: int, channel: str, call: Any, field: str, path: Path, pieces: list[Piece], paths: list[Path | None]) -> None:
+        if not isinstance(call, dict) or without_texts(call, {"name", field}) is not call or not isinstance(call.get("name"), str | None):
+            raise BadAnswerError("a tool call cannot be read")
+        self._names[index, channel] = self._names.get((index, channel), "") + (call.get("name") or "")
+        if call.get(field):
+            self._text(index, channel, call[field], (*path, field), pieces, paths)
+        else:
+            pieces.append(Piece((index, channel), ""))
+            paths.append(None)
+
+    @staticmethod
+    def _text(index: int, channel: str, text: Any, path: Path, pieces: list[Piece], paths: list[Path | None]) -> None:
+        if not isinstance(text, str):
+            raise BadAnswerError(f"{path[-1]} is no text")
+        pieces.append(Piece((index, channel), text))
+        paths.append(path)
+
+    def prompt(self, choice: int) -> int:
+        return 0
+
+    def whole(self, choice: int, texts: Mapping[str, str]) -> Said:
+        spoken: list[Text] = [((channel,), texts[channel]) for channel in (*whole_answer.TEXTS.values(), "transcript") if texts.get(channel)]
+        calls: list[tuple[Path | None, ToolCall]] = [
+            ((channel,), ToolCall(name=name, arguments=texts.get(channel, ""))) for (index, channel), name in self._names.items() if index == choice
+        ]
+        media: list[tuple[Media, str]] = [("audio", "")] if choice in self._audio else []
+        gather = Gather()
+        gather.message("assistant", spoken, calls, media)
+        return Said(choice, 0, gather.located())
+
+    def withhold(self, choice: int, withheld: Withheld) -> bytes:
+        delta: dict[str, Any] = {} if choice in self._told else {"role": "assistant"}
+        if withheld.in_content:
+            delta["content"] = withheld.text
+        delta["refusal"] = withheld.text
+        self._told.add(choice)
+        return self._chunk(choice, delta, None) + self._chunk(choice, {}, "content_filter")
+
+    def _chunk(self, choice: int, delta: dict[str, Any], finish: str | None) -> bytes:
+        head = {"id": "chatcmpl-withheld", "object": "chat.completion.chunk", "created": 0, "model": self._asked.model, **self._head}
+        return sse.event({**head, "choices": [{"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}]})
+
+    def fail(self, code: str, message: str) -> bytes:
+        return sse.event({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
+
+    def end(self) -> bytes:
+        return sse.DONE
+
+    def refusal(self, withheld: Withheld, identity: str, created_unix_s: int) -> bytes:
+        """A whole stream that declines."""
+        self._head = {"id": f"chatcmpl-{identity}", "created": created_unix_s}
+        return b"".join(self.withhold(choice, withheld) for choice in range(self._asked.choices)) + self.end()

@@ -1,0 +1,127 @@
+"""Gathers the texts of a JSON body into one Conversation, with where each stood. What no field names is walked to its last string."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence, Set
+from typing import Any, Literal
+
+from charter.core.rows import Conversation, Message, Part, ToolCall
+from charter.guard.gateway.surfaces._located import Located, Path, Place
+from charter.guard.gateway.surfaces._surface import BadRequestError
+
+Role = Literal["system", "user", "assistant", "tool"]
+Media = Literal["image", "audio", "video"]
+#: A text, and where it stands; None where it cannot be rewritten (a key, part of something encoded): a mask in it blocks.
+Text = tuple[Path | None, str]
+#: A name or an enumeration: says nothing to a model that a text would say. Anything longer, or with a space in it, is a text.
+_PLAIN = re.compile(r"[A-Za-z0-9_.$-]{0,32}")
+_NAME = re.compile(r"[\w.:/@+\-]{1,256}")
+
+
+class Gather:
+    """Builds the conversation message by message."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._paths: dict[Place, Path] = {}
+
+    def message(
+        self, role: Role, texts: Sequence[Text], calls: Sequence[tuple[Path | None, ToolCall]] = (), media: Sequence[tuple[Media, str]] = ()
+    ) -> None:
+        """One message. A single text is its content; several, or media beside it, are its parts, media last."""
+        number = len(self._messages)
+        content: str | tuple[Part, ...]
+        if len(texts) > 1 or media:
+            content = (*(Part(type="text", text=text) for _, text in texts), *(Part(type=kind, data=data) for kind, data in media))
+            self._paths |= {(number, "part", n): path for n, (path, _) in enumerate(texts) if path is not None}
+        else:
+            content = texts[0][1] if texts else ""
+            if texts and texts[0][0] is not None:
+                self._paths[number, "content", 0] = texts[0][0]
+        self._paths |= {(number, "arguments", n): path for n, (path, _) in enumerate(calls) if path is not None}
+        self._messages.append(Message(role=role, content=content, tool_calls=tuple(call for _, call in calls)))
+
+    def located(self) -> Located:
+        return Located(Conversation(messages=tuple(self._messages)), self._paths)
+
+
+def leaves(value: Any, path: Path) -> Iterator[Text]:
+    """Every string in ``value`` that is more than a plain name, keys too."""
+    if isinstance(value, str):
+        if not is_plain(value):
+            yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if not is_plain(key):
+                yield None, key
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+
+
+def is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None
+
+
+def unknown(given: dict[str, Any], known: Set[str], path: Path) -> list[Text]:
+    """The texts of keys that ``known`` does not name."""
+    if given.keys() <= known:
+        return []
+    return [text for key in given if key not in known for text in leaves({key: given[key]}, path)]
+
+
+def without_texts(given: dict[str, Any], known: Set[str]) -> dict[str, Any]:
+    """``given`` without keys that ``known`` does not name and that could hold a text; itself if there are none."""
+    if given.keys() <= known:
+        return given
+    return {key: value for key, value in given.items() if key in known or next(leaves({key: value}, ()), None) is None}
+
+
+def name(value: Any, param: str) -> str:
+    """A name of something (a model, a function, an id). Raises BadRequestError."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise BadRequestError(f"{param} must be a plain name of at most 256 characters", param=param)
+    return value
+
+
+def digest(data: Any) -> str:
+    """What stands for a picture or a sound in a Conversation: enough to tell two apart, short enough to hash again and again."""
+    text = data if isinstance(data, str) else repr(data)
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def as_object(value: Any, param: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{param} must be an object", param=param)
+    return value
+
+
+def as_list(value: Any, param: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise BadRequestError(f"{param} must be a list", param=param)
+    return value
+
+
+def as_text(value: Any, param: str) -> str:
+    if not isinstance(value, str):
+        raise BadRequestError(f"{param} must be a string", param=param)
+    return value
+
+
+def as_flag(value: Any, param: str) -> bool:
+    """A flag that may be left out or null."""
+    if value is not None and not isinstance(value, bool):
+        raise BadRequestError(f"{param} must be true or false", param=param)
+    return bool(value)
+
+
+def as_count(value: Any, param: str, default: int = 1) -> int:
+    """A count of at least one that may be left out or null."""
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadRequestError(f"{param} must be a whole number of at least 1", param=param)
+    return value

@@ -1,0 +1,42 @@
+"""``/v1/chat/completions``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+from charter.guard.gateway.surfaces import _chat_answer, _chat_request
+from charter.guard.gateway.surfaces._chat_stream import ChatCodec
+from charter.guard.gateway.surfaces._surface import Asked, Codec, Contract, Dialect, Ids, Said, Withheld
+
+
+class Chat:
+    """See ``Surface``."""
+
+    name = "chat"
+    path = "/v1/chat/completions"
+    dialect: Dialect = "openai"
+    texts = "messages"
+    request_fields: Mapping[str, Contract] = _chat_request.FIELDS
+    answer_fields: Mapping[str, Contract] = _chat_answer.FIELDS
+
+    def ask(self, body: dict[str, Any]) -> Asked:
+        return _chat_request.ask(body)
+
+    def refuse(self, asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
+        return _chat_answer.refuse(asked, withheld, ids)
+
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+        return ChatCodec(asked).refusal(withheld, ids.decision_id, ids.created_unix_s)
+
+    def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
+        return _chat_answer.replies(answer)
+
+    def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
+        return _chat_answer.answer(answer, withheld, changed)
+
+    def codec(self, asked: Asked) -> Codec:
+        return ChatCodec(asked)
+
+
+surface = Chat()
