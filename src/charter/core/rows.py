@@ -43,7 +43,7 @@ class Row(BaseModel):
 class Part(Row):
     """One piece of a message that is not plain text; ``data`` is a URL or base64, never opened here."""
 
-    type: Literal["text", "image", "audio", "video"]
+    type: Literal["text", "image", "audio", "video", "file"]
     text: str = ""
     data: str = ""
 

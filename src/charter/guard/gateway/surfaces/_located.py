@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,17 +22,39 @@ class Located(NamedTuple):
 
 
 def rewritten(body: dict[str, Any], located: Located, masks: Iterable[Mask]) -> dict[str, Any]:
-    """A copy of ``body`` with every mask put in place; ``body`` itself, and what no mask touches, stays as it is.
+    """A copy of ``body`` with every mask put in place; ``body`` itself, and what no mask touches, stays as it is. Where an object stands in the body,
+    its masked JSON text takes its place as an object.
 
-    Raises KeyError for a mask in a text that has no path: it cannot be masked, so the caller has to block.
+    Raises KeyError for a mask in a text that has no path, or after which an object is no JSON: it cannot be masked, so the caller has to block.
     """
     by_place: dict[Place, list[Mask]] = {}
     for mask in masks:
         by_place.setdefault((mask.message, mask.field, mask.nth), []).append(mask)
     for place, found in by_place.items():
         path = located.paths[place]
-        body = put(body, path, substitute(get(body, path), found))
+        text = substitute(text_at(located.conversation, place), found)
+        try:
+            body = put(body, path, text if isinstance(get(body, path), str) else json.loads(text))
+        except ValueError:
+            raise KeyError(place) from None
     return body
+
+
+def text_at(conversation: Conversation, place: Place) -> str:
+    """The text of a conversation at ``place``."""
+    number, kind, nth = place
+    message = conversation.messages[number]
+    if kind == "content":
+        return message.text
+    if kind == "part":
+        return "" if isinstance(message.content, str) else message.content[nth].text
+    call = message.tool_calls[nth]
+    return call.arguments if kind == "arguments" else call.name
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as the text that is checked."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def get(body: Any, path: Path) -> Any:

@@ -39,7 +39,8 @@ class UpstreamFailedError(Exception):
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request that was read. ``prompts``: what the input rails check, one for every independent prompt (a batch of completions or embeddings has
-    several). ``choices``: how many replies are wanted for each prompt."""
+    several). ``choices``: how many replies are wanted for each prompt. ``bypass``: what of the request nobody here can read, let by because the
+    operator says so."""
 
     body: dict[str, Any]
     model: str
@@ -47,6 +48,7 @@ class Asked:
     prompts: tuple[Located, ...]
     choices: int = 1
     structured: bool = False  # the reply's content is JSON source: held in full, and values that are put back into it are escaped
+    bypass: tuple[str, ...] = ()
 
 
 class Said(NamedTuple):

@@ -12,7 +12,7 @@ from charter.guard.gateway.surfaces._located import Located, Path, Place
 from charter.guard.gateway.surfaces._surface import BadRequestError
 
 Role = Literal["system", "user", "assistant", "tool"]
-Media = Literal["image", "audio", "video"]
+Media = Literal["image", "audio", "video", "file"]
 #: A text, and where it stands; None where it cannot be rewritten (a key, part of something encoded): a mask in it blocks.
 Text = tuple[Path | None, str]
 #: A name or an enumeration: says nothing to a model that a text would say. Anything longer, or with a space in it, is a text.
