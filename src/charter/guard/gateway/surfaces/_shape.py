@@ -128,6 +128,19 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """A long list of numbers, read at once."""
+
+    def walk(self, value: Any, at: Path, name: str, into: Reading) -> Any:
+        if isinstance(value, list) and set(map(type, value)) <= {int, float}:
+            return value
+        raise Unreadable(name, "must be a list of numbers")
+
+    def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
+        yield name, "opaque"
+
+
+@dataclass(frozen=True)
 class Plain:
     """An identifier, a word of a list, or (``blob``) base64 that only its maker can read: no spaces, so no sentence. Numbers and flags pass too."""
 

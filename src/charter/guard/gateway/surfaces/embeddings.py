@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
+from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer
-from charter.guard.gateway.surfaces._shape import Either, Many, Number, Object, Plain, Refused, Text, contract_of
+from charter.guard.gateway.surfaces._shape import Either, Many, Number, Numbers, Object, Plain, Refused, Text, contract_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
 
 PLAIN, NUMBER = Plain(), Number()
@@ -28,7 +29,7 @@ AROUND = Object(
 )
 REQUEST = Object(**AROUND.fields, input=INPUT)
 #: A vector as numbers, or as base64 of them.
-VECTOR = Either(text=Plain(blob=True), items=Many(NUMBER))
+VECTOR = Either(text=Plain(blob=True), items=Numbers())
 ANSWER = Object(
     id=PLAIN,
     object=PLAIN,
@@ -56,7 +57,7 @@ class Embeddings:
         around = bits_of(AROUND, {name: value for name, value in body.items() if name != "input"}, (), "")
         given = body.get("input")
         if isinstance(given, str):
-            places = [(given, ("input",))]
+            places: list[tuple[str, Path]] = [(given, ("input",))]
         elif isinstance(given, list) and given and all(isinstance(text, str) for text in given):
             places = [(text, ("input", number)) for number, text in enumerate(given)]
         else:
