@@ -8,11 +8,11 @@ from __future__ import annotations
 import collections.abc
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 import typing_extensions
-from typing_extensions import NotRequired, Required, is_typeddict
+from typing_extensions import is_typeddict
 
 #: text: any string; literal: strings of a list; number; flag; any: not said.
 Kind = Literal["text", "literal", "number", "flag", "any", "null"]
