@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charter.guard.engine import Guard as Guard
+    from charter.recipes.comparison import compare as compare
+    from charter.recipes.evaluation import evaluate as evaluate
 
 __version__ = "0.1.0"
 #: Names that are imported when they are first asked for: importing charter stays quick.
-_LAZY = {"Guard": "charter.guard.engine"}
+_LAZY = {"Guard": "charter.guard.engine", "compare": "charter.recipes.comparison"}
 
 
 def __getattr__(name: str) -> Any:

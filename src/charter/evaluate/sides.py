@@ -58,17 +58,22 @@ def open_run(path: Path, name: str = "") -> dict[str, Side]:
     folders = find_measured(path)
     if not folders:
         return {"evaluation": _align_side(path, name)}
-    sides = [measured_side(load_measured(folder), name) for folder in folders]
+    return sides_of([load_measured(folder) for folder in folders], name, str(path))
+
+
+def sides_of(measured: Sequence[Measured], name: str, where: str) -> dict[str, Side]:
+    """The benchmarks of one run by name, from what was measured; ``where`` says in messages whence they come. Raises InputError as ``open_run``."""
+    sides = [measured_side(found, name) for found in measured]
     models = {side.model: side for side in sides}
     if len(models) > 1:
         first = next(iter(models.values())).folder
-        raise InputError(f"{path}: holds runs of several models, {' and '.join(models)}", f"give the folder of one, such as {first.parent}")
+        raise InputError(f"{where}: holds runs of several models, {' and '.join(models)}", f"give the folder of one, such as {first.parent}")
     often = Counter(side.benchmark for side in sides)
     found = {side.benchmark: side for side in (side if often[side.benchmark] == 1 else with_settings(side) for side in sides)}
     if len(found) < len(sides):
         twice = next(side for side in sides if often[side.benchmark] > 1)
         same = [str(side.folder) for side in sides if side.benchmark == twice.benchmark]
-        raise InputError(f"{path}: holds {twice.benchmark} more than once: {' and '.join(same)}", f"give one of them: {same[-1]}")
+        raise InputError(f"{where}: holds {twice.benchmark} more than once: {' and '.join(same)}", f"give one of them: {same[-1]}")
     return found
 
 

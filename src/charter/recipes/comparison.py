@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charter.core.errors import InputError
 from charter.core.rows import Answer, Metric
@@ -19,9 +19,10 @@ from charter.evaluate.changed import Change
 from charter.evaluate.differences import Difference, differences, with_holm
 from charter.evaluate.gate import GateResult
 from charter.evaluate.itemwise import Taker
+from charter.evaluate.measured import Measured
 from charter.evaluate.pairing import Shared, pair, unshared
 from charter.evaluate.rules import decide, load_policy
-from charter.evaluate.sides import Side, open_run
+from charter.evaluate.sides import Side, open_run, sides_of
 from charter.evaluate.trends import Trend, wrong_metric
 from charter.store.runs import write_json
 
@@ -67,32 +68,45 @@ class Comparison:
         return changed.answers_of(shared, keys)
 
 
+#: A folder of a finished run, or what Python's ``evaluate`` returned.
+Finished = str | os.PathLike[str] | Measured | Sequence[Measured]
+
+
+class _Opened(NamedTuple):
+    """One run before it is named: where it lies, and what was measured where it came as that."""
+
+    path: Path
+    measured: tuple[Measured, ...] = ()
+
+
 def compare(
-    *runs: str | os.PathLike[str],
+    *runs: Finished,
     gate: str | os.PathLike[str] | None = None,
     at: Sequence[float] | None = None,
     metrics: Sequence[str] = (),
 ) -> Comparison:
-    """Compare finished runs, the oldest first: folders of ``charter evaluate`` or ``charter import``.
+    """Compare finished runs, the oldest first: folders of ``charter evaluate`` or ``charter import``, or what Python's ``evaluate`` returned. A list
+    with runs of several models is one run per model, in the order in which they stand there.
 
     ``gate``: a policy file; ``at``: where each run stands on the way, such as its training steps (0, 1, 2 … without); ``metrics``: names, with * for
     any text, to look at these alone: Holm's adjustment is then over exactly them. Raises InputError for runs that cannot be compared, with the
     difference named, and for mistakes in the policy.
     """
-    if len(runs) < 2:
+    given = [one for run in runs for one in _each(run)]
+    if len(given) < 2:
         raise InputError("a comparison needs at least two runs", "charter compare OLD NEW")
-    places = list(range(len(runs))) if at is None else list(at)
-    if len(places) != len(runs):
-        raise InputError(f"there are {len(runs)} runs and {len(places)} places for them", "give --at one number per run, such as --at 0,500,1000")
+    places = list(range(len(given))) if at is None else list(at)
+    if len(places) != len(given):
+        raise InputError(f"there are {len(given)} runs and {len(places)} places for them", "give --at one number per run, such as --at 0,500,1000")
     if len(set(places)) < len(places):
         raise InputError("two runs stand at the same place", "give --at a different number to every run")
     policy = None if gate is None else load_policy(Path(gate))
-    opened = [open_run(path, name) for path, name in zip(map(Path, runs), _names(runs), strict=True)]
+    opened = [_open(one, name) for one, name in zip(given, _names([one.path for one in given]), strict=True)]
     shared = pair(opened)
     taker, found, moved = Taker(), [], []
     for part in shared:
         found += differences(part, taker)
-        moved += trends.trends(part, places, taker) if len(runs) > 2 else []
+        moved += trends.trends(part, places, taker) if len(given) > 2 else []
     distrusted = {side.run: "; ".join(side.reasons) for part in shared for side in part.sides if not side.trusted}
     result = None
     if policy is not None:
@@ -107,6 +121,19 @@ def compare(
         distrusted=distrusted,
         gate=result,
     )
+
+
+def _each(run: Finished) -> list[_Opened]:
+    if isinstance(run, str | os.PathLike):
+        return [_Opened(Path(run))]
+    by_model: dict[str, list[Measured]] = {}
+    for measured in (run,) if isinstance(run, Measured) else run:
+        by_model.setdefault(measured.measurement.model, []).append(measured)
+    return [_Opened(found[0].folder.parent, tuple(found)) for found in by_model.values()]
+
+
+def _open(one: _Opened, name: str) -> dict[str, Side]:
+    return sides_of(one.measured, name, name) if one.measured else open_run(one.path, name)
 
 
 def published(run: dict[str, Side]) -> dict[str, Metric]:
@@ -161,14 +188,14 @@ def _folders(found: Comparison, place: int) -> dict[str, str]:
     return {part.benchmark: str(part.sides[place].folder) for part in found.shared}
 
 
-def _names(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
+def _names(runs: Sequence[Path]) -> list[str]:
     """Short names that tell the runs apart: the folders' own, or as much of the paths as it takes."""
-    paths = [Path(run).absolute().parts for run in runs]
+    paths = [run.absolute().parts for run in runs]
     for length in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-length:]) for parts in paths]
         if len(set(names)) == len(names):
             return names
-    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    return [f"{parts[-1]} ({number})" for number, parts in enumerate(paths, 1)]
 
 
 def _chosen(rows: list[Any], metrics: Sequence[str]) -> list[Any]:

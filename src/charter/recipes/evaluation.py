@@ -3,6 +3,7 @@ together."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,23 +31,25 @@ def evaluate(
     models: str | Sequence[str],
     suite: str = "quick",
     *,
-    judges: Sequence[str] = (),
-    attacks: Sequence[str] = (),
+    judges: str | Sequence[str] = (),
+    attacks: str | Sequence[str] = (),
     limit: int | None = None,
     seeds: int | None = None,
     seed: int = 0,
     system: str = "",
-    replies: Path | None = None,
-    out: Path | None = None,
+    replies: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     reporter: Reporter = SILENT,
 ) -> list[Measured]:
-    """``charter evaluate MODEL... --suite SUITE`` from Python, with the same meaning and the same folders; ``Measured.frame()`` is a pandas table.
+    """``charter evaluate MODEL... --suite SUITE`` from Python, with the same meaning and the same folders; ``Measured.frame()`` is a pandas table,
+    and ``compare`` takes the list. ``system`` is the prompt itself, no file.
 
     What could not be measured is told to ``reporter``; a run that cannot be trusted has ``measurement.trusted`` False. Raises what ``plan`` and
     ``evaluate_suite`` raise.
     """
-    names = (models,) if isinstance(models, str) else tuple(models)
-    request = Request(names, suite, limit, seeds, seed, tuple(attacks), system, replies, tuple(judges), out)
+    names, attacks, judges = ((given,) if isinstance(given, str) else tuple(given) for given in (models, attacks, judges))
+    said, folder = (None if given is None else Path(given) for given in (replies, out))
+    request = Request(names, suite, limit, seeds, seed, attacks, system, said, judges, folder)
     return evaluate_suite(request, reporter)
 
 
