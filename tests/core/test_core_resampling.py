@@ -86,7 +86,13 @@ def grouped(n: int) -> Callable[[np.random.Generator], Estimate]:
     return run
 
 
+def mostly_low(n: int) -> Callable[[np.random.Generator], Estimate]:
+    """Scores with a few high ones: beta(0.3, 3)."""
+    return lambda rng: cluster_bootstrap(np.stack([rng.beta(0.3, 3, n), np.ones(n)], 1), ratio, bounds=(0, 1), seed=1, draws=999)
+
+
 DESIGNS = {
+    "mostly low scores, 20 items": (mostly_low(20), 1 / 11),
     "few changes, 250 items": (few_changes(250), -0.06),
     "skewed scores, 100 items": (skewed_scores(100), -1 / 18),
     "templates, 50": (templates(50), 0.3),

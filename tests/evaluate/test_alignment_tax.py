@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.core.errors import DataError
+from charter.core.resampling import logit_t
 from charter.core.rows import Reply, Verdict
 from charter.data.care import must_drop
 from charter.evaluate.benchmarks import alignment_tax, answer_likelihood
-from charter.evaluate.benchmarks.alignment_tax import distinct, repetition
+from charter.evaluate.benchmarks._variety import distinct
+from charter.evaluate.benchmarks.alignment_tax import repetition
 from charter.judges import refusal
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=30)
@@ -24,12 +26,38 @@ WORDS = st.lists(st.sampled_from("abc"), max_size=30)
 def test_repetition_and_distinct_are_the_published_ratios(words, n):
     grams = [" ".join(words[at : at + n]) for at in range(len(words) - n + 1)]
     assert repetition(words, n) == pytest.approx(1 - len(set(grams)) / len(grams) if grams else 0.0)
-    assert distinct([words], n) == (pytest.approx(len(set(grams)) / len(grams)) if grams else None)
+    assert distinct("x", {"a": [words]}, n, {}).value == (pytest.approx(len(set(grams)) / len(grams)) if grams else None)
 
 
 def test_distinct_is_over_all_texts_and_no_pair_spans_two():
-    assert distinct([["a", "b"], ["b", "c"], ["a", "b"]], 2) == pytest.approx(2 / 3)
-    assert distinct([["a"], ["b"]], 2) is None
+    found = distinct("x", {"1": [["a", "b"], ["b", "c"]], "2": [["a", "b"]]}, 2, {})
+    assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
+    assert distinct("x", {"1": [["a"]], "2": [["b"]]}, 2, {}).value is None
+
+
+@given(st.lists(WORDS, min_size=1, max_size=12), st.integers(1, 2))
+def test_distinct_lies_inside_its_interval_whatever_is_said(texts, n):
+    found = distinct("x", {str(at): [words] for at, words in enumerate(texts)}, n, {})
+    if found.low is not None:
+        assert 0 <= found.low <= found.value <= found.high <= 1
+        assert found.low < found.high
+
+
+def test_distinct_knows_that_what_a_pair_shares_is_lost_only_with_both():
+    """The jackknife with Efron and Stein's correction, against the same worked out by leaving items out."""
+    texts = {str(at): [f"a b c {at % 3} {at % 5} d{at} e".split()] for at in range(9)}
+
+    def value(without):
+        grams = [gram for key, found in texts.items() if int(key) not in without for gram in found[0]]
+        return len(set(grams)) / len(grams)
+
+    n, whole, one = 9, value(()), [value((i,)) for i in range(9)]
+    plain = (n - 1) / n * sum((x - sum(one) / n) ** 2 for x in one)
+    pairs = [n * whole - (n - 1) * (one[i] + one[j]) + (n - 2) * value((i, j)) for i in range(n) for j in range(i)]
+    variance = plain - 0.75 * sum((x - sum(pairs) / len(pairs)) ** 2 for x in pairs) / (n * (n - 1))
+    low, high = logit_t(whole, math.sqrt(variance), n - 1)
+    found = distinct("x", texts, 1, {})
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
 
 
 def read(texts):

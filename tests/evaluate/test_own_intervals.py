@@ -9,7 +9,7 @@ import pytest
 
 from charter.evaluate.benchmarks._correlation import correlation
 from charter.evaluate.benchmarks._ranking import Point, auprc
-from charter.evaluate.benchmarks.alignment_tax import _distinct
+from charter.evaluate.benchmarks._variety import distinct
 
 pytestmark = pytest.mark.slow
 
@@ -20,9 +20,9 @@ def texts(rng: np.random.Generator, n: int, length: int) -> dict[str, list[list[
     return {str(at): [[str(word) for word in row]] for at, row in enumerate(words)}
 
 
-@pytest.mark.parametrize(("n", "share", "shift"), [(400, 0.25, 1.0), (760, 0.25, 0.7), (200, 0.5, 1.0)])
+@pytest.mark.parametrize(("n", "share", "shift"), [(400, 0.25, 1.0), (760, 0.25, 0.7), (200, 0.5, 1.0), (400, 0.25, 3.0), (100, 0.5, 3.0)])
 def test_the_logit_interval_of_the_average_precision_covers(n, share, shift):
-    """Within 2.5 points of nominal; it is wider than need be close to 1 (0.98 at 0.91), as its authors found."""
+    """Up to an average precision of 0.98. 1,000 runs have a standard error of 0.7 points."""
     rng = np.random.default_rng(0)
 
     def draw(m):
@@ -34,7 +34,7 @@ def test_the_logit_interval_of_the_average_precision_covers(n, share, shift):
     truth = float((np.cumsum(ranked) / np.arange(1, len(ranked) + 1) * ranked).sum() / ranked.sum())
     found = [auprc("x", [Point(float(s), bool(y)) for s, y in zip(*draw(n), strict=True)], {}) for _ in range(1000)]
     covered = sum(m.low <= truth <= m.high for m in found) / len(found)
-    assert covered == pytest.approx(0.95, abs=0.025)
+    assert covered == pytest.approx(0.95, abs=0.02)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3])
@@ -52,8 +52,9 @@ def test_fishers_interval_covers_over_60_occupations(rho):
     assert sum(m.low <= truth <= m.high for m in found) / len(found) == pytest.approx(0.95, abs=0.015)
 
 
-def test_the_jackknife_of_distinct_n_covers_and_errs_on_the_wide_side():
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_jackknife_of_distinct_n_covers(n):
     rng = np.random.default_rng(2)
-    found = [_distinct("x", texts(rng, 48, 24), 1, {}) for _ in range(200)]
+    found = [distinct("x", texts(rng, 48, 24), n, {}) for _ in range(800)]
     truth = float(np.mean([m.value for m in found]))
-    assert sum(m.low <= truth <= m.high for m in found) / len(found) >= 0.92
+    assert sum(m.low <= truth <= m.high for m in found) / len(found) == pytest.approx(0.95, abs=0.02)

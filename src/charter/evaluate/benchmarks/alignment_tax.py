@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from charter.core.resampling import grouped_jackknife
 from charter.core.rows import Example, Metric, Outcome, Reply, Sampling, Verdict
 from charter.core.shapes import Judge
 from charter.core.stats import rate
@@ -32,6 +31,7 @@ from charter.evaluate.benchmarks._care import careful
 from charter.evaluate.benchmarks._good_answers import instructions
 from charter.evaluate.benchmarks._items import lost, read
 from charter.evaluate.benchmarks._rates import judges_of, label_share
+from charter.evaluate.benchmarks._variety import distinct
 from charter.evaluate.benchmarks._weighing import mean, went
 from charter.evaluate.corrected import Judged
 
@@ -42,8 +42,6 @@ NOT_COVERED = (
 VERSION = "1"
 #: Words of each reply that distinct-n is counted over, and the share of repeated 4-grams that is a loop.
 BEGINNING, LOOP = 24, 0.5
-#: Groups of the jackknife.
-GROUPS = 16
 _WORD = re.compile(r"[\w']+")
 
 
@@ -100,8 +98,8 @@ class AlignmentTax:
             rate("alignment_tax/all/looping", sum(v.scores["repetition"] >= LOOP for v in heard), len(heard), **counts),
             mean("alignment_tax/all/words", each("words"), counts, (0.0, float("inf"))),
             rate("alignment_tax/all/cut", sum(v.scores["cut"] > 0 for v in heard), len(heard), **counts),
-            _distinct("alignment_tax/all/distinct_1", texts, 1, counts),
-            _distinct("alignment_tax/all/distinct_2", texts, 2, counts),
+            distinct("alignment_tax/all/distinct_1", texts, 1, counts),
+            distinct("alignment_tax/all/distinct_2", texts, 2, counts),
         ]
 
     def gold(self) -> list[Gold]:
@@ -121,23 +119,3 @@ def repetition(words: Sequence[str], n: int = 4) -> float:
     """Share of n-grams that stood in the text before (seq-rep-n); 0 for a text without any."""
     grams = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-def distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:
-    """Different n-grams among all n-grams of the texts; None without any."""
-    grams = [tuple(words[at : at + n]) for words in texts for at in range(len(words) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else None
-
-
-def _distinct(name: str, texts: Mapping[str, Sequence[Sequence[str]]], n: int, counts: Mapping[str, int]) -> Metric:
-    """Its interval is the jackknife over groups of instructions: drawing with replacement would count a reply twice and find less variety."""
-    keys = sorted(key for key, found in texts.items() if found)
-    whole = distinct([words for key in keys for words in texts[key]], n)
-    groups = [keys[at::GROUPS] for at in range(min(GROUPS, len(keys)))]
-    method = f"delete-a-group jackknife95 over {len(groups)}"
-    without = [distinct([words for key in keys if key not in set(group) for words in texts[key]], n) for group in groups]
-    if whole is None:
-        return Metric(name=name, value=None, low=None, high=None, n=0, method=method, **counts)
-    found = grouped_jackknife(whole, [float("nan") if value is None else value for value in without], bounds=(0.0, 1.0))
-    low, high = (None, None) if found.low != found.low else (found.low, found.high)
-    return Metric(name=name, value=whole, low=low, high=high, n=sum(map(len, texts.values())), method=method, **counts)
