@@ -1,10 +1,11 @@
 """What running a benchmark costs beside the model: Charter's runner and Inspect AI's, each with a model and a judge that answer at once.
 
-Run: .venv/bin/python benchmarks/runner.py [--samples 10000] [--inspect-python VENV/bin/python] [--inspect-samples 10000]
+Run: .venv/bin/python benchmarks/runner.py [--samples 10000] [--words 40] [--inspect-python VENV/bin/python] [--inspect-samples 10000]
 
-Each measurement is a process of its own. Per sample: one question, one reply of 40 words, one judgement, both kept on the disk. ``cpu_ms`` is what to
-compare on a busy machine. Memory is the peak of the process, and how much it is above one with a tenth of the samples. Inspect needs a Python with
-``inspect-ai`` (pip install inspect-ai, in a virtual environment of its own); without one, only Charter is measured.
+Each measurement is a process of its own. Per sample: one question, one reply of ``--words`` words, one judgement, both kept on the disk. ``cpu_ms``
+is what to compare on a busy machine. Memory is the peak of the process, and how much it is above one with a tenth of the samples: items and verdicts
+are held to be counted, replies are not, so it does not depend on ``--words``. Inspect needs a Python with ``inspect-ai`` (pip install it in a
+virtual environment of its own); without one, only Charter is measured.
 """
 
 from __future__ import annotations
@@ -18,10 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-REPLY = "word " * 40
 
-
-def charter(samples: int) -> None:
+def charter(samples: int, words: int) -> None:
     from charter.core.rows import Conversation, Example, Reply, Source, Verdict
     from charter.core.stats import rate
     from charter.evaluate.benchmark import Ask
@@ -36,7 +35,7 @@ def charter(samples: int) -> None:
             return [list(range(at, min(at + 32, len(conversations)))) for at in range(0, len(conversations), 32)]
 
         def reply(self, conversations, sampling):
-            return [Reply(text=REPLY, finish="stop", tokens_in=12, tokens_out=40) for _ in conversations]
+            return [Reply(text="word " * words, finish="stop", tokens_in=12, tokens_out=40) for _ in conversations]
 
     class Judge:
         name, version = "instant", "1"
@@ -73,7 +72,7 @@ def charter(samples: int) -> None:
     report(samples, times[0], again=times[1])
 
 
-def inspect(samples: int) -> None:
+def inspect(samples: int, words: int) -> None:
     from inspect_ai import Task, eval
     from inspect_ai.dataset import MemoryDataset, Sample
     from inspect_ai.model import ModelAPI, ModelOutput, ModelUsage, modelapi
@@ -82,7 +81,7 @@ def inspect(samples: int) -> None:
     @modelapi(name="instant")
     class Instant(ModelAPI):
         async def generate(self, input, tools, tool_choice, config):
-            output = ModelOutput.from_content("instant", REPLY)
+            output = ModelOutput.from_content("instant", "word " * words)
             output.usage = ModelUsage(input_tokens=12, output_tokens=40, total_tokens=52)
             return output
 
@@ -121,8 +120,9 @@ def report(samples: int, spent: tuple[float, float], again: tuple[float, float] 
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def measure(python: str, what: str, samples: int) -> dict[str, float]:
-    done = subprocess.run([python, __file__, "--only", what, "--samples", str(samples)], capture_output=True, text=True, check=False)
+def measure(python: str, what: str, samples: int, words: int) -> dict[str, float]:
+    command = [python, __file__, "--only", what, "--samples", str(samples), "--words", str(words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -131,18 +131,20 @@ def measure(python: str, what: str, samples: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--words", type=int, default=40)
     parser.add_argument("--inspect-python", default="")
     parser.add_argument("--inspect-samples", type=int, default=10_000)
     parser.add_argument("--only", choices=["charter", "inspect"], default=None)
     given = parser.parse_args()
     if given.only:
-        {"charter": charter, "inspect": inspect}[given.only](given.samples)
+        {"charter": charter, "inspect": inspect}[given.only](given.samples, given.words)
         return
-    small, found = measure(sys.executable, "charter", given.samples // 10), {"charter": measure(sys.executable, "charter", given.samples)}
+    small = measure(sys.executable, "charter", given.samples // 10, given.words)
+    found = {"charter": measure(sys.executable, "charter", given.samples, given.words)}
     found["charter"]["peak_mib_above_a_tenth"] = round(found["charter"]["peak_mib"] - small["peak_mib"], 1)
     if given.inspect_python:
-        small = measure(given.inspect_python, "inspect", given.inspect_samples // 10)
-        found["inspect"] = measure(given.inspect_python, "inspect", given.inspect_samples)
+        small = measure(given.inspect_python, "inspect", given.inspect_samples // 10, given.words)
+        found["inspect"] = measure(given.inspect_python, "inspect", given.inspect_samples, given.words)
         found["inspect"]["peak_mib_above_a_tenth"] = round(found["inspect"]["peak_mib"] - small["peak_mib"], 1)
         found["ratio_cpu"] = round(found["inspect"]["cpu_ms"] / found["charter"]["cpu_ms"], 1)
         found["ratio_wall"] = round(found["inspect"]["wall_ms"] / found["charter"]["wall_ms"], 1)

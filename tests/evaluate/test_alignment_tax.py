@@ -96,7 +96,7 @@ def test_the_same_words_to_everybody_lower_distinct_and_length_does_not():
     found = read(long)[0]["distinct_2"]
     assert found.value >= values[0]
     assert found.low <= found.value <= found.high
-    assert found.method == "delete-a-group jackknife95 over 16"
+    assert found.method == "logit jackknife95 over 30 items"
 
 
 def test_a_judge_that_is_unsure_makes_no_number():

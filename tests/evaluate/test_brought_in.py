@@ -14,7 +14,7 @@ from charter.core.errors import InputError, StoreError
 from charter.evaluate.imports import Imported, digest_of, keep
 from charter.evaluate.imports.helm import read_helm
 from charter.evaluate.imports.lm_eval import read_lm_eval
-from charter.evaluate.measured import Measured
+from charter.evaluate.measured import Measured, load_measured
 from charter.recipes.comparison import compare
 
 DATE = "2026-08-21T10-11-12.345678"
@@ -117,6 +117,24 @@ def test_an_empty_answer_is_counted_as_failed_to_be_given(tmp_path: Path) -> Non
     found = read_lm_eval(file)
     assert found.answers["0#0"].reply.finish == "error"
     assert (found.verdicts["1#0"].outcome, found.verdicts["1#0"].reason) == ("failed", "no score 'exact_match'")
+
+
+def test_files_that_lm_eval_wrote(tmp_path: Path) -> None:
+    """lm-eval 0.4.13 with its model ``dummy`` on six questions of ours: its own numbers come out."""
+    folder = Path(__file__).parent / "logs" / "lm_eval"
+    results = json.loads(next(folder.glob("results_*.json")).read_text())["results"]
+    for task, scores in (("quiz_choice", ["acc", "acc_norm"]), ("quiz_gen", ["exact_match,strict", "exact_match,loose"])):
+        file = next(folder.glob(f"samples_{task}_*.jsonl"))
+        run = kept(read_lm_eval(file), tmp_path / task, file)
+        assert (run.measurement.model, run.measurement.items, run.measurement.settings) == ("dummy", 6, {"shots": 1})
+        for score in scores:
+            metric = run.metrics[f"lm-eval/{task}/{score}"]
+            assert (metric.value, metric.n) == (pytest.approx(results[task][score if "," in score else f"{score},none"]), 6)
+            assert metric.method == "wilson95"
+    weighed_, written = ({key: answer.reply for key, answer in kept_.answers()} for kept_ in map(load_measured, sorted(tmp_path.glob("quiz_*"))))
+    assert weighed_["0"].text == " blue"
+    assert weighed_["0"].options == (" blue", " green", " red")
+    assert written["3"].text == "lol"
 
 
 LM_EVAL_MISTAKES = {

@@ -11,7 +11,6 @@ from typing import Any
 
 from charter.core import registry
 from charter.core.rows import Example, Metric
-from charter.core.stats import rate
 from charter.evaluate.differences import OVERALL
 from charter.evaluate.estimate import Price
 from charter.evaluate.exports.tables import dialogue
@@ -128,18 +127,12 @@ def _hazards(sides: Sequence[Side | None]) -> tuple[Row, ...]:
         for key, share in wrong_shares(side).items():
             by_hazard.setdefault(hazard_of(side.examples[key]), []).append(share.value)
         for hazard, values in by_hazard.items():
-            groups.setdefault(hazard, [None] * len(sides))[place] = _share(hazard, values)
+            groups.setdefault(hazard, [None] * len(sides))[place] = mean_metric(hazard, values)
     named = {hazard: row for hazard, row in groups.items() if hazard}
     if not 1 < len(named) <= MOST_HAZARDS:
         return ()
     ordered = sorted(named.items(), key=lambda pair: (-_value(pair[1][-1]), pair[0]))
     return tuple(Row(hazard, tuple(values)) for hazard, values in ordered)
-
-
-def _share(name: str, values: Sequence[float]) -> Metric:
-    if set(values) <= {0.0, 1.0}:
-        return rate(name, values.count(1.0), len(values))
-    return mean_metric(name, values)
 
 
 def _value(metric: Metric | None) -> float:

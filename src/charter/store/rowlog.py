@@ -20,6 +20,8 @@ from charter.core.errors import StoreError
 from charter.core.rows import Row
 
 R = TypeVar("R", bound=Row)
+#: Bytes read at once when a torn line is looked for.
+BLOCK = 1 << 16
 
 
 class RowLog(Generic[R]):
@@ -154,6 +156,16 @@ def disk_error(path: Path, error: OSError) -> StoreError:
 
 
 def _cut_torn_line(path: Path) -> None:
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        os.truncate(path, data.rfind(b"\n") + 1)
+    """Back from the end to the last line break, block by block: a log may be larger than memory."""
+    with path.open("rb") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - BLOCK)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+    if end < size:
+        os.truncate(path, end)
