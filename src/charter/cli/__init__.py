@@ -21,6 +21,7 @@ from charter.cli.evaluate import evaluate
 from charter.cli.exchange import export_app, import_app
 from charter.cli.judges import judges_app
 from charter.cli.report import report
+from charter.cli.serve import serve
 from charter.core.errors import EXIT_GATE_FAILED, EXIT_USAGE, CharterError
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -37,6 +38,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(judges_app, name="judges")
 app.command()(compare)
 app.command()(report)
+app.command()(serve)
 train_app.command("classifier")(train_classifier)
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")

@@ -30,10 +30,13 @@ class Assembler:
         self._policy = policy
         self._hazards = Hazards(charter)
         self._voice = Voice(policy, charter)
-        self._label = f"{policy.name}@{policy.version}+{policy.hash[:8]}"
+        self.label = f"{policy.name}@{policy.version}+{policy.hash[:8]}"
 
     def weigh(self, stage: Stage, built: Built, result: Result) -> Account:
         return weigh(self._policy, self._hazards, stage, built, result)
+
+    def refusal(self, subject: str, *, unavailable: bool = False) -> str:
+        return self._voice(subject, unavailable=unavailable)
 
     def early(self, conversation: Conversation, stage: Stage, rails: bool) -> Checked | None:
         """Decisions that need no rail: media that nobody reads, a stage that has no rails on purpose."""
@@ -83,7 +86,7 @@ class Assembler:
             decision,
             stage,
             onward,
-            self._label,
+            self.label,
             accounts,
             made,
             vault if vault and stage == "input" and self._policy.restore else None,

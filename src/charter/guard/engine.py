@@ -128,6 +128,15 @@ class Guard:
         """A bare window as this guard's policy has it, for callers that drive it themselves with ``approve``."""
         return Window(self.policy.stream, hold_chars=self._hold(), mode=self._mode(mode))
 
+    @property
+    def label(self) -> str:
+        """Name, version and the beginning of the hash of the policy."""
+        return self._assembler.label
+
+    def refusal(self, subject: str, *, unavailable: bool = False) -> str:
+        """The words for something withheld that no check has words for: it could not be masked, or grew too long."""
+        return self._assembler.refusal(subject, unavailable=unavailable)
+
     def approve(self, conversation: Conversation, probe: Probe) -> Approval:
         """What the output rails say about a streamed reply so far. Before it is whole, only its end is read: the rest was approved and is out."""
         start = self._start(probe)

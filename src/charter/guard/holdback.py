@@ -76,6 +76,11 @@ class Window:
         return self._text
 
     @property
+    def masks(self) -> list[tuple[int, int, str]]:
+        """Every replacement in what is released, in order."""
+        return sorted(self._masked)
+
+    @property
     def bypass(self) -> tuple[str, ...]:
         """Why this stream is weaker than its rails: it shows text before it is checked."""
         return ("stream: async",) if self.mode == "async" else ()

@@ -60,6 +60,16 @@ class Vault:
         """Whether ``tail`` is the beginning, but not the whole, of a placeholder of this vault."""
         return any(len(tail) < len(placeholder) and placeholder.startswith(tail) for placeholder in self._values)
 
+    def begins(self, text: str) -> list[int]:
+        """Lengths of the placeholders that ``text`` begins with."""
+        return [len(placeholder) for placeholder in self._values if text.startswith(placeholder)]
+
+    def find(self, text: str, start: int, end: int, *, as_json: bool = False) -> list[tuple[int, int, str]]:
+        """The placeholders that touch ``text[start:end]``, from where to where, and the value of each."""
+        first = max(0, start - self.longest)
+        found = self._pattern().finditer(text, first, min(len(text), end + self.longest)) if self._values else ()
+        return [(m.start(), m.end(), self._value(m[0], as_json)) for m in found if m.start() < end and m.end() > start]
+
     def _value(self, placeholder: str, as_json: bool) -> str:
         value = self._values[placeholder]
         return json.dumps(value, ensure_ascii=False)[1:-1] if as_json else value

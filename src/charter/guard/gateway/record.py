@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from charter.guard.decision import Checked
+from charter.guard.decision import Checked, strictest
 
 #: allowed, flagged, masked: the answer went out. blocked, escalated: rails withheld the request or a reply. unavailable: rails or audit failed, so
 #: it was withheld. rejected: never reached a rail (key, limit, malformed). upstream_error: the model server failed. disconnected: the client left.
@@ -32,11 +32,21 @@ class Exchange:
     inputs: list[Checked] = field(default_factory=list)
     outputs: list[Checked] = field(default_factory=list)
     bypass: list[str] = field(default_factory=list)
+    blocked_by: list[str] = field(default_factory=list)  # why something was withheld that no check withheld: it could not be masked, grew too long
     total_ms: float = 0.0
     upstream_ms: float = 0.0
     input_ms: float = 0.0
     first_chunk_ms: float | None = None
     held_ms: float | None = None  # longest that a piece of a stream was held back
+
+
+def settle_outcome(exchange: Exchange) -> None:
+    """What became of a request that was answered: the strictest of its checks. Errors have said theirs already."""
+    checks = [*exchange.inputs, *exchange.outputs]
+    exchange.bypass = list(dict.fromkeys([*exchange.bypass, *(name for checked in checks for name in checked.bypass)]))
+    action = "block" if exchange.blocked_by else strictest(checked.action for checked in checks)
+    told: dict[str, Outcome] = {"block": "blocked", "escalate": "escalated", "mask": "masked", "flag": "flagged", "allow": "allowed"}
+    exchange.outcome = "bypassed" if exchange.bypass and action in ("allow", "flag", "mask") else told[action]
 
 
 class Sink(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from charter.core.rows import Conversation
@@ -62,6 +62,15 @@ def get(body: Any, path: Path) -> Any:
     for step in path:
         body = body[step]
     return body
+
+
+def mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """``value`` with every string in it changed, keys not; itself where nothing is."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: mapped(inner, change) for key, inner in value.items()}
+    return [mapped(inner, change) for inner in value] if isinstance(value, list) else value
 
 
 def put(body: Any, path: Path, value: Any) -> Any:

@@ -1,0 +1,170 @@
+"""The gateway as an ASGI application: surfaces straight to the pipeline, everything small through Starlette, everything else 404."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from charter.core import registry
+from charter.guard.gateway import ids
+from charter.guard.gateway.pipeline import Call, Services
+from charter.guard.gateway.reading import credential
+from charter.guard.gateway.surfaces._surface import Surface
+from charter.guard.gateway.upstream import Answer
+from charter.guard.gateway.wire import errors, strict
+from charter.guard.gateway.wire.errors import GatewayError
+
+Message = MutableMapping[str, Any]
+log = logging.getLogger("charter.gateway")
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def surfaces() -> list[Surface]:
+    """Every surface that has a file."""
+    return [module.surface for module in registry.siblings("charter.guard.gateway.surfaces") if hasattr(module, "surface")]
+
+
+class Gateway:
+    """``routes``: further endpoints (reports, metrics). ``ready``: says '' or why the gateway is not ready. ``local_only``: keyless on loopback, so
+    requests must be addressed to this machine by name: a page in a browser cannot reach it through a name of its own."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        routes: Sequence[BaseRoute] = (),
+        ready: Sequence[Callable[[], Awaitable[str]]] = (),
+        local_only: bool = False,
+        served: Sequence[Surface] | None = None,
+    ) -> None:
+        self.services = services
+        self.draining = False
+        self.calls: set[Call] = set()
+        self._ready = ready
+        self._local_only = local_only
+        self._surfaces = {surface.path: surface for surface in (surfaces() if served is None else served)}
+        own = [
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/v1/models", self._models),
+            Route("/v1/models/{name:path}", self._models),
+        ]
+        self._shell = Starlette(
+            routes=[*own, *routes], exception_handlers={HTTPException: self._http_error, GatewayError: self._told, Exception: self._broken}
+        )
+
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        surface = self._surfaces.get(scope["path"])
+        if surface is None or scope["method"] != "POST":
+            await self._shell(scope, receive, send)
+            return
+        call = Call(self.services, surface, scope, receive, send)
+        self.calls.add(call)
+        try:
+            await call.run(self._refusal(scope))
+        finally:
+            self.calls.discard(call)
+
+    def stop_all(self) -> None:
+        """Whatever is still in work ends with an error now."""
+        for call in list(self.calls):
+            call.stop()
+
+    def _refusal(self, scope: Message) -> GatewayError | None:
+        """Why a request is turned away before its key is looked at."""
+        if len(self.calls) > self.services.config.limits.requests:
+            return GatewayError(503, "overloaded", "too many requests are in work", retry_after_s=1)
+        if self._local_only and _host(scope) not in _LOOPBACK_NAMES:
+            return GatewayError(403, "host_not_allowed", "without keys the gateway answers only to localhost", retry=False)
+        return None
+
+    async def _lifespan(self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+        await receive()
+        await self.services.upstream.open()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.services.upstream.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _healthz(self, request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def _readyz(self, request: Request) -> Response:
+        reasons = ["shutting down"] if self.draining else []
+        for check in self._ready:
+            try:
+                reasons += [reason] if (reason := await check()) else []
+            except Exception as error:
+                reasons.append(type(error).__name__)
+        return _json({"status": "ready" if not reasons else "not ready", "reasons": reasons}, 503 if reasons else 200)
+
+    async def _models(self, request: Request) -> Response:
+        """What the upstream serves, as it says it."""
+        refused = self._refusal(request.scope)
+        if refused is not None:
+            raise refused
+        await self.services.gate.admit(credential(dict(request.scope["headers"])), "models")
+        name = request.path_params.get("name", "")
+        if name and not all(
+            part.isascii() and part.replace("-", "").replace("_", "").replace(".", "").replace(":", "").isalnum() for part in name.split("/")
+        ):
+            raise GatewayError(404, "model_not_found", "there is no such model", param="model")
+        answer = await self.services.upstream.send("GET", f"/models/{name}" if name else "/models", None, {})
+        try:
+            return await _passed(answer)
+        finally:
+            answer.close()
+
+    async def _http_error(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        if status == 405:
+            return self._error(request, GatewayError(405, "method_not_allowed", "this path is not served with this method", retry=False))
+        return self._error(
+            request, GatewayError(404, "unsupported_endpoint", "this path is not served: no rail reads what it would carry", retry=False)
+        )
+
+    async def _told(self, request: Request, error: Exception) -> Response:
+        return self._error(request, error if isinstance(error, GatewayError) else GatewayError(500, "internal_error", "the gateway failed"))
+
+    async def _broken(self, request: Request, error: Exception) -> Response:
+        log.error("%s failed: %s", request.scope["path"][:80].encode("ascii", "backslashreplace").decode(), type(error).__name__)
+        return self._error(request, GatewayError(500, "internal_error", "the gateway failed", retry=False))
+
+    @staticmethod
+    def _error(request: Request, error: GatewayError) -> Response:
+        named = ids.request_id(dict(request.scope["headers"]).get(b"x-request-id"))
+        headers = {"x-request-id": named, **{name.decode(): value.decode() for name, value in error.all_headers()}}
+        return _json(errors.body(error, "openai", named), error.status, headers)
+
+
+async def _passed(answer: Answer) -> Response:
+    if answer.status == 404:
+        raise GatewayError(404, "model_not_found", "there is no such model", param="model")
+    if answer.status != 200:
+        raise GatewayError(502, "upstream_error", f"the model server answered with status {answer.status}")
+    try:
+        found = strict.read(await answer.read())
+    except strict.NotJsonError:
+        raise GatewayError(502, "upstream_bad_answer", "the model server's answer cannot be read") from None
+    return _json(found)
+
+
+def _host(scope: Message) -> str:
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+    return host if host.endswith("]") else host.rpartition(":")[0] if ":" in host else host
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(strict.write(value), status, headers, "application/json")

@@ -1,0 +1,215 @@
+"""The guard in one request: which checks are asked, what of them goes on record, and what each means for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from charter.core.rows import Conversation
+from charter.guard.decision import Checked
+from charter.guard.engine import Guard
+from charter.guard.gateway._line import PROSE, Edit
+from charter.guard.gateway.record import Audit, AuditError, Exchange
+from charter.guard.gateway.streaming import Final
+from charter.guard.gateway.surfaces._located import Located, get, mapped, put, rewritten
+from charter.guard.gateway.surfaces._surface import Asked, Said, Withheld
+from charter.guard.gateway.wire import strict
+from charter.guard.gateway.wire.errors import GatewayError, content_filter, unavailable
+from charter.guard.holdback import Approval, Probe, Window
+from charter.guard.policy import StreamPolicy
+from charter.guard.segments import has_media
+from charter.guard.vault import Vault
+
+_LONGEST_ERROR = 2000
+_ENDLESS = StreamPolicy(max_chars=1 << 40)
+
+
+@dataclass(slots=True)
+class Checking:
+    """All checks of one request. Also what the pump asks (``streaming.Checks``)."""
+
+    guard: Guard
+    audit: Audit | None
+    exchange: Exchange
+    asked: Asked
+    refusal_in_content: bool = False
+    #: What each prompt is after its check, masked if need be: what a reply answers.
+    prompts: list[Conversation] = field(default_factory=list)
+    vaults: list[Vault | None] = field(default_factory=list)
+    active: bool = False
+    blocks_media: bool = False
+
+    def __post_init__(self) -> None:
+        self.active = bool(self.guard.rails["output"])
+        self.blocks_media = self.guard.policy.media == "block"
+
+    async def inputs(self) -> list[Checked]:
+        """The checks of every prompt, in order; none if no rail reads requests, which is a bypass."""
+        located = self.asked.prompts
+        media = any(has_media(prompt.conversation, "input") for prompt in located)
+        self.prompts = [prompt.conversation for prompt in located]
+        self.vaults = [None] * len(located)
+        if not self.guard.rails["input"] and not (media and self.blocks_media):
+            self.exchange.bypass += ["unguarded", *(["media"] if media else [])]
+            return []
+        if len(located) == 1:
+            found = [await self.guard.acheck(located[0].conversation, "input")]
+        else:
+            found = await self.guard.acheck_many([prompt.conversation for prompt in located], "input")
+        self.exchange.inputs += found
+        if all(checked.passes for checked in found):
+            self.prompts = [checked.conversation for checked in found]
+            self.vaults = [checked.vault for checked in found]
+        return found
+
+    def forward(self, found: Sequence[Checked]) -> dict[str, Any]:
+        """The body for the upstream, masked. Raises KeyError for what cannot be masked."""
+        body = self.asked.body
+        for located, checked in zip(self.asked.prompts, found, strict=False):
+            if checked.masks:
+                body = rewritten(body, located, checked.masks)
+        return body
+
+    async def record(self, found: Sequence[Checked], stage: str) -> None:
+        """Returns when the decisions are on record. Raises GatewayError: what was decided on must be withheld."""
+        if self.audit is None:
+            return
+        try:
+            for checked in found:
+                await self.audit.decided(self.exchange, checked, stage)
+        except AuditError:
+            raise unavailable("the audit log cannot be written, so the text is withheld") from None
+
+    async def outputs(self, said: Sequence[Said]) -> list[Checked]:
+        """The checks of all replies of a whole answer, on record. Raises GatewayError if one of them failed."""
+        if not self.active and not (self.blocks_media and any(has_media(s.located.conversation, "output") for s in said)):
+            self.exchange.bypass.append("unguarded")
+            return []
+        conversations = [self._conversation(each) for each in said]
+        found = list(await asyncio.gather(*(self.guard.acheck(conversation, "output") for conversation in conversations)))
+        self.exchange.outputs += found
+        await self.record(found, "output")
+        if any(checked.unavailable for checked in found):
+            raise unavailable()
+        return found
+
+    def _conversation(self, said: Said) -> Conversation:
+        return Conversation(messages=(*self.prompts[said.prompt].messages, *said.located.conversation.messages))
+
+    def settled(self, answer: dict[str, Any], said: Sequence[Said], found: Sequence[Checked]) -> tuple[dict[str, Any], dict[int, Withheld], set[int]]:
+        """An answer with masks and values put in place; the choices that are withheld; those whose text is another now."""
+        withheld: dict[int, Withheld] = {}
+        changed: set[int] = set()
+        for number, each in enumerate(said):
+            checked = found[number] if found else None
+            if checked is not None and not checked.passes:
+                withheld[each.choice] = self.words(checked)
+                continue
+            before = answer
+            try:
+                if checked is not None and checked.masks:
+                    answer = rewritten(answer, each.located, [mask._replace(message=0) for mask in checked.masks])
+                answer = self._restored(answer, each)
+            except KeyError:
+                withheld[each.choice] = self._own_words(each.located)
+                continue
+            if answer is not before:
+                changed.add(each.choice)
+        return answer, withheld, changed
+
+    def words(self, checked: Checked) -> Withheld:
+        return Withheld(checked.replacement or self.guard.refusal(checked.decision.subject), self.refusal_in_content)
+
+    def _own_words(self, located: Located) -> Withheld:
+        """For what no check has words for. Counts as blocked."""
+        self.exchange.blocked_by.append("cannot be masked")
+        return Withheld(self.guard.refusal(located.conversation.id), self.refusal_in_content)
+
+    def _restored(self, answer: dict[str, Any], said: Said) -> dict[str, Any]:
+        vault = self.vaults[said.prompt]
+        if vault is None:
+            return answer
+        for (_, kind, _), path in said.located.paths.items():
+            as_json = (kind == "arguments" and path[-1] == "arguments") or (self.asked.structured and path[-1] == "content")
+            value = get(answer, path)
+            restored = mapped(value, functools.partial(vault.restore, as_json=as_json))
+            if restored != value:
+                answer = put(answer, path, restored)
+        return answer
+
+    async def error_message(self, raw: bytes) -> str:
+        """What an error body of the upstream says, if the output rails let it through as they would a reply; '' otherwise."""
+        try:
+            given = strict.read(raw)
+        except strict.NotJsonError:
+            return ""
+        error = given.get("error", given) if isinstance(given, dict) else None
+        message = error.get("message") if isinstance(error, dict) else error
+        if not isinstance(message, str) or not message or len(message) > _LONGEST_ERROR:
+            return ""
+        if self.active:
+            checked = await self.guard.acheck(self.prompts[0].with_reply(message), "output")
+            message = (checked.conversation.reply or "") if checked.passes else ""
+        vault = self.vaults[0]
+        return vault.restore(message) if vault is not None else message
+
+    # What the pump asks.
+
+    def window(self, channel: str) -> Window:
+        if not self.active:
+            return Window(_ENDLESS, mode="async")
+        return self.guard.window(None if channel in PROSE and not (self.asked.structured and channel == "content") else "full")
+
+    def vault(self, prompt: int) -> Vault | None:
+        return self.vaults[prompt]
+
+    async def part(self, choice: int, prompt: int, probe: Probe) -> Approval:
+        approval = await self.guard.aapprove(self.prompts[prompt], probe)
+        if not approval.passes and approval.checked is not None and approval.checked.unavailable:
+            self.exchange.outputs.append(approval.checked)
+            await self.record([approval.checked], "output")
+            raise unavailable()
+        return approval
+
+    async def blocked(self, choice: int, why: str, approval: Approval | None) -> Withheld:
+        checked = approval.checked if approval is not None and not approval.passes else None
+        if checked is None:
+            self.exchange.blocked_by.append(why)
+            return Withheld(self.guard.refusal(f"{self.exchange.decision_id} {choice}"), self.refusal_in_content)
+        self.exchange.outputs.append(checked)
+        await self.record([checked], "output")
+        return self.words(checked)
+
+    async def whole(self, said: Said) -> Final:
+        [checked] = await self.outputs([said])
+        if not checked.passes:
+            return Final(self.words(checked), {})
+        masks: dict[str, tuple[Edit, ...]] = {}
+        for mask in checked.masks:
+            path = said.located.paths.get((0, mask.field, mask.nth))
+            if path is None:
+                return Final(self._own_words(said.located), {})
+            masks[str(path[0])] = (*masks.get(str(path[0]), ()), (mask.start, mask.end, mask.placeholder))
+        return Final(None, masks)
+
+
+def refused_input(found: Sequence[Checked], param: str) -> GatewayError | None:
+    """The error for prompts that may not go on: the guard's own failure first. None if they all may."""
+    held = [checked for checked in found if not checked.passes]
+    if not held:
+        return None
+    if any(checked.unavailable for checked in held):
+        return unavailable()
+    first = held[0]
+    if first.by == ("media",):
+        message = "pictures, sound and video are not let through here: no rail reads them"
+        return GatewayError(400, "unsupported_content", message, param=param, retry=False)
+    return filtered(first, param)
+
+
+def filtered(checked: Checked, param: str) -> GatewayError:
+    hazards = {hazard: True for account in checked.accounts if account.rail in checked.by for hazard in account.hazards}
+    return content_filter(checked.replacement or "The request was withheld.", param, hazards)

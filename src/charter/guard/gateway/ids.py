@@ -1,0 +1,23 @@
+"""Names of requests: the client's if it is harmless, else one of ours that sorts by time (UUID version 7)."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+_SAFE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+def new() -> str:
+    """A UUIDv7 as text: 48 bits of milliseconds, then random."""
+    bits = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76) | 7 << 76
+    bits = bits & ~(0x3 << 62) | 2 << 62
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def request_id(given: bytes | None) -> str:
+    """The client's own, if it has one that may stand in a header and a log."""
+    return given.decode("ascii") if given is not None and _SAFE.fullmatch(given) else new()

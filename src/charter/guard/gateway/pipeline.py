@@ -1,0 +1,315 @@
+"""One request of a surface, from its head to its last byte: let in, read, checked, asked upstream, checked, answered; told once, whatever happened,
+to everybody who keeps accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from charter.guard.engine import Guard
+from charter.guard.gateway import ids
+from charter.guard.gateway.checking import Checking, refused_input
+from charter.guard.gateway.config import GatewayConfig
+from charter.guard.gateway.gate import Gate, OpenTicket, Ticket
+from charter.guard.gateway.outbox import Outbox
+from charter.guard.gateway.reading import check_fields, credential, read_body
+from charter.guard.gateway.record import Audit, AuditError, Exchange, Sink, settle_outcome
+from charter.guard.gateway.relay import stream
+from charter.guard.gateway.streaming import Pump
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Ids, Surface, Withheld
+from charter.guard.gateway.upstream import Answer, Upstream, UpstreamLostError, bad_answer, interrupted
+from charter.guard.gateway.wire import errors, strict
+from charter.guard.gateway.wire.errors import GatewayError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+log = logging.getLogger("charter.gateway")
+_FORWARDED = (b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta")
+_OUTCOMES = {"guardrail_unavailable": "unavailable", "content_filter": "blocked", "unsupported_content": "blocked"}
+
+
+@dataclass(slots=True)
+class Services:
+    """What every request needs. ``guards`` by name; '' is the gateway's own."""
+
+    config: GatewayConfig
+    guards: dict[str, Guard]
+    upstream: Upstream
+    gate: Gate
+    audit: Audit | None = None
+    sinks: tuple[Sink, ...] = ()
+    bypass: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request. ``run`` never raises but for a cancellation that is not its own."""
+
+    services: Services
+    surface: Surface
+    scope: MutableMapping[str, Any]
+    receive: Receive
+    send: Send
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    exchange: Exchange = field(init=False)
+    ticket: Ticket = field(default_factory=OpenTicket)
+    outbox: Outbox = field(init=False)
+    pump: Pump | None = None
+    answered: bool = False
+    left: bool = False
+    stopped: bool = False
+    task: asyncio.Task[Any] | None = None
+    row: asyncio.Task[None] | None = None
+    began_s: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.headers = dict(self.scope["headers"])
+        self.exchange = Exchange(ids.request_id(self.headers.get(b"x-request-id")), ids.new(), self.surface.name, time.time())
+        self.outbox = Outbox(self.send, self._stream_headers)
+
+    async def run(self, refused: GatewayError | None = None) -> None:
+        """``refused``: why it is turned away at once."""
+        self.task = asyncio.current_task()
+        watcher: asyncio.Task[None] | None = None
+        try:
+            if refused is not None:
+                raise refused
+            self.ticket = await self.services.gate.admit(credential(self.headers), self.surface.name)
+            self.exchange.key = self.ticket.name
+            body = await read_body(self.headers, self.receive, self.services.config.limits.body_bytes)
+            watcher = asyncio.create_task(self._watch())
+            async with asyncio.timeout(self.services.config.limits.total_s):
+                await self._serve(body)
+        except GatewayError as error:
+            await self._fail(error)
+        except BadRequestError as error:
+            await self._fail(GatewayError(error.status, error.code, error.message, param=error.param, retry=False))
+        except ConnectionAbortedError:
+            self.left = True
+            self.exchange.outcome = "disconnected"
+        except TimeoutError:
+            await self._fail(GatewayError(504, "deadline_exceeded", "the request took too long"))
+        except asyncio.CancelledError:
+            await self._cancelled()
+        except Exception as error:  # a mistake of ours: nothing unchecked is sent, and the message, which may hold text, is not logged
+            log.error("%s: %s\n%s", self.exchange.request_id, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            await self._fail(GatewayError(500, "internal_error", "the gateway failed", retry=False))
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+            await self._close()
+
+    def stop(self) -> None:
+        """The gateway is about to end: answer with an error now."""
+        self.stopped = True
+        if self.task is not None:
+            self.task.cancel()
+
+    async def _watch(self) -> None:
+        """A client that leaves is only ever told here."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        if not self.answered and self.task is not None:
+            self.left = True
+            self.task.cancel()
+
+    async def _cancelled(self) -> None:
+        if self.task is None or not (self.left or self.stopped):
+            self.exchange.outcome = "disconnected"
+            raise asyncio.CancelledError
+        self.task.uncancel()
+        if self.left:
+            self.exchange.outcome = "disconnected"
+        else:
+            await self._fail(GatewayError(503, "shutting_down", "the gateway is shutting down", retry_after_s=1))
+
+    async def _serve(self, body: bytes) -> None:
+        services, exchange = self.services, self.exchange
+        guard = services.guards[self.ticket.guard]
+        exchange.policy = guard.label
+        exchange.bypass += services.bypass
+        asked = self._ask(body)
+        checking = Checking(guard, services.audit, exchange, asked, services.config.refusal_in_content)
+        found = await checking.inputs()
+        exchange.input_ms = self._elapsed_ms()
+        error = refused_input(found, self.surface.texts)
+        if error is None:
+            try:
+                forward = strict.write(checking.forward(found))
+            except KeyError:
+                exchange.blocked_by.append("cannot be masked")
+                error = errors.content_filter(guard.refusal(exchange.decision_id), self.surface.texts)
+        if error is not None:
+            await checking.record(found, "input")
+            await self._refuse(asked, error)
+            return
+        if services.audit is not None and found:
+            self.row = asyncio.create_task(checking.record(found, "input"))
+        await self._relay(asked, checking, forward)
+
+    def _ask(self, body: bytes) -> Asked:
+        try:
+            given = strict.read_object(body)
+        except strict.NotJsonError as error:
+            raise BadRequestError(f"the body cannot be read: {error.kind}", code="invalid_json") from None
+        limits = self.services.config.limits
+        if self.services.config.strict_fields:
+            check_fields(given, self.surface.request_fields)
+        asked = self.surface.ask(given)
+        self.exchange.model, self.exchange.streamed = asked.model, asked.stream
+        if asked.choices > limits.choices:
+            raise BadRequestError(f"at most {limits.choices} choices are served", param="n")
+        if len(asked.prompts) > limits.prompts:
+            raise BadRequestError(f"at most {limits.prompts} prompts are served in one request", param=self.surface.texts)
+        self.ticket.asked(asked.model, len(body), asked.choices * len(asked.prompts))
+        return asked
+
+    async def _refuse(self, asked: Asked, error: GatewayError) -> None:
+        """A request that rails withheld."""
+        if error.code == "guardrail_unavailable" or self.services.config.on_block == "error":
+            raise error
+        self._settle()
+        withheld = Withheld(error.message, self.services.config.refusal_in_content)
+        named = Ids(self.exchange.request_id, self.exchange.decision_id, int(self.exchange.began_unix_s))
+        if not asked.stream:
+            await self._answer(200, strict.write(self.surface.refuse(asked, withheld, named)))
+            return
+        self.outbox.put(self.surface.refuse_stream(asked, withheld, named))
+        await self.outbox.end()
+
+    async def _relay(self, asked: Asked, checking: Checking, forward: bytes) -> None:
+        asked_s = time.monotonic()
+        headers = {"content-type": "application/json", "x-request-id": self.exchange.request_id}
+        for name in _FORWARDED:
+            if name in self.headers:
+                headers[name.decode()] = self.headers[name].decode("latin-1")
+        if self.surface.dialect == "anthropic":
+            headers.setdefault("anthropic-version", "2023-06-01")
+        answer = await self.services.upstream.send("POST", self.surface.path.removeprefix("/v1"), forward, headers)
+        try:
+            if self.row is not None:
+                await self.row
+            if answer.status != 200:
+                raise await self._upstream_error(answer, checking)
+            if asked.stream:
+                await stream(self, asked, checking, answer)
+            else:
+                await self._whole(asked, checking, answer)
+        except UpstreamLostError as error:
+            raise interrupted(error.late) from None
+        except BadAnswerError:
+            raise bad_answer() from None
+        finally:
+            answer.close()
+            self.exchange.upstream_ms = (time.monotonic() - asked_s) * 1000
+
+    async def _whole(self, asked: Asked, checking: Checking, answer: Answer) -> None:
+        try:
+            given = strict.read(await answer.read())
+        except strict.NotJsonError:
+            raise bad_answer() from None
+        if not isinstance(given, dict) or given.get("error") is not None:
+            raise bad_answer()
+        said = self.surface.replies(asked, given)
+        found = await checking.outputs(said)
+        settled, withheld, changed = checking.settled(given, said, found)
+        self._settle()
+        await self._answer(200, strict.write(self.surface.answer(asked, settled, withheld, changed)))
+
+    async def _upstream_error(self, answer: Answer, checking: Checking) -> GatewayError:
+        """The upstream's own error, without anything that no rail has read: servers put what a model said into errors."""
+        status = answer.status if 400 <= answer.status < 600 else 502
+        after = answer.headers.get("retry-after", "")
+        wait_s = int(after) if after.isascii() and after.isdigit() and len(after) < 6 else None
+        if status in (401, 403, 407):
+            return GatewayError(502, "upstream_refused", "the model server refused the gateway's key", retry=False)
+        message = await checking.error_message(await answer.read()) or f"the model server answered with status {status}"
+        return GatewayError(status, "upstream_error", message, retry_after_s=wait_s)
+
+    def _settle(self) -> None:
+        settle_outcome(self.exchange)
+
+    def _elapsed_ms(self) -> float:
+        return (time.monotonic() - self.began_s) * 1000
+
+    def common_headers(self) -> list[tuple[bytes, bytes]]:
+        exchange = self.exchange
+        found = [(b"x-request-id", exchange.request_id.encode()), (b"x-decision-id", exchange.decision_id.encode()), *self.ticket.headers]
+        if exchange.policy:
+            found.append((b"x-guard-policy", exchange.policy.encode("ascii", "replace")))
+        if exchange.bypass:
+            found.append((b"x-guard-status", b"bypassed"))
+        return found
+
+    def _stream_headers(self) -> list[tuple[bytes, bytes]]:
+        self.answered_status(200)
+        return [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+            *self.common_headers(),
+        ]
+
+    def answered_status(self, status: int) -> None:
+        self.exchange.status = status
+        self.exchange.first_chunk_ms = self._elapsed_ms()
+
+    async def _answer(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        self.exchange.status = status
+        decision = (b"x-guard-decision", self.exchange.outcome.encode())
+        own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), decision, *self.common_headers()]
+        self.outbox.started = True
+        await self.send({"type": "http.response.start", "status": status, "headers": [*own, *(headers or [])]})
+        self.answered = True
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def _fail(self, error: GatewayError) -> None:
+        """Answer with an error, or end the stream with one."""
+        exchange = self.exchange
+        self.ended_in(error)
+        if self.outbox.started:
+            if self.pump is not None:
+                self.pump.fail(error)
+                await self.outbox.end()
+            return
+        self.outbox.forget()
+        told = errors.body(error, self.surface.dialect, exchange.request_id, exchange.decision_id)
+        await self._answer(error.status, strict.write(told), error.all_headers())
+
+    def ended_in(self, error: GatewayError) -> None:
+        """A stream that has begun ended in an error."""
+        self.exchange.code = error.code
+        self.exchange.outcome = self._outcome(error)
+
+    def _outcome(self, error: GatewayError) -> Any:
+        if error.code == "content_filter" and any(checked.action == "escalate" for checked in self.exchange.inputs):
+            return "escalated"
+        if error.code in _OUTCOMES:
+            return _OUTCOMES[error.code]
+        return "upstream_error" if error.code.startswith("upstream_") else "unavailable" if error.status >= 500 else "rejected"
+
+    async def _close(self) -> None:
+        """The accounts. Told even if the client or the gateway is gone."""
+        self.answered = True
+        if self.pump is not None:
+            self.pump.close()
+            self.exchange.held_ms = self.pump.tally.held_s * 1000
+        if self.row is not None and not self.row.done():
+            self.row.cancel()
+        self.exchange.total_ms = self._elapsed_ms()
+        for told in (self.ticket.leave, *(sink.done for sink in self.services.sinks)):
+            try:
+                told(self.exchange)
+            except Exception as error:
+                log.error("%s: a listener failed: %s", self.exchange.request_id, type(error).__name__)
+        if self.services.audit is not None:
+            try:
+                await self.services.audit.done(self.exchange)
+            except AuditError:
+                log.error("%s: the closing audit row could not be written", self.exchange.request_id)

@@ -1,0 +1,149 @@
+"""From a configuration to a server that listens, drains when told to stop, and says what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from charter.core.errors import InputError
+from charter.guard.engine import Guard
+from charter.guard.gateway import deadlines
+from charter.guard.gateway.app import Gateway
+from charter.guard.gateway.config import GatewayConfig
+from charter.guard.gateway.gate import Gate, OpenGate
+from charter.guard.gateway.pipeline import Services
+from charter.guard.gateway.upstream import Upstream
+from charter.guard.policy import STAGES
+
+
+@dataclass(slots=True)
+class Built:
+    """A gateway that is ready to listen, and what a person should know of it."""
+
+    gateway: Gateway
+    config: GatewayConfig
+    guard: Guard
+    bypass: tuple[str, ...]
+    has_key: bool
+
+
+def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, guards: Mapping[str, Guard] | None = None) -> Built:
+    """Raises InputError and whatever a guard that cannot be built raises: a gateway never starts with something missing."""
+    variables = os.environ if environ is None else environ
+    built = dict(guards or {})
+    for name, spec in {"": config.guard, **config.guards}.items():
+        if name not in built:
+            built[name] = Guard(spec)
+    gate = _gate(config)
+    key = variables.get(config.upstream.key_env, "").strip()
+    if any(not ("!" <= letter <= "~") for letter in key):
+        raise InputError(
+            f"the environment variable {config.upstream.key_env} holds something that is no key", "export it without quotes and line breaks"
+        )
+    bypass = tuple(dict.fromkeys([gate.bypass] if gate.bypass else []))
+    services = Services(config, built, Upstream(config.upstream, key), gate, bypass=bypass)
+    gateway = Gateway(services, local_only=isinstance(gate, OpenGate) and not gate.bypass)
+    return Built(gateway, config, built[""], (*bypass, *guard_bypass(built[""])), bool(key))
+
+
+def _gate(config: GatewayConfig) -> Gate:
+    if is_loopback(config.listen.host):
+        return OpenGate()
+    if not config.listen.open:
+        raise InputError(
+            f"listen.host: {config.listen.host} can be reached from other machines, and there are no keys",
+            "listen on 127.0.0.1, set keys, or write listen: {open: true} to let everybody in",
+        )
+    return OpenGate("no keys")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def guard_bypass(guard: Guard) -> tuple[str, ...]:
+    """Everything by which a policy is weaker than its rails could make it, before any request."""
+    policy = guard.policy
+    found = [f"{stage}: unguarded" for stage in policy.unguarded]
+    if policy.media == "allow":
+        found.append("media: allow")
+    if policy.stream.mode == "async":
+        found.append("stream: async")
+    for stage in STAGES:
+        for entry in policy.rails(stage):
+            found += [f"{stage}: {entry.label}: on_error {entry.on_error}"] if entry.on_error in ("allow", "flag") and not entry.shadow else []
+            found += [f"{stage}: {entry.label}: on_unsure {entry.on_unsure}"] if entry.on_unsure in ("allow", "flag") and not entry.shadow else []
+    return tuple(found)
+
+
+class Server(uvicorn.Server):
+    """Told to stop: readyz says 503 first; then the port closes and requests in work may finish; then what is left ends with an error."""
+
+    def __init__(self, config: uvicorn.Config, built: Built, listening: Callable[[int], None] | None = None) -> None:
+        super().__init__(config)
+        self._gateway, self._times, self._listening = built.gateway, built.config.shutdown, listening
+        self._announced_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._listening is not None:
+            self._listening(self.port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._gateway.draining = True
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        if not await super().on_tick(counter):
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._announced_at is None:
+            self._announced_at = now
+        return self.force_exit or now - self._announced_at >= self._times.announce_s
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        asyncio.get_running_loop().call_later(self._times.drain_s, self._gateway.stop_all)
+        await super().shutdown(sockets)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+
+def server(built: Built, listening: Callable[[int], None] | None = None) -> Server:
+    """``listening`` is called with the port once it is open."""
+    config = built.config
+    return Server(
+        uvicorn.Config(
+            built.gateway,
+            host=config.listen.host,
+            port=config.listen.port,
+            http=deadlines.protocol(config.limits),
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(config.limits.keepalive_s) or 1,
+            # survivors are told by the gateway after drain_s; this is only for what does not even end then
+            timeout_graceful_shutdown=int(config.shutdown.drain_s) + 5,
+        ),
+        built,
+        listening,
+    )

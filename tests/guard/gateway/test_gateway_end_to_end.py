@@ -1,0 +1,147 @@
+"""The official SDK through the gateway to a model server on loopback: what it gets, allowed and withheld, whole and streamed."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+
+import openai
+import pytest
+from gateway_said import completion
+from gateway_upstream import answers, chunk, says, spoken, streams
+
+HI = [{"role": "user", "content": "How do I prune roses?"}]
+LONG = "The roses need sun and water. " * 30
+
+
+@pytest.fixture(scope="module")
+def bare(launch):
+    """No rails at all."""
+    return launch()
+
+
+@pytest.fixture
+def guarded(launch, fakes):
+    """Rails that withhold texts with the words ``forbidden request`` and ``forbidden reply``."""
+    rails = {"a": fakes.finds("forbidden")}
+    return launch(fakes.guard(rails, stream={"hold_chars": 12, "window_chars": 40}))
+
+
+def joined(stream):
+    chunks = list(stream)
+    return chunks, "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+
+
+def test_whole_without_rails(bare):
+    bare.upstream.script = says("Prune in March.")
+    done = bare.client().chat.completions.create(model="m", messages=HI)
+    assert done.choices[0].message.content == "Prune in March."
+    asked = bare.upstream.asked[-1]
+    assert asked.path == "/v1/chat/completions"
+    assert asked.json == {"model": "m", "messages": HI}
+    assert asked.headers["authorization"] == "Bearer upstream-key"
+    assert "client-key" not in str(asked.headers)
+    exchange = bare.exchange()
+    assert (exchange.outcome, exchange.status, exchange.model, exchange.endpoint) == ("bypassed", 200, "m", "chat")
+    assert exchange.bypass == ["unguarded"]
+
+
+def test_streamed_without_rails(bare):
+    bare.upstream.script = says(*LONG.split(" "))
+    chunks, text = joined(bare.client().chat.completions.create(model="m", messages=HI, stream=True))
+    assert text == LONG.replace(" ", "")
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_whole_and_streamed_with_rails(guarded):
+    client = guarded.client()
+    guarded.upstream.script = says(*[word + " " for word in LONG.split()])
+    done = client.chat.completions.create(model="m", messages=HI)
+    assert done.choices[0].message.content == LONG
+    chunks, text = joined(client.chat.completions.create(model="m", messages=HI, stream=True))
+    assert text == LONG
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert guarded.exchange().outcome == "allowed"
+    assert len(guarded.told) == 2
+    assert [len(exchange.outputs) for exchange in guarded.told] == [1, 1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_withheld_request(guarded, stream):
+    before = len(guarded.upstream.asked)
+    with pytest.raises(openai.BadRequestError) as told:
+        guarded.client(max_retries=2).chat.completions.create(model="m", messages=[{"role": "user", "content": "a forbidden word"}], stream=stream)
+    assert told.value.code == "content_filter"
+    assert told.value.param == "messages"
+    assert told.value.body["innererror"]["code"] == "ResponsibleAIPolicyViolation"
+    assert "forbidden" not in str(told.value.body)
+    assert len(guarded.upstream.asked) == before, "the model was never asked"
+    assert guarded.exchange().outcome == "blocked"
+    assert told.value.body["decision_id"] == guarded.exchange().decision_id
+    assert told.value.request_id == guarded.exchange().request_id
+
+
+def test_a_withheld_reply(guarded):
+    guarded.upstream.script = says("This is a forbidden word.", tool_calls=[])
+    done = guarded.client().chat.completions.create(model="m", messages=HI)
+    [choice] = done.choices
+    assert choice.finish_reason == "content_filter"
+    assert choice.message.content is None
+    assert choice.message.refusal
+    assert "forbidden" not in done.model_dump_json()
+    assert done.usage.total_tokens == 2
+    assert guarded.exchange().outcome == "blocked"
+
+
+def test_a_withheld_stream(guarded):
+    guarded.upstream.script = streams(*spoken(*[w + " " for w in (LONG + "and a forbidden word. " + LONG).split()], end=False), then="hang")
+    chunks, text = joined(guarded.client().chat.completions.create(model="m", messages=HI, stream=True))
+    assert LONG.startswith(text)
+    assert chunks[-1].choices[0].finish_reason == "content_filter"
+    refusals = [c.choices[0].delta.refusal for c in chunks if c.choices[0].delta.refusal]
+    assert len(refusals) == 1
+    assert guarded.exchange().outcome == "blocked"
+    guarded.loop(wait_for(lambda: guarded.upstream.cancelled == 1))
+
+
+async def wait_for(condition, timeout_s=2.0):
+    import asyncio
+
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_choices_are_withheld_one_by_one(guarded):
+    client = guarded.client()
+    guarded.upstream.script = answers(completion("Fine.", "A forbidden word.", "Fine too."))
+    done = client.chat.completions.create(model="m", messages=HI, n=3)
+    assert [c.finish_reason for c in done.choices] == ["stop", "content_filter", "stop"]
+    pieces = [b"data: " + chunk(text, index) + b"\n\n" for text in ("Fine. ", "And so. ") for index in (0, 2)]
+    pieces += [b"data: " + chunk("A forbidden word. ", 1) + b"\n\n"] * 4
+    pieces += [b"data: " + chunk(index=index, finish="stop") + b"\n\n" for index in (0, 1, 2)] + [b"data: [DONE]\n\n"]
+    guarded.upstream.script = streams(*pieces)
+    texts, ends = ["", "", ""], [[], [], []]
+    for each in client.chat.completions.create(model="m", messages=HI, n=3, stream=True):
+        for choice in each.choices:
+            texts[choice.index] += choice.delta.content or ""
+            ends[choice.index] += [choice.finish_reason] if choice.finish_reason else []
+    assert texts == ["Fine. And so. ", "", "Fine. And so. "]
+    assert ends == [["stop"], ["content_filter"], ["stop"]]
+
+
+def test_paths_that_are_not_served(bare):
+    for path in ("/v1/images/generations", "/v1/chat/completions/", "/v1/Chat/completions", "/", "/v1/files", "/v1//chat/completions"):
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(urllib.request.Request(bare.root + path, b"{}", {"content-type": "application/json"}))
+        with told.value as error:
+            assert error.status == 404
+            assert json.loads(error.read())["error"]["code"] == "unsupported_endpoint"
+
+
+def test_models_and_health(bare):
+    bare.upstream.script = answers({"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]})
+    assert [m.id for m in bare.client().models.list()] == ["m"]
+    for path in ("/healthz", "/readyz"):
+        with urllib.request.urlopen(bare.root + path) as answer:
+            assert answer.status == 200
