@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -97,7 +96,7 @@ class Server(uvicorn.Server):
         self._gateway, self._times, self._listening = built.gateway, built.config.shutdown, listening
         self._announced_at: float | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self._listening is not None:
             self._listening(self.port)

@@ -66,7 +66,10 @@ def source(text: str) -> str:
 
 def undone(text: str) -> str:
     """``text`` without escapes for letters; '' if it has none."""
-    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\u" in text else text
+    if "\\u" not in text:
+        return ""
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two escapes may make one letter; half a letter is none
     return "" if plain == text else plain
 
 
