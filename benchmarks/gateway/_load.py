@@ -43,7 +43,7 @@ class Client:
         began = time.perf_counter()
         reader, writer = self._streams or await asyncio.open_connection(self._host, self._port, limit=1 << 22)
         self._streams = reader, writer
-        head = f"POST {self._path} HTTP/1.1\r\nhost: bench\r\n{self._key}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"POST {self._path} HTTP/1.1\r\nhost: localhost\r\n{self._key}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         told = (await reader.readuntil(b"\r\n\r\n")).lower()
         status = told[9:12].decode()

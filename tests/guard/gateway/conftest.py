@@ -106,7 +106,7 @@ def launch(loop: Loop) -> Iterator[Any]:
         built = serve.build(GatewayConfig.model_validate(settings), environ=variables, guards={"": guard or Guard(OPEN)})
         told: list[Exchange] = []
         services = built.gateway.services
-        services.sinks, services.audit = (Listener(told),), audit
+        services.sinks, services.audit = (*services.sinks, Listener(told)), audit
         if gate is not None:
             services.gate = gate
         server = serve.server(built)

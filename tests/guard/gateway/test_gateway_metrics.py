@@ -64,15 +64,14 @@ def checks(fakes):
 
 def test_a_request_is_counted_once_with_its_times():
     metrics = Metrics(["chat.completions"], ["m"])
-    metrics.began()
+    metrics.watch(lambda: 3)
     metrics.done(exchange(streamed=True, first_chunk_ms=12.0, held_ms=7.0))
-    metrics.ended()
     assert value(metrics, "charter_requests_total", endpoint="chat.completions", model="m", outcome="allowed") == 1
     assert value(metrics, "charter_request_duration_seconds_sum", endpoint="chat.completions", streamed="true") == pytest.approx(0.030)
     assert value(metrics, "charter_gateway_overhead_seconds_sum", endpoint="chat.completions") == pytest.approx(0.010)
     assert value(metrics, "charter_time_to_first_chunk_seconds_sum", endpoint="chat.completions") == pytest.approx(0.012)
     assert value(metrics, "charter_stream_holdback_seconds_sum") == pytest.approx(0.007)
-    assert value(metrics, "charter_inflight_requests") == 0
+    assert value(metrics, "charter_inflight_requests") == 3
 
 
 def test_rails_are_counted_by_what_they_did(checks):
@@ -233,3 +232,74 @@ def test_a_thousand_requests_leave_as_many_series_as_one(checks):
     for n in range(1000):
         metrics.done(exchange(inputs=list(checks), request_id=f"r{n}", began_unix_s=time.time()))
     assert len(scraped(metrics).splitlines()) == before
+
+
+@pytest.fixture
+def guarded(fakes, launch):
+    """A gateway before a model server, with a rail that blocks one word."""
+    from charter.guard.engine import Guard
+    from charter.guard.policy import GuardPolicy, RailEntry
+
+    policy = GuardPolicy(name="words", input=(RailEntry(rail="length", name="word"),), unguarded=("output",))
+    return lambda **config: launch(Guard(policy, rails={"word": fakes.finds("forbidden")}), **config)
+
+
+def fetched(url: str) -> str:
+    import urllib.request
+
+    with urllib.request.urlopen(url, timeout=10) as found:
+        return found.read().decode()
+
+
+def ask(running, text: str) -> None:
+    running.client().chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+
+
+def test_the_gateway_counts_what_it_serves_beside_the_api(guarded):
+    import openai
+
+    running = guarded()
+    ask(running, "hello")
+    with pytest.raises(openai.BadRequestError):
+        ask(running, "a forbidden word")
+    text = fetched(f"{running.root}/metrics")
+    endpoint = running.exchange().endpoint
+    assert f'charter_requests_total{{endpoint="{endpoint}",model="m",outcome="blocked"}} 1.0' in text
+    assert 'charter_guard_decisions_total{action="block",category="none",guard="word",mode="enforce"' in text
+    assert 'charter_policy_info{audit="none",policy="words@1+' in text
+    assert "forbidden" not in text.replace("HELP", "")
+    assert "charter_inflight_requests 0.0" in text, "a scrape is no request of a client"
+
+
+def test_metrics_may_have_a_port_of_their_own_and_then_clients_do_not_reach_them(guarded):
+    import urllib.error
+
+    running = guarded(metrics={"port": 0})
+    ask(running, "hello")
+    with pytest.raises(urllib.error.HTTPError) as told:
+        fetched(f"{running.root}/metrics")
+    assert told.value.code == 404
+    told.value.close()
+    assert "charter_requests_total{" in fetched(f"http://127.0.0.1:{running.server.scraped.port}/metrics")
+
+
+def test_an_audit_log_that_fails_is_counted(guarded):
+    import openai
+
+    from charter.guard.gateway.metrics import CountedAudit
+    from charter.guard.gateway.record import AuditError
+
+    class Broken:
+        async def decided(self, *_):
+            raise AuditError
+
+        async def done(self, *_):
+            raise AuditError
+
+    running = guarded()
+    running.built.gateway.services.audit = CountedAudit(Broken(), running.built.metrics)
+    with pytest.raises(openai.InternalServerError):
+        ask(running, "hello")
+    text = fetched(f"{running.root}/metrics")
+    assert 'outcome="unavailable"} 1.0' in text
+    assert "charter_audit_write_failures_total 2.0" in text, "the decision's row, and the closing row"

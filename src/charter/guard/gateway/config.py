@@ -67,6 +67,14 @@ class Shutdown(Config):
     drain_s: Seconds = Field(default=30.0, description="time for requests in work; what is left then ends with an error")
 
 
+class MetricsListen(Config):
+    """Where Prometheus scrapes. Without a port of their own, metrics are at /metrics beside the API, without a key: they hold no text and no key."""
+
+    enabled: bool = Field(default=True, description="serve metrics")
+    host: str = Field(default="127.0.0.1", description="address of the port of their own")
+    port: int | None = Field(default=None, ge=0, le=65_535, description="a port of their own; leave out for /metrics beside the API")
+
+
 class GatewayConfig(Config):
     """The whole of ``gateway.yaml``."""
 
@@ -82,6 +90,8 @@ class GatewayConfig(Config):
     heartbeat_s: Seconds = Field(default=10.0, description="a comment is sent when a stream is silent for so long")
     limits: Limits = Limits()
     shutdown: Shutdown = Shutdown()
+    metrics: MetricsListen = MetricsListen()
+    telemetry: bool = Field(default=False, description="OpenTelemetry spans and events, through the SDK that the process has set up")
 
 
 def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> GatewayConfig:

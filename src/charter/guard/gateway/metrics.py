@@ -6,14 +6,14 @@ One registry per object, so that two gateways in one process do not share counts
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
 from prometheus_client.metrics import MetricWrapperBase
 
 from charter.guard.decision import Account, Checked
-from charter.guard.gateway.record import Exchange
+from charter.guard.gateway.record import Audit, AuditError, Exchange
 
 #: Where a name goes that is not known, or that came after the cap.
 OTHER = "other"
@@ -92,7 +92,6 @@ class Metrics:
         self._children: dict[tuple[str, ...], Any] = {}
         self._endpoints, self._models = Names(endpoints, 0), Names(models, most_models)
         self._codes, self._labels = Names(most=64), Names(most=256)
-        self._inflight = self._child("charter_inflight_requests")
         self._child("charter_audit_write_failures_total")
         self._child("charter_build_info", version, platform.python_version()).set(1)
         self.app = make_asgi_app(self.registry)
@@ -101,13 +100,9 @@ class Metrics:
         """Say which guard runs, so that a bypass (``stream_mode: async``, ``audit: relaxed``) shows wherever metrics do."""
         self._child("charter_policy_info", self._labels(policy, learn=True), stream_mode, audit).set(1)
 
-    def began(self) -> None:
-        """A request is in the gateway."""
-        self._inflight.inc()
-
-    def ended(self) -> None:
-        """A request that ``began`` was told of has left it."""
-        self._inflight.dec()
+    def watch(self, inflight: Callable[[], int]) -> None:
+        """``inflight`` says how many requests are in the gateway, whenever somebody scrapes."""
+        self._child("charter_inflight_requests").set_function(inflight)
 
     def audit_failed(self, rows: int = 1) -> None:
         """Rows of the audit log were lost or withheld."""
@@ -174,6 +169,27 @@ class Metrics:
             metric = self._made[name]
             child = self._children[key] = metric.labels(*values) if values else metric
         return child
+
+
+class CountedAudit:
+    """An audit log whose failures are counted."""
+
+    def __init__(self, audit: Audit, metrics: Metrics) -> None:
+        self._audit, self._metrics = audit, metrics
+
+    async def decided(self, exchange: Exchange, checked: Checked, stage: str) -> None:
+        try:
+            await self._audit.decided(exchange, checked, stage)
+        except AuditError:
+            self._metrics.audit_failed()
+            raise
+
+    async def done(self, exchange: Exchange) -> None:
+        try:
+            await self._audit.done(exchange)
+        except AuditError:
+            self._metrics.audit_failed()
+            raise
 
 
 def _make(spec: Spec, registry: CollectorRegistry) -> MetricWrapperBase:

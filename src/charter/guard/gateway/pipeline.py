@@ -200,18 +200,20 @@ class Call:
             if asked.stream:
                 await stream(self, asked, checking, answer)
             else:
-                await self._whole(asked, checking, answer)
+                await self._whole(asked, checking, answer, asked_s)
         except UpstreamLostError as error:
             raise interrupted(error.late) from None
         except BadAnswerError:
             raise bad_answer() from None
         finally:
             answer.close()
-            self.exchange.upstream_ms = (time.monotonic() - asked_s) * 1000
+            self.exchange.upstream_ms = self.exchange.upstream_ms or (time.monotonic() - asked_s) * 1000
 
-    async def _whole(self, asked: Asked, checking: Checking, answer: Answer) -> None:
+    async def _whole(self, asked: Asked, checking: Checking, answer: Answer, asked_s: float) -> None:
+        body = await answer.read()
+        self.exchange.upstream_ms = (time.monotonic() - asked_s) * 1000  # the checks of the reply are the gateway's own time
         try:
-            given = strict.read(await answer.read())
+            given = strict.read(body)
         except strict.NotJsonError:
             raise bad_answer() from None
         if not isinstance(given, dict) or given.get("error") is not None:

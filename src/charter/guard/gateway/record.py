@@ -34,7 +34,7 @@ class Exchange:
     bypass: list[str] = field(default_factory=list)
     blocked_by: list[str] = field(default_factory=list)  # why something was withheld that no check withheld: it could not be masked, grew too long
     total_ms: float = 0.0
-    upstream_ms: float = 0.0
+    upstream_ms: float = 0.0  # from asking the model server to its answer's last byte; a stream's checks run beside it
     input_ms: float = 0.0
     first_chunk_ms: float | None = None
     held_ms: float | None = None  # longest that a piece of a stream was held back

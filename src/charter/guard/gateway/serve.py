@@ -15,9 +15,11 @@ import uvicorn
 from charter.core.errors import InputError
 from charter.guard.engine import Guard
 from charter.guard.gateway import deadlines
-from charter.guard.gateway.app import Gateway
+from charter.guard.gateway.app import Gateway, surfaces
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.gate import Gate, OpenGate
+from charter.guard.gateway.metrics import Metrics
+from charter.guard.gateway.observing import MetricsServer, observed
 from charter.guard.gateway.pipeline import Services
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import STAGES
@@ -32,6 +34,7 @@ class Built:
     guard: Guard
     bypass: tuple[str, ...]
     has_key: bool
+    metrics: Metrics | None = None
 
 
 def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, guards: Mapping[str, Guard] | None = None) -> Built:
@@ -48,9 +51,12 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
             f"the environment variable {config.upstream.key_env} holds something that is no key", "export it without quotes and line breaks"
         )
     bypass = tuple(dict.fromkeys([gate.bypass] if gate.bypass else []))
-    services = Services(config, built, Upstream(config.upstream, key), gate, bypass=bypass)
-    gateway = Gateway(services, local_only=isinstance(gate, OpenGate) and not gate.bypass)
-    return Built(gateway, config, built[""], (*bypass, *guard_bypass(built[""])), bool(key))
+    watched = observed(config, built, [surface.name for surface in surfaces()])
+    services = Services(config, built, Upstream(config.upstream, key), gate, sinks=watched.sinks, bypass=bypass)
+    gateway = Gateway(services, routes=watched.routes, local_only=isinstance(gate, OpenGate) and not gate.bypass)
+    if watched.metrics is not None:
+        watched.metrics.watch(lambda: len(gateway.calls))
+    return Built(gateway, config, built[""], (*bypass, *guard_bypass(built[""])), bool(key), watched.metrics)
 
 
 def _gate(config: GatewayConfig) -> Gate:
@@ -95,9 +101,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway, self._times, self._listening = built.gateway, built.config.shutdown, listening
         self._announced_at: float | None = None
+        where = built.config.metrics
+        self.scraped = MetricsServer(built.metrics, where.host, where.port) if built.metrics is not None and where.port is not None else None
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        if self.scraped is not None:
+            await self.scraped.start()
         if self._listening is not None:
             self._listening(self.port)
 
@@ -116,6 +126,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: Any = None) -> None:
         asyncio.get_running_loop().call_later(self._times.drain_s, self._gateway.stop_all)
         await super().shutdown(sockets)
+        if self.scraped is not None:
+            await self.scraped.stop()
 
     @property
     def port(self) -> int:
