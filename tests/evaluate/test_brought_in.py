@@ -214,6 +214,22 @@ def test_helm_runs_of_two_models_pair(tmp_path: Path) -> None:
     assert (example.conversation.prompt, example.target) == ("request 3", "refuse")
 
 
+def test_a_run_that_helm_wrote(tmp_path: Path) -> None:
+    """crfm-helm 0.5.16 with its model ``simple/model1`` on five items of its own making."""
+    folder = Path(__file__).parent / "logs" / "helm"
+    run = kept(read_helm(folder), tmp_path / "run", folder / "per_instance_stats.json")
+    name = "helm/synthetic_reasoning:mode=pattern_match"
+    assert (run.measurement.benchmark, run.measurement.model, run.measurement.items) == (name, "simple/model1", 5)
+    assert run.measurement.sampling.max_tokens == 50
+    assert {metric.removeprefix(f"{name}/") for metric in run.metrics} == {
+        "exact_match", "quasi_exact_match", "prefix_exact_match", "quasi_prefix_exact_match",
+    }  # fmt: skip
+    example = next(example for example in run.examples if example.key == "id10394")
+    assert (example.conversation.prompt.startswith("Rules: "), example.target) == (True, "X = + * X")
+    assert dict(run.answers())["id10394"].reply.text == "Target:"
+    assert {verdict.outcome for said in run.verdicts.values() for verdict in said} == {"unsafe"}
+
+
 def test_perturbed_instances_of_helm_are_items_of_their_own(tmp_path: Path) -> None:
     folder = helm_run(tmp_path / "run", 1, n=1)
     stats, state = (json.loads((folder / name).read_text()) for name in ("per_instance_stats.json", "scenario_state.json"))

@@ -20,7 +20,7 @@ from charter.core.rows import Metric
 from charter.evaluate.differences import Difference
 from charter.evaluate.gate import GateCheck, GateResult
 
-HINT = "see docs/gate.md for what a policy may say"
+HINT = "see docs/compare.md for what a policy may say"
 
 
 class Rule(Config):
