@@ -133,7 +133,7 @@ class Checking:
         if vault is None:
             return answer
         for (_, kind, _), path in said.located.paths.items():
-            as_json = (kind == "arguments" and path[-1] == "arguments") or (self.asked.structured and path[-1] == "content")
+            as_json = (kind == "arguments" and path[-1] == "arguments") or (self.asked.structured and path[-1] in ("content", "text"))
             value = get(answer, path)
             restored = mapped(value, functools.partial(vault.restore, as_json=as_json))
             if restored != value:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from charter.guard.gateway.surfaces._surface import BadRequestError, Contract
 from charter.guard.gateway.wire.errors import GatewayError
+
+#: Which member of a union a field belongs to.
+_MEMBER = re.compile(r"\[[^\]]*\]")
 
 
 def credential(headers: Mapping[bytes, bytes]) -> str:
@@ -48,6 +52,7 @@ def _too_large(most_bytes: int) -> GatewayError:
 
 def check_fields(body: Mapping[str, Any], known: Mapping[str, Contract]) -> None:
     """Refuse every field that a surface does not know. A field that is known as a whole may hold anything. Raises BadRequestError."""
+    known = {_MEMBER.sub("", name): contract for name, contract in known.items()}
     parents = {name[:at] for name in known for at in range(len(name)) if name[at] == "."}
 
     def walk(value: Any, where: str) -> None:

@@ -87,6 +87,7 @@ class Pump:
         self._done: set[int] = set()
         self._refused: set[int] = set()
         self._plain = not checks.active
+        self._wanted = asked.choices * len(asked.prompts)
 
     def feed(self, events: Sequence[Event]) -> None:
         """Take what came. Whatever cannot be read ends the stream in an error."""
@@ -108,7 +109,7 @@ class Pump:
         """The upstream has nothing more to say. Returns when all that may leave has been put out, the end mark included."""
         lines = self._lines.values()
         whole = self.tally.seen and all(index in self._done for index in self.tally.seen)
-        if not self.over and not self.codec.ended and not (whole and len(self.tally.seen) >= self._asked.choices):
+        if not self.over and not self.codec.ended and not (whole and len(self.tally.seen) >= self._wanted):
             self.fail(interrupted(late=False))
         elif not self.over and not self.tally.seen:
             self.fail(bad_answer())
@@ -284,7 +285,7 @@ class Pump:
         self._refused.add(choice)
         self._done.add(choice)
         self._put(self.codec.withhold(choice, withheld))
-        if len(self._refused) >= self._asked.choices:
+        if len(self._refused) >= self._wanted:
             self._end()
         elif self._loose:
             self._loosen()

@@ -7,6 +7,7 @@ from typing import Any
 
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
+from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
 from charter.guard.gateway.surfaces._texts import Gather, Media, Text, leaves, without_texts
 
@@ -44,17 +45,17 @@ FIELDS: Mapping[str, Contract] = {
 }
 
 
-def replies(answer: dict[str, Any]) -> list[Said]:
+def replies(answer: dict[str, Any], structured: bool) -> list[Said]:
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         raise BadAnswerError("no choices")
-    found = [_said(position, choice) for position, choice in enumerate(choices)]
+    found = [_said(position, choice, structured) for position, choice in enumerate(choices)]
     if len({said.choice for said in found}) != len(found):
         raise BadAnswerError("two choices have one index")
     return found
 
 
-def _said(position: int, choice: Any) -> Said:
+def _said(position: int, choice: Any, structured: bool) -> Said:
     index = choice.get("index", position) if isinstance(choice, dict) else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict) or not isinstance(index, int) or index < 0:
@@ -66,16 +67,22 @@ def _said(position: int, choice: Any) -> Said:
         if isinstance(value, str):
             if value or field == "content":
                 texts.append(((*path, field), value))
-        elif value is not None:
+        elif isinstance(value, list):
             texts += leaves(value, (*path, field))
+        elif value is not None:
+            raise BadAnswerError(f"{field} is no text")
     media: list[tuple[Media, str]] = []
     audio = message.get("audio")
     if audio is not None:
         texts += leaves({key: value for key, value in _object(audio).items() if key not in ("data", "id")}, (*path, "audio"))
         media.append(("audio", ""))
     texts += leaves(message.get("annotations"), (*path, "annotations"))
+    calls = _calls(message, path)
+    texts += hidden(calls)
+    if structured:
+        texts += [(None, text) for text in [undone(message.get("content") or "")] if text]
     gather = Gather()
-    gather.message("assistant", texts, _calls(message, path), media)
+    gather.message("assistant", texts, calls, media)
     return Said(index, 0, gather.located())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
+from charter.guard.gateway.surfaces._reading import hidden
 from charter.guard.gateway.surfaces._surface import Asked, BadRequestError, Contract
 from charter.guard.gateway.surfaces._texts import (
     Gather,
@@ -128,6 +129,7 @@ def _message(gather: Gather, number: int, given: dict[str, Any]) -> None:
         name(given["tool_call_id"], f"{where}.tool_call_id")
     texts += unknown(given, _MESSAGE, path)
     calls = _calls(given, where, path)
+    texts += hidden(calls)
     gather.message(role, texts, calls, media)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces import _chat_answer as whole_answer
 from charter.guard.gateway.surfaces._located import Path, put
+from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Piece, Said, UpstreamFailedError, Withheld
 from charter.guard.gateway.surfaces._texts import Gather, Media, Text, without_texts
 from charter.guard.gateway.wire import sse, strict
@@ -159,6 +160,9 @@ class ChatCodec:
         calls: list[tuple[Path | None, ToolCall]] = [
             ((channel,), ToolCall(name=name, arguments=texts.get(channel, ""))) for (index, channel), name in self._names.items() if index == choice
         ]
+        spoken += hidden(calls)
+        if self._asked.structured:
+            spoken += [(None, text) for text in [undone(texts.get("content", ""))] if text]
         media: list[tuple[Media, str]] = [("audio", "")] if choice in self._audio else []
         gather = Gather()
         gather.message("assistant", spoken, calls, media)

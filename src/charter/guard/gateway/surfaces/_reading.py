@@ -73,6 +73,11 @@ def undone(text: str) -> str:
     return "" if plain == text else plain
 
 
+def hidden(calls: Iterable[tuple[Path | None, ToolCall]]) -> list[tuple[Path | None, str]]:
+    """The arguments of tool calls that have escaped letters, without the escapes."""
+    return [(None, text) for _, call in calls for text in [undone(call.arguments)] if text]
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -30,7 +30,7 @@ class Chat:
         return ChatCodec(asked).refusal(withheld, ids.decision_id, ids.created_unix_s)
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
-        return _chat_answer.replies(answer)
+        return _chat_answer.replies(answer, asked.structured)
 
     def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
         return _chat_answer.answer(answer, withheld, changed)

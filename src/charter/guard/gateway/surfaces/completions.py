@@ -1,0 +1,224 @@
+"""``/v1/completions``: text that is gone on with. Old, but a way in like any other. Token arrays are refused: nobody here can read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from charter.guard.gateway.surfaces._located import Path, put
+from charter.guard.gateway.surfaces._surface import (
+    Asked,
+    BadAnswerError,
+    BadRequestError,
+    Codec,
+    Contract,
+    Dialect,
+    Frame,
+    Ids,
+    Piece,
+    Said,
+    UpstreamFailedError,
+    Withheld,
+)
+from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, unknown, without_texts
+from charter.guard.gateway.wire import sse, strict
+
+_OPAQUE = (
+    "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty", "seed", "stop", "stream",
+    "stream_options", "temperature", "top_p", "user",
+)  # fmt: skip
+_REFUSED = ("prompt_token_ids", "prompt_embeds", "chat_template", "messages")
+_KNOWN = frozenset((*_OPAQUE, "model", "prompt", "suffix"))
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint"})
+_CHOICE = frozenset({"index", "finish_reason", "text", "logprobs", "token_ids"})
+_ECHOES = frozenset({"logprobs", "token_ids", "prompt_logprobs"})
+_STRUCTURED = ("guided_json", "guided_grammar", "guided_regex", "guided_choice", "structured_outputs", "grammar", "json_schema", "response_format")
+
+
+class Completions:
+    """See ``Surface``."""
+
+    name = "completions"
+    path = "/v1/completions"
+    texts = "prompt"
+    dialect: Dialect = "openai"
+    request_fields: Mapping[str, Contract] = {
+        **dict.fromkeys(_OPAQUE, "opaque"),
+        **dict.fromkeys(_REFUSED, "refused"),
+        "model": "constrained",
+        "prompt": "guarded",
+        "suffix": "guarded",
+    }
+    answer_fields: Mapping[str, Contract] = {
+        **dict.fromkeys((field for field in _TOP if field != "choices"), "opaque"),
+        "choices.index": "opaque",
+        "choices.finish_reason": "constrained",
+        "choices.text": "guarded",
+        "choices.logprobs": "guarded",
+    }
+
+    def ask(self, body: dict[str, Any]) -> Asked:
+        for field in _REFUSED:
+            if body.get(field) is not None:
+                raise BadRequestError(f"{field} is not served here: no rail can read it", param=field, code="unsupported_field")
+        given = body.get("prompt")
+        several = isinstance(given, list)
+        prompts = as_list(given, "prompt") if several else [given]
+        if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+            raise BadRequestError("prompt must be a text or a list of texts: tokens cannot be checked", param="prompt", code="unsupported_content")
+        suffix = body.get("suffix")
+        if not isinstance(suffix, str | None):
+            raise BadRequestError("suffix must be a string", param="suffix")
+        around = unknown(body, _KNOWN, ())
+        located = []
+        for number, prompt in enumerate(prompts):
+            path: Path = ("prompt", number) if several else ("prompt",)
+            texts: list[Text] = [(path, prompt)]
+            if suffix:  # read with every prompt; with several, a mask in it would be put in several times, so it has no place then
+                texts.append((None if several else ("suffix",), suffix))
+            gather = Gather()
+            if around:
+                gather.message("system", [(None if several else where, text) for where, text in around])
+            gather.message("user", texts)
+            located.append(gather.located())
+        return Asked(
+            body=body,
+            model=name(body.get("model"), "model"),
+            stream=as_flag(body.get("stream"), "stream"),
+            prompts=tuple(located),
+            choices=as_count(body.get("n"), "n"),
+            structured=any(body.get(field) is not None for field in _STRUCTURED),
+        )
+
+    def refuse(self, asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
+        choices = [_refused(index, withheld) for index in range(asked.choices * len(asked.prompts))]
+        head = {"id": f"cmpl-{ids.decision_id}", "object": "text_completion", "created": ids.created_unix_s, "model": asked.model}
+        return {**head, "choices": choices, "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}
+
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+        codec = CompletionsCodec(asked)
+        codec.head = {"id": f"cmpl-{ids.decision_id}", "created": ids.created_unix_s}
+        return b"".join(codec.withhold(index, withheld) for index in range(codec.most)) + codec.end()
+
+    def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise BadAnswerError("no choices")
+        found = [_said(asked, position, choice) for position, choice in enumerate(choices)]
+        if len({said.choice for said in found}) != len(found):
+            raise BadAnswerError("two choices have one index")
+        return found
+
+    def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
+        choices = []
+        for position, choice in enumerate(answer["choices"]):
+            index = choice.get("index", position)
+            kept = without_texts(choice, _CHOICE)
+            unchanged = index not in changed
+            choices.append(_refused(index, withheld[index]) if index in withheld else kept if unchanged else _without_echoes(kept))
+        return {**without_texts(answer, _TOP), "choices": choices}
+
+    def codec(self, asked: Asked) -> Codec:
+        return CompletionsCodec(asked)
+
+
+def _refused(index: int, withheld: Withheld) -> dict[str, Any]:
+    """This API knows no refusal, so its words stand where the text would."""
+    return {"index": index, "text": withheld.text, "finish_reason": "content_filter", "logprobs": None}
+
+
+def _without_echoes(choice: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if key == "logprobs" else value for key, value in choice.items() if key == "logprobs" or key not in _ECHOES}
+
+
+def _prompt(asked: Asked, choice: Any) -> int:
+    if not isinstance(choice, int) or isinstance(choice, bool) or not 0 <= choice < asked.choices * len(asked.prompts):
+        raise BadAnswerError("a choice that was not asked for")
+    return choice // asked.choices
+
+
+def _said(asked: Asked, position: int, choice: Any) -> Said:
+    if not isinstance(choice, dict) or not isinstance(choice.get("text"), str):
+        raise BadAnswerError("a choice without a text")
+    index = choice.get("index", position)
+    gather = Gather()
+    gather.message("assistant", [(("choices", position, "text"), choice["text"])])
+    return Said(index, _prompt(asked, index), gather.located())
+
+
+class CompletionsFrame:
+    """One choice of one chunk."""
+
+    __slots__ = ("_chunk", "choice", "ends", "pieces")
+
+    def __init__(self, chunk: dict[str, Any], choice: int | None, pieces: tuple[Piece, ...], ends: bool) -> None:
+        self._chunk, self.choice, self.pieces, self.ends = chunk, choice, pieces, ends
+
+    def emit(self, texts: Sequence[str]) -> bytes:
+        if not self.pieces or texts[0] == self.pieces[0].text:
+            return sse.event(self._chunk)
+        if not texts[0] and not self.ends:
+            return b""
+        chunk = put(self._chunk, ("choices", 0, "text"), texts[0])
+        return sse.event({**chunk, "choices": [_without_echoes(chunk["choices"][0])]})
+
+
+class CompletionsCodec:
+    """See ``Codec``."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.ended = False
+        self.head: dict[str, Any] = {}
+        self.most = asked.choices * len(asked.prompts)
+        self._asked = asked
+
+    def read(self, event: str, data: bytes) -> Sequence[Frame]:
+        if data == b"[DONE]":
+            self.ended = True
+            return ()
+        try:
+            chunk = strict.read(data)
+        except strict.NotJsonError as error:
+            raise BadAnswerError(error.kind) from None
+        if not isinstance(chunk, dict):
+            raise BadAnswerError("not an object")
+        if event == "error" or chunk.get("error") is not None:
+            raise UpstreamFailedError
+        chunk = without_texts(chunk, _TOP)
+        self.head = self.head or {key: chunk[key] for key in ("id", "created", "model", "system_fingerprint") if key in chunk}
+        choices = chunk.get("choices")
+        if not choices:
+            return (CompletionsFrame({**chunk, "choices": []}, None, (), False),)
+        if not isinstance(choices, list):
+            raise BadAnswerError("choices are no list")
+        return [self._frame(chunk, choice) for choice in choices]
+
+    def _frame(self, chunk: dict[str, Any], choice: Any) -> CompletionsFrame:
+        if not isinstance(choice, dict) or not isinstance(choice.get("text", ""), str):
+            raise BadAnswerError("a choice cannot be read")
+        index = choice.get("index", 0)
+        _prompt(self._asked, index)
+        text = choice.get("text", "")
+        pieces = (Piece((index, "content"), text),) if text else ()
+        return CompletionsFrame({**chunk, "choices": [without_texts(choice, _CHOICE)]}, index, pieces, choice.get("finish_reason") is not None)
+
+    def prompt(self, choice: int) -> int:
+        return _prompt(self._asked, choice)
+
+    def whole(self, choice: int, texts: Mapping[str, str]) -> Said:
+        gather = Gather()
+        gather.message("assistant", [(("content",), texts.get("content", ""))])
+        return Said(choice, self.prompt(choice), gather.located())
+
+    def withhold(self, choice: int, withheld: Withheld) -> bytes:
+        head = {"id": "cmpl-withheld", "object": "text_completion", "created": 0, "model": self._asked.model, **self.head}
+        return sse.event({**head, "choices": [_refused(choice, withheld)]})
+
+    def fail(self, code: str, message: str) -> bytes:
+        return sse.event({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
+
+    def end(self) -> bytes:
+        return sse.DONE
+
+
+surface = Completions()
