@@ -48,7 +48,7 @@ class Running:
     upstream: MockUpstream
     loop: Loop
     told: list[Exchange] = field(default_factory=list)
-    clients: list[openai.OpenAI] = field(default_factory=list)
+    clients: dict[str, openai.OpenAI] = field(default_factory=dict)
 
     @property
     def root(self) -> str:
@@ -59,9 +59,11 @@ class Running:
         return self.server.port
 
     def client(self, **settings: Any) -> openai.OpenAI:
-        client = openai.OpenAI(base_url=f"{self.root}/v1", **{"api_key": "client-key", "max_retries": 0, "timeout": 20.0, **settings})
-        self.clients.append(client)
-        return client
+        """One for each way of setting it up: making one takes 50 ms."""
+        if repr(settings) not in self.clients:
+            given = {"api_key": "client-key", "max_retries": 0, "timeout": 20.0, **settings}
+            self.clients[repr(settings)] = openai.OpenAI(base_url=f"{self.root}/v1", **given)
+        return self.clients[repr(settings)]
 
     def exchange(self, number: int = -1, timeout_s: float = 5.0) -> Exchange:
         """What was told of a request; waits for it."""
@@ -124,7 +126,7 @@ def launch(loop: Loop) -> Iterator[Any]:
 
     yield start
     for found, task in running:
-        for client in found.clients:
+        for client in found.clients.values():
             client.close()
         found.server.should_exit = True
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, one at a time: in the model server, in the rails, in the audit log. In each case nothing that no rail approved is out,
+"""Everything that can go wrong, one at a time: in the model server, in the rails, in the audit log. Each time nothing that no rail approved is out,
 the client hears of it in time, and exactly one account with the right outcome is told."""
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ WHOLE: dict[str, tuple[Script, int, str, str]] = {
     "reset in the body": (reset_in_body, 502, "upstream_interrupted", "upstream_error"),
     "closed in the body": (short_body, 502, "upstream_interrupted", "upstream_error"),
     "no head, ever": (never, 504, "upstream_timeout", "upstream_error"),
-    "a body that stops": (hang_in_body, 504, "deadline_exceeded", "unavailable"),
+    "a body that stops": (hang_in_body, 504, "upstream_timeout", "upstream_error"),
     "a body without end": (endless_body, 502, "upstream_bad_answer", "upstream_error"),
     "not HTTP": (no_http, 502, "upstream_unavailable", "upstream_error"),
     "a huge head": (huge_head, 502, "upstream_unavailable", "upstream_error"),

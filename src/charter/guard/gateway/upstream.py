@@ -39,11 +39,17 @@ class Answer:
         """The whole body. Raises GatewayError (too long) and UpstreamLostError."""
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.piece():
-            size += len(piece)
-            if size > self._config.max_answer_bytes:
-                raise bad_answer()
-            pieces.append(piece)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._config.idle_s) as idle:
+                while piece := await self.piece():
+                    idle.reschedule(loop.time() + self._config.idle_s)
+                    size += len(piece)
+                    if size > self._config.max_answer_bytes:
+                        raise bad_answer()
+                    pieces.append(piece)
+        except TimeoutError:
+            raise UpstreamLostError(late=True) from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def piece(self) -> bytes:

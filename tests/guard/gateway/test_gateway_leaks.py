@@ -1,0 +1,223 @@
+"""The pump in process, without sockets: at every way of cutting a reply in two, and at random ways of cutting it in many, nothing unapproved is out,
+the joined deltas are exactly the checked text, a mask or a value put back is never split."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import re
+from collections import defaultdict
+
+import pytest
+
+from charter.guard.gateway._line import PROSE
+from charter.guard.gateway.streaming import Final, Pump
+from charter.guard.gateway.surfaces._surface import Withheld
+from charter.guard.gateway.surfaces.chat import surface
+from charter.guard.gateway.wire import sse, strict
+from charter.guard.holdback import Approval, Window
+from charter.guard.policy import StreamPolicy
+from charter.guard.segments import view
+from charter.guard.vault import Vault
+
+HOLD = 12
+POLICY = StreamPolicy(hold_chars=HOLD, window_chars=14, window_ms=60_000, growth=0.0)
+BITS = (
+    "sun. ",
+    "Why? ",
+    "42 ",
+    "\n\n- ",
+    "état ",
+    "e\u0301te\u0301 ",
+    "👩‍👩‍👧 ",
+    "日本語。",
+    "a\u200bb ",
+    "   ",
+    '{"a": 1}',
+    "key=",
+    "-- ",
+    "\r\n",
+    "א ",
+)
+WORD = "hush hush"
+FORBIDDEN = (WORD, "jane@ex.org", "密码是红色")
+
+
+class Checks:
+    """Knows one forbidden or hidden thing. ``kind``: clean, forbidden, masked, restored."""
+
+    active = True
+    blocks_media = True
+
+    def __init__(self, kind, thing, vault=None):
+        self.kind, self.thing, self._vault = kind, thing, vault
+        self.approved = []  # texts of which everything up to the hold may be out
+        self.whole_approved = False
+
+    def window(self, channel):
+        return Window(POLICY, hold_chars=max(HOLD, len(self.thing)), mode=None if channel in PROSE else "full")
+
+    def vault(self, prompt):
+        return self._vault
+
+    def look(self, text):
+        places = tuple((m.start(), m.end(), "<HIDDEN>") for m in re.finditer(re.escape(self.thing), text)) if self.thing else ()
+        return places if self.kind in ("forbidden", "masked") else ()
+
+    async def part(self, choice, prompt, probe):
+        await asyncio.sleep(0)
+        places = self.look(probe.text)
+        if self.kind == "forbidden" and places:
+            return Approval(False)
+        self.approved.append(probe.text)
+        return Approval(True, places)
+
+    async def blocked(self, choice, why, approval):
+        assert why == "blocked"
+        return Withheld("No.")
+
+    async def whole(self, said):
+        await asyncio.sleep(0)
+        texts = {said.located.paths[s.message, s.field, s.nth][0]: s.text for s in view(said.located.conversation, "output").segments
+                 if (s.message, s.field, s.nth) in said.located.paths}  # fmt: skip
+        found = {channel: self.look(text) for channel, text in texts.items()}
+        if self.kind == "forbidden" and any(found.values()):
+            return Final(Withheld("No."), {})
+        self.whole_approved = True
+        return Final(None, found)
+
+
+class Client:
+    """What has left, by channel."""
+
+    def __init__(self, checks, start):
+        self.checks, self.start = checks, start
+        self.texts = defaultdict(str)
+        self.refusals, self.finishes, self.errors, self.ended = [], [], [], False
+        self._reader = sse.Reader()
+
+    def put(self, data):
+        for event in self._reader.feed(data):
+            if event.data == b"[DONE]":
+                self.ended = True
+                continue
+            chunk = json.loads(event.data)
+            if "error" in chunk:
+                self.errors.append(chunk["error"]["code"])
+                continue
+            for choice in chunk["choices"]:
+                delta = choice["delta"]
+                self.texts["content"] += delta.get("content") or ""
+                self.texts["reasoning"] += delta.get("reasoning_content") or ""
+                for call in delta.get("tool_calls") or ():
+                    self.texts[f"tool:{call['index']}"] += call["function"].get("arguments") or ""
+                self.refusals += [delta["refusal"]] if delta.get("refusal") else []
+                self.finishes += [choice["finish_reason"]] if choice["finish_reason"] else []
+        self.judge()
+
+    def judge(self):
+        """The invariant, after every byte that leaves."""
+        checks = self.checks
+        for channel, out in self.texts.items():
+            if not out:
+                continue
+            if checks.kind == "forbidden":
+                assert len(out) <= self.start, (channel, out)
+            if channel.startswith("tool:"):
+                assert checks.whole_approved
+            elif not checks.whole_approved and checks.kind in ("clean", "forbidden"):
+                assert any(text.startswith(out) and len(out) <= len(text) - HOLD for text in checks.approved), (channel, out)
+            assert not checks.thing or checks.kind != "masked" or not any(out.endswith(checks.thing[:n]) for n in range(2, len(checks.thing) + 1))
+
+
+ASKED = surface.ask({"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]})
+
+
+def deltas(channel, pieces):
+    """Events of a stream that says ``pieces`` on a channel."""
+    if channel == "tool:0":
+        first = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+        told = [{"tool_calls": [first]}, *({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces)]
+    else:
+        told = [{({"content": "content", "reasoning": "reasoning_content"}[channel]): piece} for piece in pieces]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in told] + [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+    return [sse.Event("", strict.write({"id": "x", "created": 1, "model": "m", "choices": [choice]})) for choice in choices]
+
+
+async def run(checks, channel, pieces, start, *, eager):
+    """``eager``: every check is over before the next piece comes; else all pieces come at once."""
+    client = Client(checks, start)
+
+    async def wake():
+        return
+
+    pump = Pump(surface.codec(ASKED), ASKED, checks, client.put, wake, lambda: None, lambda: 0.0)
+    for event in [*deltas(channel, pieces), sse.Event("", b"[DONE]")]:
+        pump.feed([event])
+        if eager:
+            await pump.wait()
+    await pump.finish()
+    return client
+
+
+def generated(seed, count):
+    """(kind, channel, text, start of the thing, thing, what the client must get)."""
+    rng = random.Random(seed)
+    kinds = ("clean", "forbidden", "masked", "restored")
+    for n in range(count):
+        kind, channel = kinds[n % 4], ("content", "content", "reasoning", "tool:0")[n // 4 % 4]
+        before, after = ("".join(rng.choice(BITS) for _ in range(rng.randrange(1, 9))) for _ in range(2))
+        thing = "" if kind == "clean" else "<EMAIL_1>" if kind == "restored" else rng.choice(FORBIDDEN)
+        text = f"{before} {thing} {after}" if thing else before + after
+        replaced = {"masked": "<HIDDEN>", "restored": r"o\"x" if channel == "tool:0" else 'o"x'}.get(kind)
+        yield kind, channel, text, len(before) + 1, thing, text.replace(thing, replaced) if replaced else text
+
+
+async def examine(case, pieces, *, eager, active=True):
+    kind, channel, _, start, thing, wanted = case
+    vault = None
+    if kind == "restored":
+        vault = Vault()
+        vault.hide("EMAIL", 'o"x')
+    checks = Checks(kind, thing, vault)
+    checks.active = active
+    checks.whole_approved = not active
+    client = await run(checks, channel, pieces, start, eager=eager)
+    assert client.errors == []
+    assert client.ended
+    if kind == "forbidden":
+        assert wanted.startswith(client.texts[channel])
+        assert (client.refusals, client.finishes) == (["No."], ["content_filter"])
+    else:
+        assert client.texts[channel] == wanted
+        assert client.finishes == ["stop"]
+
+
+async def every_split(seed, count):
+    runs = 0
+    for case in generated(seed, count):
+        text = case[2]
+        for cut in range(len(text) + 1):
+            await examine(case, [text[:cut], text[cut:]], eager=True)
+            if case[0] == "restored":  # values are put back even where nothing is checked
+                await examine(case, [text[:cut], text[cut:]], eager=True, active=False)
+        rng = random.Random(text)
+        for eager in (True, False):
+            cuts = sorted({0, len(text), *(rng.randrange(len(text) + 1) for _ in range(12))})
+            await examine(case, [text[a:b] for a, b in itertools.pairwise(cuts)], eager=eager)
+        await examine(case, list(text), eager=False)
+        runs += len(text) + 4
+    return runs
+
+
+def test_every_split_of_generated_streams():
+    assert asyncio.run(every_split(1, 120)) > 5000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_every_split_of_many_generated_streams(seed):
+    """5,000 streams together, about 300,000 runs of the pump."""
+    asyncio.run(every_split(seed, 500))
