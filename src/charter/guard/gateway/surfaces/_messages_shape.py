@@ -180,6 +180,10 @@ AROUND: Final = Object(tools=TOOLS, **SETTINGS.fields, **REST.fields)
 REQUEST: Final = Object(**AROUND.fields, system=SYSTEM, messages=MESSAGES)
 CONTENT: Final = Union("type", {"text": TEXT_BLOCK, **THINKING, "tool_use": TOOL_USE, **dict.fromkeys(FOREIGN, HOSTED)})
 USAGE: Final = Object(
+    input_tokens=NUMBER,
+    output_tokens=NUMBER,
+    cache_creation_input_tokens=NUMBER,
+    cache_read_input_tokens=NUMBER,
     service_tier=PLAIN,
     inference_geo=PLAIN,
     speed=PLAIN,

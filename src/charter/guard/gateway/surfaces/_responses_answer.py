@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ from charter.guard.gateway.surfaces._reading import read_answer
 from charter.guard.gateway.surfaces._responses_shape import ANSWER, ECHOES
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Withheld
 
-#: A longer alternative of a token is none.
-TOKEN_CHARS = 32
+#: What is longer, or has a space inside, is no token but a text.
+_TOKEN = re.compile(r"\s*\S{0,32}")
 
 
 def bare(asked: Asked) -> dict[str, Any]:
@@ -59,8 +60,11 @@ def tokens(given: Any, text: str) -> list[Any]:
 
 
 def _token(one: dict[str, Any]) -> dict[str, Any]:
-    return {"token": one["token"], "logprob": one.get("logprob"), "bytes": one.get("bytes") or []}
+    """The bytes spell the token, but for one that is a part of a letter."""
+    number, spelt, given = one.get("logprob"), list(one["token"].encode("utf-8", "surrogatepass")), one.get("bytes")
+    kept = given if "\ufffd" in one["token"] and isinstance(given, list) and len(given) <= 4 and set(map(type, given)) <= {int} else spelt
+    return {"token": one["token"], "logprob": number if isinstance(number, int | float) else None, "bytes": kept}
 
 
 def _is_token(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("token"), str) and len(one["token"]) <= TOKEN_CHARS
+    return isinstance(one, dict) and isinstance(one.get("token"), str) and _TOKEN.fullmatch(one["token"]) is not None

@@ -51,7 +51,7 @@ ITEM_IDS: Final[dict[str, Shape]] = {
     "id": PLAIN,
     "call_id": PLAIN,
     "status": PLAIN,
-    "namespace": Text(fixed=True),
+    "namespace": PLAIN,
     "caller": Object(type=PLAIN, caller_id=PLAIN),
     "async": NUMBER,
 }
@@ -184,6 +184,7 @@ OUTPUT: Final = Union(
         "message": Object(type=PLAIN, role=PLAIN, content=Many(Union("type", SAID_PARTS)), id=PLAIN, status=PLAIN, phase=PLAIN),
         **CALLS,
         "reasoning": REASONING,
+        **dict.fromkeys((*FOREIGN, "function_call_output", "custom_tool_call_output"), Refused()),
     },
 )
 #: Fields that repeat the request: the request's own take their place.

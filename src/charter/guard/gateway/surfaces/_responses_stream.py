@@ -179,6 +179,7 @@ class ResponsesCodec:
 
     def _begin(self, kind: str, value: dict[str, Any]) -> Frame:
         self._head = head(self._asked, value.get("response"))
+        self._head.pop("error", None)  # nothing that begins has failed
 
         def make(texts: Sequence[str]) -> bytes:
             self._began = True

@@ -259,6 +259,8 @@ class Object:
         return _same(value, {key: found[key] for key in value if key in found})
 
     def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
+        if not self.fields and name:  # numbers and flags alone
+            yield name, "opaque"
         for key, shape in self.fields.items():
             yield from shape.contract(f"{name}.{key}" if name else key)
 

@@ -177,3 +177,17 @@ class Surface(Protocol):
     def codec(self, asked: Asked) -> Codec:
         """For ``stream: true``. Raises BadRequestError where the surface has no streams."""
         ...
+
+
+class Local(Protocol):
+    """One endpoint that is answered here: nothing goes upstream. Stateless."""
+
+    name: str
+    path: str
+    dialect: Dialect
+    request_fields: Mapping[str, Contract]
+    answer_fields: Mapping[str, Contract]
+
+    async def respond(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer. Raises BadRequestError, and GatewayError where it has none."""
+        ...

@@ -1,0 +1,108 @@
+"""Moderation in OpenAI's 13 categories by the shipped classifier, on this machine: for ``/v1/moderations`` and the ``moderation`` parameter.
+
+A text that could not be scored is an error, never an unflagged result. Scores are the classifier's (``judges/_heads.py`` says how its heads make the
+categories); a category is flagged where the heads that make it are at their operating points together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from charter.judges._heads import HAZARDS, OPENAI_CATEGORIES, openai_categories
+
+Scores = Mapping[str, float]
+#: Scores by head and hazard of each text.
+Read = Callable[[Sequence[str]], list[Scores]]
+#: Texts that one request may bring, and time for all of them.
+MOST_TEXTS = 256
+TIMEOUT_S = 20.0
+#: A hazard counts from this share on, as it does for the classifier's verdicts.
+NAMED = 0.35
+#: The heads (or 'hazard') that make a category, by category: ``openai_categories`` multiplies their scores.
+FACTORS: Mapping[str, tuple[str, ...]] = {
+    "harassment": ("harassment",),
+    "harassment/threatening": ("harassment", "violence"),
+    "hate": ("hate",),
+    "hate/threatening": ("hate", "violence"),
+    "illicit": ("harmful_request",),
+    "illicit/violent": ("harmful_request", "hazard"),
+    "self-harm": ("self_harm",),
+    "self-harm/intent": ("self_harm", "hazard"),
+    "self-harm/instructions": ("self_harm", "harmful_request"),
+    "sexual": ("sexual",),
+    "sexual/minors": ("sexual", "hazard"),
+    "violence": ("violence",),
+    "violence/graphic": ("violence", "moderation"),
+}
+#: Scores that a reading must have.
+NEEDED = frozenset({"harassment", "hate", "violence", "harmful_request", "self_harm", "sexual", "toxicity", *HAZARDS})
+
+
+class ModerationError(Exception):
+    """A text could not be scored. The message never holds text of it."""
+
+
+class Moderator:
+    """``read`` gives scores by head; ``points`` the operating point of each head. Two texts are never read at once by more threads than there are
+    processors; what waits longer than ``timeout_s`` fails."""
+
+    def __init__(self, read: Read, points: Mapping[str, float], model: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.model = model
+        self.thresholds = {name: _product(points[factor] for factor in FACTORS[name]) for name in OPENAI_CATEGORIES}
+        self._read, self._timeout_s = read, timeout_s
+        self._free: asyncio.Semaphore | None = None
+
+    async def results(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """One result for each text, in the form of ``/v1/moderations``. Raises ModerationError."""
+        if self._free is None:
+            self._free = asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
+        try:
+            async with asyncio.timeout(self._timeout_s), self._free:
+                found = await asyncio.to_thread(self._read, texts)
+        except TimeoutError:
+            raise ModerationError("the moderation took too long") from None
+        except Exception as error:  # whatever went wrong, the texts are not scored
+            raise ModerationError(f"the moderation failed: {type(error).__name__}") from None
+        if len(found) != len(texts):
+            raise ModerationError("the moderation gave another number of results than it was asked for")
+        return [self._result(scores) for scores in found]
+
+    def _result(self, heads: Scores) -> dict[str, Any]:
+        if not heads.keys() >= NEEDED:  # a head that is not there would count as 0
+            raise ModerationError("the moderation gave no score for some of its heads")
+        scores = openai_categories(heads)
+        if any(not 0.0 <= scores[name] <= 1.0 for name in OPENAI_CATEGORIES):  # not a number is none of these
+            raise ModerationError("the moderation gave a score that is no probability")
+        flagged = {name: scores[name] >= self.thresholds[name] for name in OPENAI_CATEGORIES}
+        return {
+            "flagged": any(flagged.values()),
+            "categories": flagged,
+            "category_scores": {name: round(scores[name], 6) for name in OPENAI_CATEGORIES},
+            "category_applied_input_types": {name: ["text"] for name in OPENAI_CATEGORIES},
+        }
+
+
+@cache
+def shipped() -> Moderator:
+    """The moderator on the shipped classifier, loaded once in a process. Raises InputError or MissingPartError where it cannot be loaded."""
+    from charter.judges import classifier
+
+    judge = classifier.build(classifier.Config())
+
+    def read(texts: Sequence[str]) -> list[Scores]:
+        found = judge.scorer.texts(list(texts)).probabilities
+        return [{head: float(values[number]) for head, values in found.items()} for number in range(len(texts))]
+
+    points = {name: float(head["points"]["unsafe"]) for name, head in judge.scorer.encoder.card["heads"].items()}
+    return Moderator(read, {**points, "hazard": NAMED}, f"charter-classifier-{judge.version}")
+
+
+def _product(values: Any) -> float:
+    found = 1.0
+    for value in values:
+        found *= value
+    return found

@@ -1,0 +1,205 @@
+"""The contract of every surface against the official SDKs' own types: a field that nobody classified, or whose text nobody reads, fails here.
+
+An SDK that learns a new field, a new kind of item or a new event breaks these tests until the surface says what becomes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pytest
+from anthropic.types import Message, MessageCountTokensParams, MessageTokensCount, RawMessageStreamEvent
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
+from openai.types import CreateEmbeddingResponse, EmbeddingCreateParams, ModerationCreateParams
+from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming
+from sdk_types import MARK, Leaf, leaves
+
+from charter.guard.gateway.surfaces import count_tokens, embeddings, messages, moderations, responses
+from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError, Codec, UpstreamFailedError
+from charter.guard.segments import has_media, view
+
+
+class Case(NamedTuple):
+    surface: Any
+    requests: tuple[Any, ...]
+    answer: Any
+    base: dict[str, Any]
+
+
+ASKED = {"model": "m", "input": "hello"}
+SPOKEN = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+CASES = {
+    "responses": Case(responses.surface, (ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming), Response, ASKED),
+    "messages": Case(messages.surface, (MessageCreateParamsNonStreaming, MessageCreateParamsStreaming), Message, SPOKEN),
+    "count_tokens": Case(count_tokens.surface, (MessageCountTokensParams,), MessageTokensCount, SPOKEN),
+    "embeddings": Case(embeddings.surface, (EmbeddingCreateParams,), CreateEmbeddingResponse, ASKED),
+}
+EVERY = pytest.mark.parametrize("name", CASES)
+
+
+def segments(path: str) -> list[tuple[str, str]]:
+    """``a.b[c].d`` as (name, tag) pairs."""
+    return [(part.partition("[")[0], part.partition("[")[2].rstrip("]")) for part in path.split(".")]
+
+
+def matches(entry: list[tuple[str, str]], leaf: list[tuple[str, str]]) -> bool:
+    """Whether an entry is a field, or one that it stands in. The SDKs leave the tag out where a list takes only texts."""
+    pairs = zip(entry, leaf, strict=False)
+    return len(entry) <= len(leaf) and all(name == other and (tag in ("", own) or (tag, own) == ("text", "")) for (name, tag), (other, own) in pairs)
+
+
+def unclassified(contract: Mapping[str, str], found: Iterator[Leaf]) -> list[str]:
+    """Leaves that no entry covers: its own, or one of a field that is read (or refused) as a whole. ``opaque`` covers no text."""
+    entries = {name: segments(name) for name in contract}
+    parents = {name for name, entry in entries.items() if any(len(other) > len(entry) and matches(entry, other) for other in entries.values())}
+    missing = []
+    for leaf in found:
+        if leaf.kind == "null":
+            continue
+        at = segments(leaf.path)
+        covering = [name for name, entry in entries.items() if matches(entry, at) and (len(entry) == len(at) or name not in parents)]
+        if not any(contract[name] != "opaque" or leaf.kind not in ("text", "any") for name in covering):
+            missing.append(f"{leaf.path} ({leaf.kind})")
+    return sorted(set(missing))
+
+
+@EVERY
+def test_every_field_of_a_request_is_classified(name: str) -> None:
+    case = CASES[name]
+    for hint in case.requests:
+        assert unclassified(case.surface.request_fields, leaves(hint)) == []
+
+
+@EVERY
+def test_every_field_of_an_answer_is_classified(name: str) -> None:
+    assert unclassified(CASES[name].surface.answer_fields, leaves(CASES[name].answer)) == []
+
+
+def test_every_field_of_a_moderation_request_is_classified() -> None:
+    assert unclassified(moderations.local.request_fields, leaves(ModerationCreateParams)) == []
+
+
+def test_an_unknown_field_would_be_found() -> None:
+    contract = {"input": "guarded", "input[message].text": "guarded", "tools": "guarded", "n": "opaque"}
+    new = [Leaf("input[message].text", "text", None), Leaf("tools[f].description", "text", None), Leaf("n", "number", None)]
+    assert unclassified(contract, iter(new)) == []
+    bad = [Leaf("input[message].note", "text", None), Leaf("input[new].text", "text", None), Leaf("n", "text", None), Leaf("new", "flag", None)]
+    assert len(unclassified(contract, iter(bad))) == 4
+
+
+@EVERY
+def test_no_text_of_a_request_goes_unread(name: str) -> None:
+    """A mark in any one field is read by the rails, or the request is refused."""
+    case = CASES[name]
+    outcomes, told = {"read": 0, "media": 0}, list[str]()
+    for hint in case.requests[:1]:
+        for leaf in leaves(hint):
+            if leaf.value is None:
+                continue
+            try:
+                asked = case.surface.ask({**case.base, **leaf.value})
+            except BadRequestError as error:
+                told.append(error.message + str(error.param))
+                continue
+            if any(MARK in view(prompt.conversation, "input").text for prompt in asked.prompts):
+                outcomes["read"] += 1
+            elif any(has_media(prompt.conversation, "input") for prompt in asked.prompts):
+                outcomes["media"] += 1
+            else:
+                assert MARK not in json.dumps(asked.body), f"{leaf.path} goes upstream unread"
+    assert outcomes["read"] >= {"responses": 40, "messages": 60, "count_tokens": 60, "embeddings": 2}[name]
+    assert told
+    assert MARK not in "".join(told)
+
+
+@EVERY
+def test_no_text_of_an_answer_goes_unread(name: str) -> None:
+    """A mark in any one field is read by the rails, or does not reach the client, or the answer is not passed on."""
+    case = CASES[name]
+    asked = case.surface.ask(case.base)
+    read, told = 0, list[str]()
+    for leaf in leaves(case.answer):
+        if leaf.value is None:
+            continue
+        try:
+            said = case.surface.replies(asked, leaf.value)
+        except BadAnswerError as error:
+            told.append(str(error))
+            continue
+        if any(MARK in view(each.located.conversation, "output").text for each in said):
+            read += 1
+        else:
+            assert MARK not in json.dumps(case.surface.answer(asked, leaf.value, {}, frozenset())), f"{leaf.path} reaches the client unread"
+    assert MARK not in "".join(told)
+    assert read >= {"responses": 15, "messages": 15, "count_tokens": 0, "embeddings": 0}[name]
+
+
+RESPONSE_ITEMS: dict[str, dict[str, Any]] = {
+    "message": {"type": "message", "id": "i", "role": "assistant", "status": "in_progress", "content": []},
+    "reasoning": {"type": "reasoning", "id": "i", "summary": []},
+    "function_call": {"type": "function_call", "id": "i", "call_id": "c", "name": "f", "arguments": ""},
+    "custom_tool_call": {"type": "custom_tool_call", "id": "i", "call_id": "c", "name": "f", "input": ""},
+}
+
+
+def response_opening(event: str) -> list[dict[str, Any]]:
+    """What comes before an event of its kind."""
+    if "output_item.added" in event or event.split(".")[-1] in ("created", "queued", "in_progress"):
+        return []
+    kind = "reasoning" if "reasoning" in event else "function_call" if "function" in event else "custom_tool_call" if "custom" in event else "message"
+    opening = [{"type": "response.output_item.added", "output_index": 0, "item": RESPONSE_ITEMS[kind]}]
+    if "annotation" in event:
+        opening.append({"type": "response.content_part.added", "output_index": 0, "content_index": 0, "part": {"type": "output_text", "text": ""}})
+    return opening if event not in ("response.completed", "response.failed", "response.incomplete") else []
+
+
+def message_opening(event: dict[str, Any]) -> list[dict[str, Any]]:
+    kind = str(event.get("delta", {}).get("type")) if event["type"] == "content_block_delta" else ""
+    blocks: dict[str, dict[str, Any]] = {
+        "thinking_delta": {"type": "thinking", "thinking": "", "signature": ""},
+        "signature_delta": {"type": "thinking", "thinking": "", "signature": ""},
+        "input_json_delta": {"type": "tool_use", "id": "t", "name": "f", "input": {}},
+    }
+    return [{"type": "content_block_start", "index": 0, "content_block": blocks.get(kind, {"type": "text", "text": ""})}] if kind else []
+
+
+def streamed(codec: Codec, events: list[dict[str, Any]]) -> tuple[str, bytes]:
+    """The texts that are held for the rails, and what leaves if they let all pass."""
+    held, out = "", b""
+    for event in events:
+        for frame in codec.read(event["type"], json.dumps(event).encode()):
+            held += "".join(piece.text for piece in frame.pieces)
+            out += frame.emit([piece.text for piece in frame.pieces])
+    return held, out
+
+
+@pytest.mark.parametrize(("name", "hint", "least"), [("responses", ResponseStreamEvent, 30), ("messages", RawMessageStreamEvent, 12)])
+def test_no_text_of_an_event_goes_unread(name: str, hint: Any, least: int) -> None:
+    """As for whole answers: held for the rails, or left out, or the end of the stream."""
+    case = CASES[name]
+    asked = case.surface.ask(case.base)
+    read, told = 0, list[str]()
+    for leaf in leaves(hint):
+        if leaf.value is None or ("queued]" in leaf.path or "in_progress]" in leaf.path or "incomplete]" in leaf.path):
+            continue  # read as created and completed are
+        event = leaf.value
+        opening = response_opening(event["type"]) if name == "responses" else message_opening(event)
+        try:
+            held, out = streamed(case.surface.codec(asked), [*opening, event])
+        except (BadAnswerError, UpstreamFailedError) as error:
+            told.append(str(error))
+            continue
+        if MARK in held:
+            read += 1
+        elif MARK in out.decode():
+            # names of tools wait for the check of the whole reply, which reads them
+            codec = case.surface.codec(asked)
+            streamed(codec, [*opening, event])
+            said = codec.whole(0, {})
+            assert MARK in view(said.located.conversation, "output").text, f"{leaf.path} reaches the client unread"
+            read += 1
+    assert MARK not in "".join(told)
+    assert read >= least
