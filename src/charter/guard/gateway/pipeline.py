@@ -31,7 +31,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 log = logging.getLogger("charter.gateway")
 _FORWARDED = (b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta")
-_OUTCOMES = {"guardrail_unavailable": "unavailable", "content_filter": "blocked", "unsupported_content": "blocked"}
+_OUTCOMES = {"guardrail_unavailable": "unavailable", "overloaded": "rejected", "content_filter": "blocked", "unsupported_content": "blocked"}
 
 
 @dataclass(slots=True)

@@ -101,6 +101,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway, self._times, self._listening = built.gateway, built.config.shutdown, listening
         self._announced_at: float | None = None
+        #: The port it listens on, once started.
+        self.port = 0
         where = built.config.metrics
         self.scraped = MetricsServer(built.metrics, where.host, where.port) if built.metrics is not None and where.port is not None else None
 
@@ -128,11 +130,6 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self.scraped is not None:
             await self.scraped.stop()
-
-    @property
-    def port(self) -> int:
-        """The port it listens on, once started."""
-        return int(self.servers[0].sockets[0].getsockname()[1])
 
 
 def server(built: Built, listening: Callable[[int], None] | None = None) -> Server:
