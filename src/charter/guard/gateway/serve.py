@@ -108,6 +108,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        self.port = int(self.servers[0].sockets[0].getsockname()[1])
         if self.scraped is not None:
             await self.scraped.start()
         if self._listening is not None:
