@@ -70,7 +70,7 @@ class Running:
         import time
 
         end = time.monotonic() + timeout_s
-        while not self.told and time.monotonic() < end:
+        while len(self.told) <= max(number, 0) and time.monotonic() < end:
             time.sleep(0.005)
         return self.told[number]
 
