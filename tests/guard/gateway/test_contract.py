@@ -91,7 +91,7 @@ def test_every_field_of_an_answer_is_classified(name: str) -> None:
 
 
 def test_every_field_of_a_moderation_request_is_classified() -> None:
-    assert unclassified(moderations.local.request_fields, leaves(ModerationCreateParams)) == []
+    assert unclassified(moderations.surface.request_fields, leaves(ModerationCreateParams)) == []
 
 
 def test_an_unknown_field_would_be_found() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,9 +14,10 @@ from starlette.routing import BaseRoute, Route
 
 from charter.core import registry
 from charter.guard.gateway import ids
+from charter.guard.gateway.local import LocalCall
 from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.reading import credential
-from charter.guard.gateway.surfaces._surface import Surface
+from charter.guard.gateway.surfaces._surface import Local, Surface
 from charter.guard.gateway.upstream import Answer
 from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
@@ -26,7 +27,7 @@ log = logging.getLogger("charter.gateway")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def surfaces() -> list[Surface]:
+def surfaces() -> list[Surface | Local]:
     """Every surface that has a file."""
     return [module.surface for module in registry.siblings("charter.guard.gateway.surfaces") if hasattr(module, "surface")]
 
@@ -42,14 +43,15 @@ class Gateway:
         routes: Sequence[BaseRoute] = (),
         ready: Sequence[Callable[[], Awaitable[str]]] = (),
         local_only: bool = False,
-        served: Sequence[Surface] | None = None,
+        served: Sequence[Surface | Local] | None = None,
     ) -> None:
         self.services = services
         self.draining = False
         self.calls: set[Call] = set()
         self._ready = ready
         self._local_only = local_only
-        self._surfaces = {surface.path: surface for surface in (surfaces() if served is None else served)}
+        every = surfaces() if served is None else served
+        self._surfaces = {surface.path: (LocalCall if isinstance(surface, Local) else Call, cast(Surface, surface)) for surface in every}
         own = [
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
@@ -66,11 +68,12 @@ class Gateway:
             return
         if scope["type"] != "http":
             return
-        surface = self._surfaces.get(scope["path"])
-        if surface is None or scope["method"] != "POST":
+        served = self._surfaces.get(scope["path"])
+        if served is None or scope["method"] != "POST":
             await self._shell(scope, receive, send)
             return
-        call = Call(self.services, surface, scope, receive, send)
+        kind, surface = served
+        call = kind(self.services, surface, scope, receive, send)
         self.calls.add(call)
         try:
             await call.run(self._refusal(scope))

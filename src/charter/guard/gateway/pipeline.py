@@ -153,15 +153,19 @@ class Call:
             self.row = asyncio.create_task(checking.record(found, "input"))
         await self._relay(asked, checking, forward)
 
-    def _ask(self, body: bytes) -> Asked:
+    def _read(self, body: bytes) -> dict[str, Any]:
         try:
             given = strict.read_object(body)
         except strict.NotJsonError as error:
             raise BadRequestError(f"the body cannot be read: {error.kind}", code="invalid_json") from None
-        limits = self.services.config.limits
         if self.services.config.strict_fields:
             check_fields(given, self.surface.request_fields)
-        asked = self.surface.ask(given)
+        return given
+
+    def _ask(self, body: bytes) -> Asked:
+        limits = self.services.config.limits
+        asked = self.surface.ask(self._read(body))
+        self.exchange.bypass += asked.bypass
         self.exchange.model, self.exchange.streamed = asked.model, asked.stream
         if asked.choices > limits.choices:
             raise BadRequestError(f"at most {limits.choices} choices are served", param="n")

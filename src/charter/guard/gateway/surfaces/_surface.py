@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from charter.guard.gateway.surfaces._located import Located
 
@@ -179,6 +179,7 @@ class Surface(Protocol):
         ...
 
 
+@runtime_checkable
 class Local(Protocol):
     """One endpoint that is answered here: nothing goes upstream. Stateless."""
 

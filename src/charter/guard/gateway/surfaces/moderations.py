@@ -70,4 +70,4 @@ def _text(part: dict[str, Any]) -> str:
     return text
 
 
-local = Moderations()
+surface = Moderations()
