@@ -21,16 +21,30 @@ from typing import Any
 import _load
 import _servers
 
-_WORDS = (
-    "how do people who live near the coast prepare their gardens and boats for winter storms when forecasts change every day "
-    "and what should a family with two children pack for a long weekend in the mountains if snow is likely and roads may close"
-).split()
+_SENTENCES = """We moved to a small house near the coast last spring and the garden needs a lot of work.
+My neighbour keeps bees, and she says that lavender and thyme would do well in the dry corner.
+The soil is sandy, so water runs through it quickly and the tomatoes look thirsty by noon.
+I have read that mulch helps, but I am not sure whether straw or bark is better here.
+Last year a late frost took most of the blossoms on the old apple tree.
+There is a shed with a leaking roof where we keep the tools and two bicycles.
+Our daughter would like a swing, and the only strong branch hangs over the path.
+The fence on the north side leans a little more after every storm.
+We could collect rain from the roof, if we knew how large a barrel should be.
+In the evenings there is a cold wind from the sea that bends the young plants.
+The previous owner left a list of bulbs, but the rain washed half of it away.
+A friend gave us raspberry canes that are still waiting in their pots.
+We are away for two weeks in August and nobody can water while we are gone.
+The compost heap is slow, perhaps because we only put leaves and coffee on it.
+Somebody told us to test the soil first, which sounds sensible and a bit tedious.
+The terrace gets sun until three and is in the shade of the church after that.""".splitlines()
 
 
 def prompt(tokens: int, rng: random.Random) -> str:
-    """English of about so many tokens (a common word is one), and never the same twice."""
-    words = [rng.choice(_WORDS) for _ in range(tokens - 4)]
-    return f"{' '.join(words)} on day {rng.randrange(10**6)}?"
+    """An everyday question of about so many tokens (a common word is one), and never the same twice."""
+    words: list[str] = []
+    while len(words) < tokens * 0.85 - 12:
+        words += rng.choice(_SENTENCES).split()
+    return f"{' '.join(words[: int(tokens * 0.85)])} What would you do first with {rng.randrange(10**6)} square feet?"
 
 
 async def alone(direct: str, guarded: str, bodies: list[bytes]) -> dict[str, Any]:

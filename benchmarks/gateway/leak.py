@@ -25,6 +25,7 @@ import _load
 import _servers
 
 TERM = "ZEBRAFISH7Q"
+PIECE_MS, AT_ONCE = 3, 4
 PEERS = _servers.HERE / "peers"
 WORDS = "the gateway holds every piece of a reply until somebody has read it and then lets it go on its way to the person who asked".split()
 GUARD = f"""
@@ -82,18 +83,22 @@ def judged(made: list[list[str]], said: list[str]) -> dict[str, Any]:
 
 
 def through(server: _servers.Server, count: int, key: str = "") -> list[str]:
-    """Each stream, one after the other, as a client would read it."""
+    """Each stream as a client would read it, a few at a time; the model server takes its time between pieces."""
+    found = [""] * count
 
-    async def all_of_them() -> list[str]:
-        client, took, found = _load.Client(server.url, key), _load.Took(), []
-        for n in range(count):
+    async def some(numbers: range) -> None:
+        client, took = _load.Client(server.url, key), _load.Took()
+        for n in numbers:
             try:
-                body = await client.post(_load.request(f"text-{n}", "Tell me.", stream=True), took)
+                body = await client.post(_load.request(f"text-{n}-{PIECE_MS}", "Tell me.", stream=True), took)
             except (OSError, asyncio.IncompleteReadError, ValueError):
                 client.close()
                 body = bytes(client.got)
-            found.append(content(body))
+            found[n] = content(body)
         client.close()
+
+    async def all_of_them() -> list[str]:
+        await asyncio.gather(*(some(range(start, count, AT_ONCE)) for start in range(AT_ONCE)))
         return found
 
     return asyncio.run(all_of_them())

@@ -2,8 +2,8 @@
 
 Run: python benchmarks/gateway/upstream.py --port 9100 [--texts FILE.jsonl]
 
-The model's name says what it answers: ``words-N-D`` N words, streamed one a chunk with D ms between them; ``text-K`` the text of line K of FILE, cut
-as that line says (``{"pieces": [...]}``). Everything else is ``words-100-0``. One process, no framework.
+The model's name says what it answers: ``words-N-D`` N words, streamed one a chunk with D ms between them; ``text-K-D`` the text of line K of
+FILE, cut as that line says (``{"pieces": [...]}``), with D ms between the pieces. Everything else is ``words-100-0``. One process, no framework.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Server(asyncio.Protocol):
 
     def _said(self, model) -> tuple[list[str], float]:
         kind, *numbers = (model[1].decode() if model else "").split("/")[-1].split("-")
-        if kind == "text" and numbers:
-            return self._texts[int(numbers[0])], 0.0
+        if kind == "text" and len(numbers) == 2:
+            return self._texts[int(numbers[0])], float(numbers[1]) / 1000
         count, delay_ms = (int(numbers[0]), float(numbers[1])) if kind == "words" and len(numbers) == 2 else (100, 0.0)
         return [f"{_WORD}{n} " if n % 20 else f"{_WORD}{n}. " for n in range(1, count + 1)], delay_ms / 1000
 
