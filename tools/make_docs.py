@@ -1,7 +1,8 @@
 """Write the pages of docs/ that are made from the code, or check with ``--check`` that they are up to date.
 
 docs/reference/cli.md from the help of every command; docs/recipes.md from the recipe's fields; docs/reference/shelves.md from the plugins;
-docs/benchmarks-catalogue.md from the benchmarks; and the counts in docs/data-card.md from the starter files.
+docs/benchmarks-catalogue.md from the benchmarks; the counts in docs/data-card.md from the starter files; and tables of docs/guard.md
+and docs/gateway.md from the models of their keys.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from charter.core import registry
 from charter.core.config import Config
 from charter.core.rows import Example
 from charter.data.sources import starter
+from charter.guard import policy
+from charter.guard.gateway.app import surfaces
+from charter.guard.gateway.config import GatewayConfig
+from charter.guard.gateway.metrics import SPECS
 from charter.recipes.config import DEFAULT, SHIPPED, Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -233,23 +238,90 @@ def tagged(rows: list[Example], name: str) -> Counter[str]:
     return Counter(tag.partition(":")[2] for row in rows for tag in row.tags if tag.startswith(f"{name}:"))
 
 
-def data_card(old: str) -> str:
-    """The card as it is, with fresh counts."""
-    head, begin, rest = old.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+def between(page: str, name: str, what: str, text: str) -> str:
+    """A page with a fresh text between its two marks."""
+    marks = BEGIN.replace("counts", what), END.replace("counts", what)
+    head, begin, rest = page.partition(marks[0])
+    _, end, tail = rest.partition(marks[1])
     if not begin or not end:
-        raise SystemExit(f"docs/data-card.md has lost its lines {BEGIN.strip()!r} and {END.strip()!r}; put them back")
-    return f"{head}{BEGIN}\n{counts()}\n{END}{tail}"
+        raise SystemExit(f"docs/{name} has lost its lines {marks[0].strip()!r} and {marks[1].strip()!r}; put them back")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
+
+
+def filled(name: str, what: str, text: str) -> str:
+    return between((DOCS / name).read_text(encoding="utf-8"), name, what, text)
+
+
+def guard_keys() -> str:
+    parts: list[tuple[str, type[BaseModel]]] = [
+        ("At the top", policy.GuardPolicy),
+        ("Each of `input` and `output`", policy.RailEntry),
+        ("`only_if` of a rail", policy.OnlyIf),
+        ("`calibrated` of a rail", policy.Calibration),
+        ("Each of `hazards`", policy.HazardRule),
+        ("`stream`", policy.StreamPolicy),
+        ("`review`", policy.ReviewPolicy),
+    ]
+    lines: list[str] = []
+    for title, model in parts:
+        lines += [f"### {title}\n", f"{summary(model)}\n", "| key | default | |", "|---|---|---|"]
+        for name, field in model.model_fields.items():
+            lines.append(
+                f"| `{name}` | {'see below' if inner_config(field) else default(field)} | {cell(field.description or summary(inner_config(field)))} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def gateway_keys() -> str:
+    lines: list[str] = []
+    for title, model in sections(GatewayConfig, ""):
+        lines += [
+            f"### {f'`{title}`' if title else 'At the top'}\n",
+            *([f"{summary(model)}\n"] if title else []),
+            "| key | default | |",
+            "|---|---|---|",
+        ]
+        for name, field in model.model_fields.items():
+            if inner_config(field) is None:
+                lines.append(f"| `{name}` | {default(field)} | {cell(field.description or '')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def gateway_metrics() -> str:
+    rows = [f"| `{spec.name}` | {spec.kind} | {', '.join(spec.labels)} | {cell(spec.help)} |" for spec in SPECS]
+    return "\n".join(["| metric | kind | labels | |", "|---|---|---|---|", *rows, ""])
+
+
+def gateway_surfaces() -> str:
+    """Every surface that has a file: its path, whose dialect it speaks, and how many fields its contract names."""
+    lines = ["| path | dialect | fields whose text is checked | fields without text | fields that are refused |", "|---|---|---|---|---|"]
+    for surface in sorted(surfaces(), key=lambda found: found.path):
+        kinds = Counter(surface.request_fields.values()) + Counter(surface.answer_fields.values())
+        lines.append(
+            f"| `POST {surface.path}` | {surface.dialect} | {kinds['guarded']} | {kinds['opaque'] + kinds['constrained']} | {kinds['refused']} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def gateway_page() -> str:
+    """The page with all its tables; each step reads the one before."""
+    text = (DOCS / "gateway.md").read_text(encoding="utf-8")
+    for what, made in (("surfaces", gateway_surfaces()), ("keys", gateway_keys()), ("metrics", gateway_metrics())):
+        text = between(text, "gateway.md", what, made)
+    return text
 
 
 def pages() -> dict[Path, str]:
-    card = DOCS / "data-card.md"
     return {
         DOCS / "reference" / "cli.md": cli_page(),
         DOCS / "recipes.md": recipes_page(),
         DOCS / "reference" / "shelves.md": shelves_page(),
         DOCS / "benchmarks-catalogue.md": catalogue_page(),
-        card: data_card(card.read_text(encoding="utf-8")),
+        DOCS / "data-card.md": filled("data-card.md", "counts", counts()),
+        DOCS / "guard.md": filled("guard.md", "keys", guard_keys()),
+        DOCS / "gateway.md": gateway_page(),
     }
 
 

@@ -59,7 +59,7 @@ def test_the_map_names_every_page(root: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/index.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/index.md", "docs/guard.md", "docs/gateway.md"])
 def test_commands_that_the_pages_show_exist(root: Path, name: str) -> None:
     """Every ``make TARGET`` and ``charter COMMAND`` in the text is a real one."""
     text = (root / name).read_text(encoding="utf-8")

@@ -1,0 +1,50 @@
+"""What docs/guard.md and docs/gateway.md show runs as it stands there, and gives what the comments say."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+from gateway_upstream import says
+
+from charter.guard.policy import load_policy
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def printed(code: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "docs", "exec"), {"__name__": "docs"})
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, "allow True\n"), (1, "You asked: Where do swallows spend the winter?\n")])
+def test_the_guard_in_python(number, expected):
+    pytest.importorskip("presidio_analyzer")
+    assert printed(blocks("guard.md", "python")[number]) == expected
+
+
+@pytest.mark.parametrize("text", ["How do I prune roses?", "a forbidden word"])
+def test_the_quick_start_of_the_gateway(launch, fakes, text):
+    running = launch(fakes.guard({"word": fakes.finds("forbidden")}))
+    running.upstream.script = says("Prune in March.")
+    (code,) = blocks("gateway.md", "python")
+    code = code.replace("http://127.0.0.1:8700", running.root).replace("How do I prune roses?", text).replace("import openai\n", "import openai\n", 1)
+    assert printed(code + "\nclient.close()\n") == ("content_filter\n" if "forbidden" in text else "Prune in March.\n")
+
+
+def test_the_page_tells_what_the_default_policy_does():
+    """The numbers in the text of the page are those of the file."""
+    text = (DOCS / "guard.md").read_text(encoding="utf-8")
+    told = re.search(r"harmful over ([\d.]+) and jailbreak over ([\d.]+) in requests, harmful over ([\d.]+) and personal data over ([\d.]+)", text)
+    policy = load_policy()
+    rails = {entry.rail: entry.threshold for entry in (*policy.input, *policy.output)}
+    assert [float(n) for n in told.groups()] == [rails[name] for name in ("request_harm", "jailbreak", "reply_harm", "pii")]
