@@ -17,6 +17,8 @@ from charter.core.normalise.mapped import Edit, Mapped, codes, decode
 
 #: Rounds after which a text that still changes is left as it is. Two are enough for any text seen.
 ROUNDS = 6
+#: Characters that become more than so many stay: they are words, such as \ufdfa, and a text must not grow without bound.
+LONGEST = 6
 _PICTURE = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001faff"
@@ -38,7 +40,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MARK = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _MARKED = re.compile(f"[{_MARK}]")
 #: A pile of marks, or one that strikes through or encloses; keycaps and the prohibition sign on a picture stay.
-_PILE = re.compile(f"[^\\W\\d_](?:[{_MARK}]{{2,}}|[\u0334-\u0338\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0])[{_MARK}]*")
+_PILE = re.compile(f"[^\\W\\d_](?:[{_MARK}]{{2,}}|[\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0])[{_MARK}]*")
 #: Format characters that are seen: number signs and the like.
 _SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufe0e\ufe0f\u180b\u180c\u180d\u180f")
@@ -49,7 +51,7 @@ def clean(m: Mapped) -> Mapped:
     """``m`` without invisible characters and in NFKC. Idempotent, linear in the text."""
     if m.text.isascii() and not _CONTROL.search(m.text):
         return m
-    m = m.replace([Edit(*f.span(), _joined(f[0])) for f in _PAIR.finditer(m.text)])
+    m = _pairs(m)
     for _ in range(ROUNDS):
         before = m.text
         m = _unpile(_compose(_drop(m)))
@@ -58,8 +60,16 @@ def clean(m: Mapped) -> Mapped:
     return m
 
 
-def _joined(pair: str) -> str:
-    return pair.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+def _pairs(m: Mapped) -> Mapped:
+    """Two halves of a surrogate pair become the character that they say."""
+    if not _PAIR.search(m.text):
+        return m
+    points = codes(m.text).astype(np.int64)
+    first = np.flatnonzero((points[:-1] >> 10 == 0xD800 >> 10) & (points[1:] >> 10 == 0xDC00 >> 10))
+    points[first] = 0x10000 + ((points[first] & 0x3FF) << 10) + (points[first + 1] & 0x3FF)
+    ends, mask = m.ends.copy(), np.ones(len(points), dtype=np.bool_)
+    ends[first], mask[first + 1] = m.ends[first + 1], False
+    return Mapped(decode(points.astype(np.uint32)[mask]), m.starts[mask], ends[mask])
 
 
 @lru_cache(maxsize=8192)
@@ -94,8 +104,10 @@ def _compose(m: Mapped) -> Mapped:
         return m
     odd = sorted(c for c in set(m.text) if not c.isascii())
     joins = "".join(c for c in odd if unicodedata.category(c)[0] == "M" or "\u1160" <= c <= "\u11ff" or c in "\uff9e\uff9f")
-    alone = [c for c in odd if c not in joins and unicodedata.normalize("NFKC", c) != c]
+    alone = [c for c in odd if c not in joins and len(new := unicodedata.normalize("NFKC", c)) <= LONGEST and new != c]
     m = _swap(m, {c: new for c in alone if len(new := _plain(c)) == 1}, joins)
+    if not joins:
+        return m.expand({c: new for c in alone if (new := _plain(c)) != c})
     patterns = [f"[^{re.escape(joins)}]?[{re.escape(joins)}]+"] if joins else []
     if alone:
         patterns.append(f"[{re.escape(''.join(alone))}]")
@@ -121,7 +133,8 @@ def _plain(cluster: str) -> str:
         return cluster
     if "\u249c" <= cluster[0] <= "\u24b5" or "\U0001f110" <= cluster[0] <= "\U0001f129":
         return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster[0])[1] + cluster[1:])  # (a) is meant to be read as a
-    return unicodedata.normalize("NFKC", cluster)
+    plain = unicodedata.normalize("NFKC", cluster)
+    return plain if len(plain) <= LONGEST * len(cluster) else cluster
 
 
 def _unpile(m: Mapped) -> Mapped:

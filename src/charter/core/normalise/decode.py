@@ -38,9 +38,9 @@ def _utf8(raw: bytes) -> str | None:
 
 
 def _base64(text: str) -> str | None:
-    text = re.sub(r"\s+", "", text)
+    text = "".join(text.split())
     body = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
-    if body.islower() or body.isupper() or body.istitle() or len(body) % 4 == 1 or body.isdigit():
+    if body.isdigit() or body.islower() or body.isupper() or body.istitle() or len(body) % 4 == 1:
         return None
     try:
         return _utf8(base64.b64decode(body + "=" * (-len(body) % 4), validate=True))
@@ -56,8 +56,11 @@ def _base32(text: str) -> str | None:
         return None
 
 
+_BETWEEN = re.compile(r"0x|\\x|[\s:,\-]")
+
+
 def _hex(text: str) -> str | None:
-    digits = re.sub(r"0x|\\x|[\s:,\-]", "", text)
+    digits = text if text.isalnum() and "x" not in text else _BETWEEN.sub("", text)
     return None if digits.isdigit() and len(digits) < 24 else _utf8(bytes.fromhex(digits))
 
 

@@ -37,6 +37,4 @@ def _bytes(selectors: str) -> str:
 def overrides(m: Mapped) -> tuple[Mapped, list[tuple[int, int]]]:
     """``m`` with overridden passages in the order in which they are seen, and where they stand in ``m``."""
     spans = [found.span(1) for found in _OVERRIDE.finditer(m.text)]
-    for start, end in spans:
-        m = m.flip(start, end)
-    return m, spans
+    return m.flip(spans), spans

@@ -17,6 +17,7 @@ from charter.core.normalise.mapped import Mapped
 
 _PICTURED = "\U0001f150-\U0001f169\U0001f170-\U0001f189"
 _FLAGGED = "\U0001f1e6-\U0001f1ff"
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f\u0250-\u02af\u0300-\u036f\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff]+")
 _LATIN_WITH = re.compile(r"^LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .+)?$")
 #: Two-letter codes of ISO 3166 that have a flag, run together.
 _FLAGS = (
@@ -73,13 +74,14 @@ def _words(text: str) -> str:
     pattern = re.compile(f"(?:[^\\W\\d_]|[{re.escape(posing)}])+")
     words = pattern.findall(text)
     latin = sum(len(w) for w in words if w.isascii())
-    foreign = {w for w in words if not w.isascii()}
+    masks = set(posing)
+    foreign = {w for w in words if not w.isascii() and not masks.isdisjoint(w)}
     mostly_latin = latin > 0.6 * sum(map(len, words)) or any(_is_mixed(w) for w in foreign)
     unmasked = {w: new for w in foreign if (new := _unmasked(w, mostly_latin)) != w}
     return pattern.sub(lambda found: unmasked.get(found[0], found[0]), text) if unmasked else text
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _script(char: str) -> str:
     """First word of the Unicode name, which is the script for letters."""
     return unicodedata.name(char, "?").partition(" ")[0]
@@ -116,7 +118,7 @@ def _table() -> dict[int, str]:
     return {ord(c): letter for c, letter in _alike().items()}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _bare(char: str) -> str:
     """An accented Latin letter without its accent."""
     found = _LATIN_WITH.match(unicodedata.name(char, ""))
@@ -128,8 +130,10 @@ def _bare(char: str) -> str:
 
 def _accents(text: str) -> str:
     """Accents on English words, where nearly all accented words are English: no language does that."""
+    if not re.search("[\u00c0-\u024f\u0250-\u02af\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff]", text):
+        return text
     words = Counter(re.findall(r"[^\W\d_]+", text))
-    masked = {w: bare for w in words if not w.isascii() and (bare := _strip(w)).isascii()}
+    masked = {w: bare for w in words if not w.isascii() and _LATIN.fullmatch(w) and (bare := _strip(w)).isascii()}
     english = {w for w, bare in masked.items() if is_word(bare)}
     n_english = sum(words[w] for w in english)
     known = n_english + sum(n for w, n in words.items() if w.isascii() and is_word(w))

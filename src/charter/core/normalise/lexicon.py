@@ -24,11 +24,12 @@ def is_word(text: str) -> bool:
 
 
 @cache
-def shapes() -> dict[str, dict[int, list[str]]]:
-    """Words by first letter and length, most frequent first; for words with letters left out."""
-    table: dict[str, dict[int, list[str]]] = {}
+def gapped(length: int, start: int, count: int) -> dict[str, list[str]]:
+    """Words of a length by what is left of them when ``count`` letters from ``start`` become stars."""
+    table: dict[str, list[str]] = {}
     for word in ranks():
-        table.setdefault(word[0], {}).setdefault(len(word), []).append(word)
+        if len(word) == length:
+            table.setdefault(word[:start] + "*" * count + word[start + count :], []).append(word)
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,12 +48,22 @@ class Mapped(NamedTuple):
         """Only the characters where ``mask`` is true."""
         return Mapped(decode(codes(self.text)[mask]), self.starts[mask], self.ends[mask])
 
-    def flip(self, start: int, end: int) -> Mapped:
-        """The characters ``start`` to ``end`` in reverse order."""
-        text = self.text[:start] + self.text[start:end][::-1] + self.text[end:]
-        starts, ends = self.starts.copy(), self.ends.copy()
-        starts[start:end], ends[start:end] = self.starts[start:end][::-1], self.ends[start:end][::-1]
-        return Mapped(text, starts, ends)
+    def flip(self, spans: Sequence[tuple[int, int]]) -> Mapped:
+        """The characters of each stretch in reverse order; stretches must not overlap."""
+        if not spans:
+            return self
+        order = np.arange(len(self.text))
+        for start, end in spans:
+            order[start:end] = order[start:end][::-1]
+        return Mapped(decode(codes(self.text)[order]), self.starts[order], self.ends[order])
+
+    def expand(self, table: Mapping[str, str]) -> Mapped:
+        """Every character of ``table`` replaced by its text, which stands for the place of that character."""
+        sizes = np.ones(0x110000, dtype=np.int64)
+        sizes[[ord(c) for c in table]] = [len(new) for new in table.values()]
+        counts = sizes[codes(self.text)]
+        text = self.text.translate({ord(c): new for c, new in table.items()})
+        return Mapped(text, np.repeat(self.starts, counts), np.repeat(self.ends, counts))
 
     def replace(self, edits: Sequence[Edit]) -> Mapped:
         """Apply edits, which must be in order and must not overlap. An edit that keeps the length keeps every character's place; otherwise all

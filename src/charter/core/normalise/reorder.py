@@ -31,7 +31,7 @@ def backwards(m: Mapped) -> list[Mapped]:
         return []
     start, end = stretch
     words = m.with_text(m.text[:start] + _WORD.sub(lambda found: found[0][::-1], m.text[start:end]) + m.text[end:])
-    return [m.flip(start, end), words]
+    return [m.flip([(start, end)]), words]
 
 
 def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ words, or, in other alphabets with upper and lower case, if it is long.
 
 from __future__ import annotations
 
+import math
 import re
 
 from charter.core.normalise.lexicon import cut, is_word, rank
@@ -83,11 +84,14 @@ def _phrase(pieces: list[str], unknown_pieces: set[str]) -> str | None:
 
 
 def _neighbours(pieces: list[str]) -> str | None:
-    joined: list[str] = []
-    for piece in pieces:
-        both = joined[-1] + piece if joined else ""
-        if len(both) > 3 and rank(both) < min(rank(piece), rank(joined[-1])) and not (is_word(piece) and is_word(joined[-1])):
-            joined[-1] = both
-        else:
-            joined.append(piece)
+    joined, last = [pieces[0]], rank(pieces[0])
+    for piece in pieces[1:]:
+        own = rank(piece)
+        if own == math.inf or last == math.inf:
+            both = joined[-1] + piece
+            if len(both) > 3 and (found := rank(both)) < min(own, last):
+                joined[-1], last = both, found
+                continue
+        joined.append(piece)
+        last = own
     return " ".join(joined) if len(joined) < len(pieces) else None

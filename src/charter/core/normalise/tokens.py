@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 
-from charter.core.normalise.lexicon import cut, is_word, shapes
+from charter.core.normalise.lexicon import cut, gapped, is_word
 from charter.core.normalise.mapped import Edit, Mapped
 
 #: Letters that a sign may stand for, likeliest first.
@@ -43,7 +43,7 @@ def undisguise(m: Mapped) -> Mapped:
         start = len(m.text) - len(m.text.lstrip().lstrip(_OUTER))
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
     drawn = _DRAWN.search(m.text) is not None
-    odd = [t for t in tokens if (drawn or not t.isalpha()) and len(t) <= _LONGEST]
+    odd = [t for t in tokens if len(t) <= _LONGEST and t.isascii() and (not t.isalpha() or (drawn and _DRAWN.search(t)))]
     plain = {t: new for t in odd if (new := plain_token(t)) is not None}
     if not plain:
         return m
@@ -113,8 +113,8 @@ def _missing(core: str) -> str | None:
     """Letters replaced by stars, where only one common word fits."""
     if len(core) < 4 or not re.fullmatch(r"[A-Za-z]+\*{1,2}[A-Za-z]+", core):
         return None
-    fits = re.compile(core.lower().replace("*", "[a-z]"))
-    found = [w for w in shapes().get(core[0].lower(), {}).get(len(core), []) if fits.fullmatch(w)]
+    start = core.index("*")
+    found = gapped(len(core), start, core.count("*")).get(core.lower(), ())
     return found[0] if len(found) == 1 else None
 
 
