@@ -43,7 +43,7 @@ def main() -> None:
             fold[char] = "I"  # the data make no difference between l and I
         if target.isupper() and len(char.lower()) == 1 and _CASED.match(unicodedata.name(char)):
             fold.setdefault(char.lower(), target.lower())  # к is as good a k as К is a K
-    fold |= {"η": "n", "μ": "u", "ω": "w"}
+    fold |= {"η": "n", "μ": "u", "ω": "w", "ς": "c", "℮": "e"}
     lines = []
     for letter in string.ascii_letters:
         alike = sorted(c for c, target in fold.items() if target == letter and unicodedata.normalize("NFKC", c) == c)

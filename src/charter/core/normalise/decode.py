@@ -13,21 +13,27 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from charter.core.normalise import reorder
 from charter.core.normalise.mapped import Edit
 from charter.core.normalise.readable import readable
 
 #: Encodings inside encodings that are opened.
 MAX_DEPTH = 3
+#: Characters that a decoded passage needs before it is read as one in another disguise.
+LEAST = 8
+_BETWEEN_TEXTS = "\n\u2610\n"
 Decoder = Callable[[str], "str | None"]
 
 
 class Scheme(NamedTuple):
-    """``pattern`` finds candidates, ``decode`` reads one or returns None; ``sure`` candidates need not read as language."""
+    """``pattern`` finds candidates, ``decode`` reads one or returns None; ``sure`` candidates need not read as language;
+    a text without any of ``signs`` has none."""
 
     name: str
     pattern: re.Pattern[str]
     decode: Decoder
     sure: bool = False
+    signs: tuple[str, ...] = ("",)
 
 
 def _utf8(raw: bytes) -> str | None:
@@ -78,7 +84,10 @@ def _percent(text: str) -> str | None:
     """A token with percent escapes; form encoding writes blanks as plus signs."""
     raw = re.sub(r"(?:%[0-9a-fA-F]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"), text)
     said = raw.replace("+", " ")
-    return said if said.isprintable() else None  # bytes that are no UTF-8 have become lone surrogates, which are not printable
+    return None if _BROKEN.search(said) else said  # bytes that are no UTF-8 have become lone surrogates
+
+
+_BROKEN = re.compile("[\ud800-\udfff\x00-\x08\x0e-\x1f]")
 
 
 def _entity(text: str) -> str | None:
@@ -86,8 +95,14 @@ def _entity(text: str) -> str | None:
 
 
 def _escape(text: str) -> str | None:
-    said = re.sub(_ESCAPE, lambda found: chr(min(int(re.sub(r"[^0-9a-fA-F]", "", found[0].lstrip("\\uUx+")), 16), 0x10FFFF)), text)
+    """Code points, but bytes where a whole run of \\x escapes is UTF-8."""
+    said = _BYTES.sub(lambda run: _utf8(bytes.fromhex(run[0].replace("\\x", ""))) or run[0], text)
+    said = _ONE.sub(lambda found: chr(min(int(re.sub(r"[^0-9a-fA-F]", "", found[0].lstrip("\\uUx+")), 16), 0x10FFFF)), said)
     return said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _octal(text: str) -> str | None:
+    return _utf8(bytes(int(number, 8) & 0xFF for number in re.findall(r"[0-7]{3}", text)))
 
 
 _MORSE = dict(zip(
@@ -110,11 +125,14 @@ def _morse(text: str) -> str | None:
 
 _UNIT = r"(?:0x|\\x)?[0-9a-fA-F]{2}"
 _ESCAPE = r"(?:\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\u\{[0-9a-fA-F]{2,6}\}|\\x[0-9a-fA-F]{2}|U\+[0-9a-fA-F]{4,6} ?)"
+_ONE = re.compile(_ESCAPE)
+_BYTES = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 _SIGN = r"[.\-·•∙*–—−_‐]"
 SCHEMES = (
-    Scheme("escapes", re.compile(rf"{_ESCAPE}(?:\s?{_ESCAPE})+"), _escape, sure=True),
-    Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, sure=True),
-    Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, sure=True),
+    Scheme("escapes", re.compile(rf"{_ESCAPE}(?:\s?{_ESCAPE})+"), _escape, sure=True, signs=("\\", "U+")),
+    Scheme("octal", re.compile(r"\\[0-3][0-7]{2}(?:\s?\\[0-3][0-7]{2}){2,}"), _octal, signs=("\\",)),
+    Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, sure=True, signs=("&#",)),
+    Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, sure=True, signs=("%",)),
     Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"), _base64),
     Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary),
     Scheme("hex", re.compile(rf"(?<![0-9a-zA-Z]){_UNIT}(?:[\s:,\-]?{_UNIT}){{3,}}(?![0-9a-zA-Z])"), _hex),
@@ -125,28 +143,38 @@ SCHEMES = (
 )
 
 
-def passages(text: str, depth: int = MAX_DEPTH) -> Iterator[tuple[Edit, str]]:
+def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = str) -> Iterator[tuple[Edit, str]]:
     """Encoded passages, in order and apart, with the name of their scheme. Of two that overlap the one of the earlier scheme holds. A passage
-    may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone."""
+    may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone. ``plain`` undoes other disguises, for telling whether what it says is
+    language."""
     found: list[tuple[Edit, str]] = []
     for scheme in SCHEMES:
-        new = [
-            (Edit(*match.span(), said), scheme.name)
-            for match in scheme.pattern.finditer(text)
-            if (said := _said(scheme, match[0], depth)) is not None
-        ]
+        matches = [(m.span(), m[0]) for m in scheme.pattern.finditer(text)] if any(sign in text for sign in scheme.signs) else []
+        said = _said(scheme, {passage for _, passage in matches}, depth, plain)
+        new = [(Edit(*span, said[passage]), scheme.name) for span, passage in matches if passage in said]
         found += _apart(new, sorted((edit.start, edit.end) for edit, _ in found)) if new else []
     yield from sorted(found, key=lambda item: item[0].start)
 
 
-def _said(scheme: Scheme, passage: str, depth: int) -> str | None:
-    said = scheme.decode(passage)
-    if said is None or said == passage:
-        return None
-    if scheme.sure or readable(said):
-        return said
-    nested = depth > 1 and said.isascii() and said.isprintable() and next(passages(said, depth - 1), None) is not None
-    return said if nested else None
+def _said(scheme: Scheme, found: set[str], depth: int, plain: Callable[[str], str]) -> dict[str, str]:
+    """What passages decode to, without those that say nothing."""
+    every = {passage: said for passage in found if (said := scheme.decode(passage)) is not None and said != passage}
+    if scheme.sure:
+        return every
+    kept = {passage: said for passage, said in every.items() if readable(said)}
+    open_ones = {p: said for p, said in every.items() if p not in kept and len(said) >= LEAST and not _BROKEN.search(said)}
+    undone = _undone(list(open_ones.values()), plain)
+    kept |= {p: said for (p, said), form in zip(open_ones.items(), undone, strict=True) if readable(form) or reorder.is_turned(said)}
+    for passage, said in every.items():
+        if passage not in kept and depth > 1 and said.isascii() and said.isprintable() and next(passages(said, depth - 1, plain), None):
+            kept[passage] = said
+    return kept
+
+
+def _undone(texts: list[str], plain: Callable[[str], str]) -> list[str]:
+    """``plain`` of each, all at once: for many short texts one after another it would be slow."""
+    done = plain(_BETWEEN_TEXTS.join(texts)).split(_BETWEEN_TEXTS.strip()) if texts else []
+    return done if len(done) == len(texts) else texts
 
 
 def _apart(new: list[tuple[Edit, str]], taken: list[tuple[int, int]]) -> list[tuple[Edit, str]]:

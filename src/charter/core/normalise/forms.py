@@ -55,7 +55,8 @@ class Normalised:
 
 
 class View(NamedTuple):
-    """One form of a text for a judge to read. ``name`` is plain, normalised, opened, decoded, rot13 or backwards."""
+    """One form of a text for a judge to read. ``name`` is plain, normalised, opened, decoded, rot13, backwards or
+    turned (upside down)."""
 
     name: str
     mapped: Mapped
@@ -72,15 +73,17 @@ class View(NamedTuple):
 def normalise(text: str) -> Normalised:
     """The plain form of ``text``. ``normalise(normalise(text).text).text`` is ``normalise(text).text``."""
     original = Mapped.of(text)
-    plain, changes = _undo(original)
-    return Normalised(plain.text, plain.starts, plain.ends, changes, tuple(_open(original)[1]))
+    cleaned = clean(original)
+    plain, changes = _undo(original, cleaned)
+    return Normalised(plain.text, plain.starts, plain.ends, changes, tuple(_open(original, cleaned)[1]))
 
 
 def views(text: str) -> tuple[View, ...]:
     """The forms of ``text`` to be judged, the original first, no two alike. Clean text has one form."""
     original = Mapped.of(text)
-    plain = _undo(original)[0]
-    opened, decoded = _open(original)
+    cleaned = clean(original)
+    plain = _undo(original, cleaned)[0]
+    opened, decoded = _open(original, cleaned)
     opened = _undo(opened)[0] if decoded else plain
     found = [View("plain", original), View("normalised", plain)]
     if decoded:
@@ -89,21 +92,23 @@ def views(text: str) -> tuple[View, ...]:
     turned = reorder.rot13(opened)
     found += [View("rot13", turned)] if turned else []
     found += [View("backwards", m) for m in reorder.backwards(opened)]
+    found += [View("turned", m) for m in reorder.turned(cleaned)]
     return tuple({view.text: view for view in reversed(found)}[t] for t in dict.fromkeys(view.text for view in found))
 
 
-def _undo(original: Mapped) -> tuple[Mapped, tuple[Change, ...]]:
-    """Every step until nothing changes. Where it does not settle, only the first step counts: so the result is the same when done again."""
+def _undo(original: Mapped, cleaned: Mapped | None = None) -> tuple[Mapped, tuple[Change, ...]]:
+    """Every step until nothing changes. Where it does not settle, only the first step counts: so the result is the same when done again.
+    ``cleaned`` is what the first step makes of the text, where it is known."""
     m, counts = original, dict.fromkeys((name for name, _ in _STEPS), 0)
-    for _ in range(MAX_ROUNDS):
+    for number in range(MAX_ROUNDS):
         before = m.text
         for name, step in _STEPS:
-            new = step(m)
+            new = cleaned if cleaned is not None and number == 0 and name == "unicode" else step(m)
             counts[name] += 0 if new.text == m.text else max(1, abs(len(m.text) - len(new.text)), _differ(m.text, new.text))
             m = new
         if m.text == before:
             return m, tuple(Change(name, n) for name, n in counts.items() if n)
-    m = clean(original)
+    m = clean(original) if cleaned is None else cleaned
     return m, (Change("unicode", max(1, abs(len(m.text) - len(original.text)))),) if m.text != original.text else ()
 
 
@@ -111,17 +116,22 @@ def _differ(old: str, new: str) -> int:
     return int((codes(old) != codes(new)).sum()) if len(old) == len(new) else 0
 
 
-def _open(original: Mapped) -> tuple[Mapped, list[Decoded]]:
+def _open(original: Mapped, cleaned: Mapped) -> tuple[Mapped, list[Decoded]]:
     """The text with encoded and hidden passages in plain, and the passages."""
     m, spans = hidden.overrides(original)
     schemes: dict[tuple[int, int], tuple[str, ...]] = dict.fromkeys(spans, ("override",))
-    m = clean(_put(m, list(hidden.passages(m.text)), schemes))
+    unseen = list(hidden.passages(m.text))
+    m = clean(_put(m, unseen, schemes)) if spans or unseen else cleaned
     for _ in range(decode.MAX_DEPTH):
-        found = list(decode.passages(m.text))
+        found = list(decode.passages(m.text, plain=_plain))
         if not found:
             break
         m = clean(_put(m, found, schemes))
     return m, _passages(m, original, schemes)
+
+
+def _plain(text: str) -> str:
+    return _undo(Mapped.of(text))[0].text
 
 
 def _put(m: Mapped, found: list[tuple[Edit, str]], schemes: dict[tuple[int, int], tuple[str, ...]]) -> Mapped:

@@ -20,6 +20,8 @@ _OVERRIDE = re.compile("\u202e([^\u202c-\u202e\u2066-\u2069\n]{3,})[\u202c\u2069
 
 def passages(text: str) -> Iterator[tuple[Edit, str]]:
     """Hidden passages and what they say, with the name of the trick; reversed ones are not among them."""
+    if text.isascii():
+        return
     for found in _TAGS.finditer(text):
         yield Edit(*found.span(), f" {''.join(chr(ord(c) - 0xE0000) for c in found[0] if c != chr(0xE007F))} "), "tags"
     for found in _SELECTORS.finditer(text):
@@ -36,5 +38,5 @@ def _bytes(selectors: str) -> str:
 
 def overrides(m: Mapped) -> tuple[Mapped, list[tuple[int, int]]]:
     """``m`` with overridden passages in the order in which they are seen, and where they stand in ``m``."""
-    spans = [found.span(1) for found in _OVERRIDE.finditer(m.text)]
+    spans = [found.span(1) for found in _OVERRIDE.finditer(m.text)] if "\u202e" in m.text else []
     return m.flip(spans), spans

@@ -7,6 +7,10 @@ from functools import cache
 from pathlib import Path
 
 
+#: Price of a letter that belongs to no known word, beside words at about 5 to 14.
+_LETTER = 6.0
+
+
 @cache
 def ranks() -> dict[str, int]:
     """Word to rank, 1 for the most frequent."""
@@ -31,6 +35,34 @@ def gapped(length: int, start: int, count: int) -> dict[str, list[str]]:
         if len(word) == length:
             table.setdefault(word[:start] + "*" * count + word[start + count :], []).append(word)
     return table
+
+
+def cut_loosely(text: str, least: float) -> list[str] | None:
+    """``cut`` for a text in which some words are unknown: single letters between known words, joined, at a price each. None unless known words of
+    three letters or more make up the share ``least`` of it."""
+    known, prefixes, price = ranks(), _prefixes(), math.log(len(ranks())) / 2
+    best: list[tuple[float, int]] = [(0.0, 0)] + [(math.inf, 0)] * len(text)
+    for start in range(len(text)):
+        so_far, end = best[start][0], start + 1
+        if so_far + _LETTER < best[end][0]:
+            best[end] = (so_far + _LETTER, start)
+        while end <= len(text) and (piece := text[start:end]) in prefixes:
+            if piece in known and (cost := so_far + price + math.log(known[piece] + 1)) < best[end][0]:
+                best[end] = (cost, start)
+            end += 1
+    pieces, end = [], len(text)
+    while end:
+        start = best[end][1]
+        pieces.append(text[start:end])
+        end = start
+    words: list[str] = []
+    for piece in pieces[::-1]:
+        if words and piece not in known and words[-1] not in known:
+            words[-1] += piece
+        else:
+            words.append(piece)
+    sure = sum(len(w) for w in words if len(w) > 2 and w in known)
+    return words if sure >= least * len(text) else None
 
 
 @cache

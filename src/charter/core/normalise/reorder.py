@@ -1,4 +1,4 @@
-"""Texts written backwards or in ROT13: found by the words they turn into.
+"""Texts written backwards, upside down or in ROT13: found by the words they turn into.
 
 A word speaks for the change if it is none itself but becomes a common English one, and against it the other way round. The stretch of the text
 that speaks most for it is found in one pass (maximum sum of adjacent terms, Bentley 1984).
@@ -9,24 +9,33 @@ from __future__ import annotations
 import re
 from codecs import encode
 from collections.abc import Callable
+from functools import cache
 
-from charter.core.normalise.lexicon import is_word
+from charter.core.normalise.lexicon import is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
 
 _WORD = re.compile(r"[A-Za-z]+")
 #: Weight that a stretch must reach. A word of 3 or 4 letters weighs 1, of 5 or 6 letters 2, a longer one 3.
 _ENOUGH = 3
+#: Letters that are turned, and the letters that they are; those that are also plain letters pose as others.
+_TURNED = dict(zip("ɐɔǝɟƃɓɥᴉıɾʞʃɯɹʇʌʍʎ¿¡˙∀ƆƎℲ⅁ſ⅂ԀΛ⅄", "acefgghiijklmrtvwy?!.acefgjlpvy", strict=True))
+_SWAPPED = dict(zip("bdnpquMWlo69", "qpudbnwmlo96", strict=True))
+_TURNED_ONLY = re.compile("[ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ]")
+_TURNED_LEAST, _TURNED_KINDS = 4, 3
+_LINE = re.compile(r"[^\n]+")
+_UP = str.maketrans(_TURNED | _SWAPPED)
+_ALONE = str.maketrans(_TURNED)
 
 
 def rot13(m: Mapped) -> Mapped | None:
     """``m`` with the stretch that is in ROT13 turned back, None if there is none."""
-    stretch = _stretch(m.text, lambda word: encode(word, "rot13"))
+    stretch = _stretch(m.text, _rotated)
     return m.replace([Edit(*stretch, encode(m.text[slice(*stretch)], "rot13"))]) if stretch else None
 
 
 def backwards(m: Mapped) -> list[Mapped]:
     """``m`` with the backward stretch turned round as a whole, and with each of its words turned round; empty if there is none."""
-    stretch = _stretch(m.text, lambda word: word[::-1])
+    stretch = _stretch(m.text, _reversed)
     if stretch is None:
         return []
     start, end = stretch
@@ -34,24 +43,48 @@ def backwards(m: Mapped) -> list[Mapped]:
     return [m.flip([(start, end)]), words]
 
 
+def is_turned(text: str) -> bool:
+    """Whether a stretch of ``text`` is backwards or in ROT13."""
+    return _stretch(text, _rotated) is not None or _stretch(text, _reversed) is not None
+
+
+def turned(m: Mapped) -> list[Mapped]:
+    """``m`` upside up, if it was written upside down: the letters turned, and their order as well, since upside down a line runs backwards."""
+    if len(_TURNED_ONLY.findall(m.text)) < _TURNED_LEAST or len(set(_TURNED_ONLY.findall(m.text))) < _TURNED_KINDS:
+        return []
+    up = m.with_text(m.text.translate(_UP))
+    return [up.flip([line.span() for line in _LINE.finditer(up.text)]), m.with_text(m.text.translate(_ALONE))]
+
+
 def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:
     """Start and end of the words that speak most for ``turn``, None if they do not say enough."""
-    words = _WORD.findall(text)
-    weights = {word: weight for word in set(words) if (weight := _weight(word, turn))}
-    if not any(weight > 0 for weight in weights.values()):
+    words = {word.lower() for word in _WORD.findall(text)}
+    weights = {word: _weight(word, 1) for word in words & _turned_words(turn) if not is_word(word)}
+    if sum(weights.values()) == 0:
         return None
+    weights |= {word: _weight(word, -1) for word in words if is_word(word) and not is_word(turn(word))}
     best, best_span, total, start = 0, (0, 0), 0, 0
     for found in _WORD.finditer(text):
         if total <= 0:
             total, start = 0, found.start()
-        total += weights.get(found[0], 0)
+        total += weights.get(found[0].lower(), 0)
         if total > best:
             best, best_span = total, (start, found.end())
     return best_span if best >= _ENOUGH else None
 
 
-def _weight(word: str, turn: Callable[[str], str]) -> int:
-    if len(word) < 3:
-        return 0
-    now, then = is_word(word), is_word(turn(word))
-    return 0 if now == then else (1 if then else -1) * min(3, (len(word) - 1) // 2)
+@cache
+def _turned_words(turn: Callable[[str], str]) -> frozenset[str]:
+    return frozenset(turn(word) for word in ranks() if len(word) > 2)
+
+
+def _weight(word: str, side: int) -> int:
+    return side * min(3, (len(word) - 1) // 2) if len(word) > 2 else 0
+
+
+def _rotated(word: str) -> str:
+    return encode(word, "rot13")
+
+
+def _reversed(word: str) -> str:
+    return word[::-1]

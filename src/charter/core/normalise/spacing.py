@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from charter.core.normalise.lexicon import cut, is_word, rank
+from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank
 from charter.core.normalise.mapped import Edit, Mapped
 from charter.core.normalise.tokens import plain_token
 
@@ -27,6 +27,8 @@ _LONG = 5
 _BROKEN, _ENGLISH = 0.3, 0.6
 #: Mean length that words have which were not there by chance.
 _MEAN = 2.5
+#: Letters in a row that may hold unknown words, and the share of longer known words they then need.
+_LOOSE, _SURE = 10, 0.6
 
 
 def close_up(m: Mapped) -> Mapped:
@@ -47,7 +49,8 @@ def _blanked(run: str) -> str | None:
 def _spelled(words: list[str]) -> str | None:
     """The words if they are such, else None."""
     letters = "".join(words)
-    if len(_UNCASED.sub("", letters)) < max(3, 0.6 * len(letters)) or letters.lower() == letters.upper():
+    cased = len(_UNCASED.sub("", letters))
+    if cased < 3 or (cased < 0.6 * len(letters) and not letters.isascii()):
         return None
     if not letters.isascii():
         return " ".join(words) if len(letters) >= _LONG else None
@@ -55,23 +58,20 @@ def _spelled(words: list[str]) -> str | None:
     known = sum(len(w) for w in plain if is_word(w))
     if known >= 0.6 * len(letters):
         return " ".join(plain)
-    pieces = cut("".join(plain).lower())
+    whole = "".join(plain).lower()
+    pieces = cut(whole) or (cut_loosely(whole, _SURE) if len(whole) >= _LOOSE else None)
     return " ".join(pieces) if pieces and len(letters) / len(pieces) >= _MEAN else None
 
 
 def _signed(m: Mapped) -> Mapped:
-    found = [f for f in _SIGNED.finditer(m.text) if f["sep"].strip()]
-    spelled = [(f, _spelled([f[0].replace(f["sep"], "")])) for f in found if len(f[0].replace(f["sep"], "")) > 3]
-    if not any(new for _, new in spelled):
+    found = [(f.span(), f["sep"], f[0].replace(f["sep"], "")) for f in _SIGNED.finditer(m.text) if f["sep"].strip()]
+    spelled = {letters: new for letters in {f[2] for f in found} if len(letters) > 3 and (new := _spelled([letters]))}
+    if not spelled:
         return m
-    sure = {f.start(): new for f, new in spelled}
-    edits = []
-    for f in found:
-        letters = f[0].replace(f["sep"], "")
-        new = sure.get(f.start()) or (letters if len(letters) <= 3 and is_word(letters) else None)
-        if new is not None:
-            edits.append(Edit(*f.span(), new))
-    return m.replace(edits)
+    signs = {sep for _, sep, letters in found if letters in spelled}
+    short = {letters: letters for _, sep, letters in found if (len(letters) > 3 and sep in signs and letters.isalpha()) or is_word(letters)}
+    closed = short | spelled
+    return m.replace([Edit(*span, closed[letters]) for span, _, letters in found if letters in closed])
 
 
 def _phrase(pieces: list[str], unknown_pieces: set[str]) -> str | None:

@@ -20,10 +20,14 @@ _SIGNS = {
     "@": "a", "$": "s", "!": "i", "|": "il", "€": "e", "£": "l", "+": "t",
 }  # fmt: skip
 _OUTER = ".,;:?!\"'()[]{}<>…“”‘’«»*_~`-"
+#: The same without what may be a letter too.
+_INNER = _OUTER.replace("!", "")
 _CORE = re.compile(r"[A-Za-z0-9@$!|€£+]+")
 _APART = re.compile(r"[A-Za-z0-9@$!]++(?:[.,\-*·•/|~_^#+&]{1,3}+[A-Za-z0-9@$!]++)+")
 _SPLIT = re.compile(r"[^A-Za-z0-9@$!]+")
 _DRAWN = re.compile(r"([A-Za-z])\1\1")
+_MIXED = re.compile(r"[A-Za-z][0-9@$!|€£+]|[0-9@$!|€£+][A-Za-z]")
+_MAY = re.compile(rf"[{re.escape(_OUTER)}]*[A-Za-z0-9@$!|€£+.,\-*·•/~_^#&]+[{re.escape(_OUTER)}]*")
 _NUMBER = re.compile(r"\d\d")
 _LONGEST = 40
 #: Readings of one token that are tried at most.
@@ -43,29 +47,27 @@ def undisguise(m: Mapped) -> Mapped:
         start = len(m.text) - len(m.text.lstrip().lstrip(_OUTER))
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
     drawn = _DRAWN.search(m.text) is not None
-    odd = [t for t in tokens if len(t) <= _LONGEST and t.isascii() and (not t.isalpha() or (drawn and _DRAWN.search(t)))]
+    odd = [t for t in tokens if len(t) <= _LONGEST and (not t.isalpha() or (drawn and _DRAWN.search(t))) and _MAY.fullmatch(t)]
     plain = {t: new for t in odd if (new := plain_token(t)) is not None}
+    bold = plain | {t: new for t in odd if t not in plain and (new := plain_token(t, dense=True)) is not None}
+    every, mixed = tokens.total(), [t for t in bold if _MIXED.search(t)]
+    sure, likely, mixes = (sum(tokens[t] for t in some) for some in (plain, bold, mixed))
+    if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
+        plain = bold | {t: new for t in odd if t not in bold and (new := _unknown(t)) is not None}
     if not plain:
         return m
-    bold = plain | {t: new for t in odd if t not in plain and (new := plain_token(t, dense=True)) is not None}
-    sure, likely, every = sum(tokens[t] for t in plain), sum(tokens[t] for t in bold), tokens.total()
-    if sure >= max(_DENSE, _DENSE_SHARE * every) or likely >= max(_LIKELY, _LIKELY_SHARE * every):
-        plain = bold
     return m.replace([Edit(*found.span(), plain[found[0]]) for found in re.finditer(r"\S+", m.text) if found[0] in plain])
 
 
 @lru_cache(maxsize=65536)
 def plain_token(token: str, dense: bool = False) -> str | None:
     """What a token without blanks says in plain letters, None if it is not in disguise. ``dense``: the words around it are."""
-    core = token.strip(_OUTER)
-    if not core or not token.isascii() or is_word(core):
-        head = token.lstrip(_OUTER)
-        core = head.rstrip(_OUTER.replace("!", "")) if head and dense else core
-        if not core or is_word(core):
-            return None
-    before, _, after = token.partition(core)
-    new = _letters(core, dense) or _joined(core, dense) or _drawn(core) or _missing(core)
-    return None if new is None else before + new + after
+    for core in (token.strip(_OUTER), token.strip(_INNER)) if dense else (token.strip(_OUTER),):
+        if core and token.isascii() and not is_word(core):
+            new = _letters(core, dense) or _joined(core, dense) or _drawn(core) or _missing(core)
+            if new is not None:
+                return token.replace(core, new, 1)
+    return None
 
 
 def _letters(core: str, dense: bool) -> str | None:
@@ -79,6 +81,14 @@ def _letters(core: str, dense: bool) -> str | None:
         return None
     options = itertools.product(*(_SIGNS.get(c, c) for c in core))
     return next((word for chars in itertools.islice(options, _READINGS) if is_word(word := "".join(chars))), None)
+
+
+def _unknown(token: str) -> str | None:
+    """In a text written in disguise: a token of letters and signs that spells no known word, by the likeliest reading of each sign."""
+    core = token.strip(_INNER)
+    if not _CORE.fullmatch(core) or not _MIXED.search(core) or len(core) < 4 or core.lstrip("0123456789").lower() in _UNITS:
+        return None
+    return token.replace(core, "".join(_SIGNS.get(c, c)[0] for c in core), 1)
 
 
 _UNITS = frozenset("st nd rd th s k m b g kg mg ml cm mm km pm am ms mb gb hz d x".split())
