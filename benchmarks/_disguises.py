@@ -47,8 +47,10 @@ def _table(pairs: dict[str, str], share: float) -> Disguise:
 _CYRILLIC = dict(zip("aceopxyijsABCEHIKMOPTXJS", "асеорхуіјѕАВСЕНІКМОРТХЈЅ", strict=True))
 _GREEK = dict(zip("aeiknoptuvxABEHIKMNOPTXYZ", "αειкηορτυνχΑΒΕΗΙΚΜΝΟΡΤΧΥΖ", strict=True)) | {"k": "κ"}
 _MANY = {
-    "a": "аɑαａ𝐚", "b": "Ьｂ𝒷", "c": "сϲⅽ", "d": "ԁⅾ𝓭", "e": "еｅ𝐞℮", "f": "ｆ𝖋", "g": "ɡｇ", "h": "һｈ", "i": "іｉⅰ", "j": "јϳ", "k": "ｋκ", "l": "ⅼｌӏ",
-    "m": "ｍⅿ", "n": "ｎո", "o": "оοօ", "p": "рｐ", "q": "ԛｑ", "r": "ｒг", "s": "ѕｓ", "t": "ｔ𝐭", "u": "ｕս", "v": "ѵⅴ", "w": "ԝｗ", "x": "хⅹ", "y": "уｙ",
+    "a": "аɑαａ𝐚", "b": "Ьｂ𝒷", "c": "сϲⅽ", "d": "ԁⅾ𝓭", "e": "еｅ𝐞℮", "f": "ｆ𝖋", "g": "ɡｇ", "h": "һｈ", "i": "іｉⅰ", "j": "јϳ", "k": "ｋκ",
+    "l": "ⅼｌӏ",
+    "m": "ｍⅿ", "n": "ｎո", "o": "оοօ", "p": "рｐ", "q": "ԛｑ", "r": "ｒг", "s": "ѕｓ", "t": "ｔ𝐭", "u": "ｕս", "v": "ѵⅴ",
+    "w": "ԝｗ", "x": "хⅹ", "y": "уｙ",
     "z": "ｚᴢ",
 }  # fmt: skip
 _LEET = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7"}
@@ -261,9 +263,11 @@ THEN = (
     "dots between letters", "blanks between letters", "a sign in each word",
 )  # fmt: skip
 OUTER = (
-    "base64", "base64, wrapped", "base64, asked to decode", "base64, twice", "hex", "hex, \\x", "url, every character", "url, twice", "entities", "binary",
+    "base64", "base64, wrapped", "base64, asked to decode", "base64, twice", "hex", "hex, \\x", "url, every character", "url, twice", "entities",
+    "binary",
     "hidden in tags", "right-to-left override",
 )  # fmt: skip
+UNDER = ("cyrillic letters, some", "leet", "changing case", "invisible characters, some", "blanks between letters")
 INNER = ("rot13", "base64", "hex", "url, every character", "backwards", "leet", "blanks between letters", "changing case", "morse")
 
 
@@ -274,7 +278,10 @@ def mixture(rng: random.Random) -> tuple[str, Disguise]:
     if kind == "shape over shape":
         parts = [rng.choice(FIRST), rng.choice(THEN)]
     elif kind == "code over shape":
-        parts = [rng.choice(("cyrillic letters, some", "leet", "changing case", "invisible characters, some", "blanks between letters")), rng.choice(OUTER[:8])]
+        parts = [
+            rng.choice(UNDER),
+            rng.choice(OUTER[:8]),
+        ]
     elif kind == "code over code":
         parts = [rng.choice(INNER), rng.choice(OUTER)]
     else:

@@ -1,7 +1,7 @@
 """What the normaliser gains, what it costs and what it breaks: disguised harmful requests, clean text of the world, and a megabyte of anything.
 
-``suite``: known-bad requests in every disguise of ``_disguises.py`` and in mixtures, read by the rail ``request_harm`` as a guard reads them (the text as it
-stands and every form), and beside it without the normaliser. A figure counts a disguised text as right if its verdict is that of the plain text.
+``suite``: known-bad requests in every disguise of ``_disguises.py`` and in mixtures, read by the rail ``request_harm`` as a guard reads them (the
+text as it stands and every form), and beside it without the normaliser. A figure counts a disguised text as right if its verdict is that of the plain text.
 ``clean``: real text whose verdict by any rail changes because the other forms are read too. ``speed``: CPU seconds for one megabyte of UTF-8.
 
 Run: CHARTER_DATA=FOLDER python benchmarks/normaliser.py [suite] [clean] [speed] [--texts 40] [--seed 1] [--out FILE.json]
@@ -91,7 +91,8 @@ def suite(data: Path, count: int, seed: int, misses: Path | None) -> dict[str, A
     missed = []
     for (kind, _), text, disguised, with_forms, without in zip(jobs, plain, hidden, read, alone, strict=True):
         for name in (kind, "all"):
-            rows[name].update(n=1, found=with_forms == "unsafe", without=without == "unsafe", undone=undone(text, disguised), failed=with_forms == "failed")
+            rows[name].update(n=1, found=with_forms == "unsafe", without=without == "unsafe", failed=with_forms == "failed")
+            rows[name].update(undone=undone(text, disguised))
         if with_forms != "unsafe":
             missed.append({"kind": kind, "plain": text, "disguised": disguised, "forms": [[v.name, v.text] for v in views(disguised)]})
     if misses is not None:
@@ -211,13 +212,15 @@ def _timed(work: Callable[[str], Any], text: str) -> float:
 def table(result: dict[str, Any]) -> str:
     lines = [f"{result['machine']}, {result['date']}, seed {result['seed']}.", ""]
     if "suite" in result:
-        lines += ["| disguise | n | same verdict | 95 % | without the normaliser | undone letter by letter | failed |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "| disguise | n | 95 % | same verdict | without normaliser | undone letter by letter | failed |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for name, row in sorted(result["suite"]["kinds"].items(), key=lambda item: (item[0] != "all", item[1]["found"] / item[1]["n"])):
             n = row["n"]
             low, high = wilson(row["found"], n)
-            lines.append(
-                f"| {name} | {n} | {row['found'] / n:.3f} | {low:.3f} to {high:.3f} | {row['without'] / n:.3f} | {row['undone'] / n:.3f} | {row['failed']} |"
-            )
+            shares = " | ".join(f"{row[key] / n:.3f}" for key in ("found", "without", "undone"))
+            lines.append(f"| {name} | {n} | {low:.3f} to {high:.3f} | {shares} | {row['failed']} |")
     if "clean" in result:
         lines += ["", "| clean text | n | with another form | verdict changed |", "|---|---|---|---|"]
         rows = result["clean"]

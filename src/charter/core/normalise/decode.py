@@ -145,8 +145,8 @@ SCHEMES = (
 
 def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = str) -> Iterator[tuple[Edit, str]]:
     """Encoded passages, in order and apart, with the name of their scheme. Of two that overlap the one of the earlier scheme holds. A passage
-    may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone. ``plain`` undoes other disguises, for telling whether what it says is
-    language."""
+    may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone. ``plain`` undoes other disguises, for telling
+    whether what it says is language."""
     found: list[tuple[Edit, str]] = []
     for scheme in SCHEMES:
         matches = [(m.span(), m[0]) for m in scheme.pattern.finditer(text)] if any(sign in text for sign in scheme.signs) else []

@@ -6,7 +6,6 @@ import math
 from functools import cache
 from pathlib import Path
 
-
 #: Price of a letter that belongs to no known word, beside words at about 5 to 14.
 _LETTER = 6.0
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from charter.core.normalise.lexicon import cut, gapped, is_word
+from charter.core.normalise.lexicon import cut, gapped, is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
 
 #: Letters that a sign may stand for, likeliest first.
@@ -19,6 +19,7 @@ _SIGNS = {
     "0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "gb", "7": "t", "8": "b", "9": "g",
     "@": "a", "$": "s", "!": "i", "|": "il", "€": "e", "£": "l", "+": "t",
 }  # fmt: skip
+_LOOKS = str.maketrans("o0il1!|£z2e3€a4@s5$gb689t7+", "ooiiiiiizzeeeaaasssggggg" + "ttt")
 _OUTER = ".,;:?!\"'()[]{}<>…“”‘’«»*_~`-"
 #: The same without what may be a letter too.
 _INNER = _OUTER.replace("!", "")
@@ -70,9 +71,15 @@ def plain_token(token: str, dense: bool = False) -> str | None:
     return None
 
 
+@cache
+def _looks() -> frozenset[str]:
+    """Every word with letters that one sign may stand for made the same: a token that looks like none of these is no word in disguise."""
+    return frozenset(word.translate(_LOOKS) for word in ranks())
+
+
 def _letters(core: str, dense: bool) -> str | None:
     """Signs read as letters."""
-    if not _CORE.fullmatch(core) or core.isalpha():
+    if core.isalpha() or core.lower().translate(_LOOKS) not in _looks() or not _CORE.fullmatch(core):
         return None
     letters = sum(c.isalpha() for c in core)
     if not dense and (
@@ -86,7 +93,7 @@ def _letters(core: str, dense: bool) -> str | None:
 def _unknown(token: str) -> str | None:
     """In a text written in disguise: a token of letters and signs that spells no known word, by the likeliest reading of each sign."""
     core = token.strip(_INNER)
-    if not _CORE.fullmatch(core) or not _MIXED.search(core) or len(core) < 4 or core.lstrip("0123456789").lower() in _UNITS:
+    if not _CORE.fullmatch(core) or not _MIXED.search(core) or len(core) < 3 or core.lstrip("0123456789").lower() in _UNITS:
         return None
     return token.replace(core, "".join(_SIGNS.get(c, c)[0] for c in core), 1)
 
