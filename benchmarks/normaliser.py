@@ -1,7 +1,8 @@
 """What the normaliser gains, what it costs and what it breaks: disguised harmful requests, clean text of the world, and a megabyte of anything.
 
 ``suite``: known-bad requests in every disguise of ``_disguises.py`` and in mixtures, read by the rail ``request_harm`` as a guard reads them (the
-text as it stands and every form), and beside it without the normaliser. A figure counts a disguised text as right if its verdict is that of the plain text.
+text as it stands and every form), and beside it without the normaliser. A figure counts a disguised text
+as right if its verdict is that of the plain text.
 ``clean``: real text whose verdict by any rail changes because the other forms are read too. ``speed``: CPU seconds for one megabyte of UTF-8.
 
 Run: CHARTER_DATA=FOLDER python benchmarks/normaliser.py [suite] [clean] [speed] [--texts 40] [--seed 1] [--out FILE.json]

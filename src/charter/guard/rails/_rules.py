@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charter.core.config import read_yaml
+from charter.core.normalise.fold import fold
 from charter.core.rows import Conversation, Verdict
-from charter.guard.rails._fold import fold
 from charter.guard.rails._said import say
 
 _FILE = Path(__file__).with_name("_rules.yaml")

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field, model_validator
 
 from charter.core.config import Config as BaseConfig
+from charter.core.normalise.fold import fold
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
-from charter.guard.rails._fold import fold
 from charter.guard.rails._said import say
 from charter.guard.rails._texts import by_message
 from charter.models._embeddings import Embedder, load_embedder
