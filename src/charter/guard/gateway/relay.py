@@ -17,6 +17,7 @@ from charter.guard.gateway.wire import sse
 if TYPE_CHECKING:
     from charter.guard.gateway.pipeline import Call
 
+_NEVER = float("inf")
 Flush = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -36,7 +37,9 @@ async def stream(call: Call, asked: Asked, checking: Checking, answer: Answer) -
     pump = call.pump = Pump(call.surface.codec(asked), asked, checking, outbox.put, flush, answer.close, time.monotonic)
     call.exchange.bypass += checking.window("content").bypass if checking.active else ()
     config = call.services.config
-    step_s = min(config.heartbeat_s, checking.guard.policy.stream.window_ms / 1000) if checking.active else config.heartbeat_s
+    step_s = min(config.heartbeat_s, config.upstream.idle_s / 4)
+    if checking.active:
+        step_s = min(step_s, checking.guard.policy.stream.window_ms / 1000)
     ticker = asyncio.create_task(_tick(call, pump, flush, step_s))
     try:
         await _read(call, pump, answer, flush)
@@ -57,35 +60,36 @@ async def stream(call: Call, asked: Asked, checking: Checking, answer: Answer) -
 
 async def _read(call: Call, pump: Pump, answer: Answer, flush: Flush) -> None:
     """Until the upstream has nothing more to say, or nobody wants to hear it."""
-    idle_s = call.services.config.upstream.idle_s
     reader = sse.Reader(call.services.config.upstream.max_event_bytes)
-    loop = asyncio.get_running_loop()
+    tally = pump.tally
     try:
-        async with asyncio.timeout(idle_s) as idle:
-            while not pump.over and not pump.codec.ended:
-                piece = await answer.piece()
-                if not piece:
-                    break
-                idle.reschedule(loop.time() + idle_s)
-                events = reader.feed(piece)
-                if events:
-                    pump.feed(events)
-                    await flush()
+        while not pump.over and not pump.codec.ended:
+            tally.waiting_since_s = time.monotonic()
+            piece = await answer.piece()
+            tally.waiting_since_s = _NEVER
+            if not piece:
+                break
+            events = reader.feed(piece)
+            if events:
+                pump.feed(events)
+                await flush()
     except UpstreamLostError as error:
         if not pump.over:
             pump.fail(interrupted(error.late))
-    except TimeoutError:
-        if not pump.over:
-            pump.fail(interrupted(late=True))
     except sse.FrameTooLargeError:
         pump.fail(bad_answer())
+    finally:
+        tally.waiting_since_s = _NEVER
 
 
 async def _tick(call: Call, pump: Pump, flush: Flush, step_s: float) -> None:
     while True:
         await asyncio.sleep(step_s)
         pump.tick()
-        if time.monotonic() - pump.tally.last_put_s >= call.services.config.heartbeat_s:
-            pump.tally.last_put_s = time.monotonic()
+        now_s = time.monotonic()
+        if now_s - pump.tally.waiting_since_s > call.services.config.upstream.idle_s:  # one look now and then, not a timer for every piece
+            pump.fail(interrupted(late=True))
+        if now_s - pump.tally.last_put_s >= call.services.config.heartbeat_s:
+            pump.tally.last_put_s = now_s
             call.outbox.put(sse.COMMENT)
         await flush()

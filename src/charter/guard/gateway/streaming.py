@@ -60,6 +60,7 @@ class Tally:
     held_s: float = 0.0
     out: int = 0
     last_put_s: float = 0.0
+    waiting_since_s: float = float("inf")  # since when the upstream is waited for
     seen: set[int] = field(default_factory=set)
 
 

@@ -98,9 +98,9 @@ class ChatCodec:
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
         pieces: list[Piece] = []
         paths: list[Path | None] = []
-        for field, channel in whole_answer.TEXTS.items():
-            text = delta.get(field)
-            if text:
+        for field, text in delta.items():
+            channel = whole_answer.TEXTS.get(field)
+            if channel is not None and text:
                 if not isinstance(text, str):
                     raise BadAnswerError(f"{field} is no text")
                 pieces.append(Piece((index, channel), text))
