@@ -162,6 +162,7 @@ def test_a_guard_that_fails_is_no_content_filter(launch, fakes, client):
         ask(client(gateway, max_retries=2))
     assert told.value.status_code == 503
     assert told.value.body["error"]["code"] == "guardrail_unavailable"
+    assert gateway.exchange().outcome == "unavailable"
     assert len(gateway.told) == 1, "not tried again"
 
 

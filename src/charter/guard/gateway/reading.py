@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -50,10 +51,15 @@ def _too_large(most_bytes: int) -> GatewayError:
     return GatewayError(413, "request_too_large", f"the body is longer than {most_bytes} bytes", retry=False)
 
 
+#: The member of a union, in the name of a field.
+_TAG = re.compile(r"\[[^]]*\]")
+
+
 def check_fields(body: Mapping[str, Any], known: Mapping[str, Contract]) -> None:
     """Refuse every field that a surface does not know. A field that is known as a whole may hold anything. Raises BadRequestError."""
     known = {_MEMBER.sub("", name): contract for name, contract in known.items()}
-    parents = {name[:at] for name in known for at in range(len(name)) if name[at] == "."}
+    plain = {_TAG.sub("", name).removesuffix(".*") for name in known}
+    parents = {name[:at] for name in plain for at in range(len(name)) if name[at] == "."}
 
     def walk(value: Any, where: str) -> None:
         if isinstance(value, list):
@@ -62,7 +68,7 @@ def check_fields(body: Mapping[str, Any], known: Mapping[str, Contract]) -> None
         elif isinstance(value, dict) and (not where or where in parents):
             for key, inner in value.items():
                 name = f"{where}.{key}" if where else key
-                if name not in known and name not in parents:
+                if name not in plain and name not in parents:
                     shown = name if name.replace(".", "").replace("_", "").isalnum() and len(name) <= 80 else where or "the body"
                     raise BadRequestError(f"unknown field: {shown}", param=shown, code="unknown_field")
                 walk(inner, name)
