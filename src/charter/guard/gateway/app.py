@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from charter.core import registry
 from charter.guard.gateway import ids
+from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.local import LocalCall
 from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.reading import credential
@@ -27,9 +28,10 @@ log = logging.getLogger("charter.gateway")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def surfaces() -> list[Surface | Local]:
-    """Every surface that has a file."""
-    return [module.surface for module in registry.siblings("charter.guard.gateway.surfaces") if hasattr(module, "surface")]
+def surfaces(config: GatewayConfig) -> list[Surface | Local]:
+    """Every surface that has a file, as the configuration wants it."""
+    found = [module.surface for module in registry.siblings("charter.guard.gateway.surfaces") if hasattr(module, "surface")]
+    return [surface.configured(config) if hasattr(surface, "configured") else surface for surface in found]
 
 
 class Gateway:
@@ -50,7 +52,7 @@ class Gateway:
         self.calls: set[Call] = set()
         self._ready = ready
         self._local_only = local_only
-        every = surfaces() if served is None else served
+        every = surfaces(services.config) if served is None else served
         self._surfaces = {surface.path: (LocalCall if isinstance(surface, Local) else Call, cast(Surface, surface)) for surface in every}
         own = [
             Route("/healthz", self._healthz),

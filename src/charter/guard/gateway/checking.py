@@ -12,6 +12,7 @@ from charter.core.rows import Conversation
 from charter.guard.decision import Checked
 from charter.guard.engine import Guard
 from charter.guard.gateway._line import PROSE, Edit
+from charter.guard.gateway.moderating import Moderating
 from charter.guard.gateway.record import Audit, AuditError, Exchange
 from charter.guard.gateway.streaming import Final
 from charter.guard.gateway.surfaces._located import Located, get, mapped, put, rewritten
@@ -41,9 +42,10 @@ class Checking:
     vaults: list[Vault | None] = field(default_factory=list)
     active: bool = False
     blocks_media: bool = False
+    moderating: Moderating | None = None
 
     def __post_init__(self) -> None:
-        self.active = bool(self.guard.rails["output"])
+        self.active = bool(self.guard.rails["output"]) or self.moderating is not None
         self.blocks_media = self.guard.policy.media == "block"
 
     async def inputs(self) -> list[Checked]:
@@ -120,6 +122,30 @@ class Checking:
                 changed.add(each.choice)
         return answer, withheld, changed
 
+    async def moderated_input(self, param: str) -> GatewayError | None:
+        """Why the moderation that the request asks for withholds it."""
+        if self.moderating is None:
+            return None
+        words = self.guard.refusal(self.exchange.decision_id)
+        error = await self.moderating.input([prompt.conversation for prompt in self.asked.prompts], words, param)
+        if error is not None and error.status == 400:
+            self.exchange.blocked_by.append("moderation")
+        return error
+
+    async def moderated(self, said: Sequence[Said]) -> dict[int, Withheld]:
+        """The replies that the moderation withholds. Raises GatewayError if it failed and was to withhold."""
+        held: dict[int, Withheld] = {}
+        if self.moderating is None:
+            return held
+        for each in said:
+            error = await self.moderating.output(each.choice, each.located.conversation)
+            if error is not None and error.status != 400:
+                raise error
+            if error is not None:
+                self.exchange.blocked_by.append("moderation")
+                held[each.choice] = Withheld(self.guard.refusal(f"{self.exchange.decision_id} {each.choice}"), self.refusal_in_content)
+        return held
+
     def words(self, checked: Checked) -> Withheld:
         return Withheld(checked.replacement or self.guard.refusal(checked.decision.subject), self.refusal_in_content)
 
@@ -161,6 +187,8 @@ class Checking:
     def window(self, channel: str) -> Window:
         if not self.active:
             return Window(_ENDLESS, mode="async")
+        if self.moderating is not None and self.moderating.holds:
+            return self.guard.window("full")
         return self.guard.window(None if channel in PROSE and not (self.asked.structured and channel == "content") else "full")
 
     def vault(self, prompt: int) -> Vault | None:
@@ -184,9 +212,9 @@ class Checking:
         return self.words(checked)
 
     async def whole(self, said: Said) -> Final:
-        [checked] = await self.outputs([said])
-        if not checked.passes:
-            return Final(self.words(checked), {})
+        [checked], held = await asyncio.gather(self.outputs([said]), self.moderated([said]))
+        if not checked.passes or held:
+            return Final(held.get(said.choice) if checked.passes else self.words(checked), {})
         masks: dict[str, tuple[Edit, ...]] = {}
         for mask in checked.masks:
             path = said.located.paths.get((0, mask.field, mask.nth))

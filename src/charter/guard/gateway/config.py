@@ -87,6 +87,12 @@ class GatewayConfig(Config):
         default=False, description="also put refusals where a reply's text stands, for clients that know no refusal field"
     )
     strict_fields: bool = Field(default=False, description="refuse request fields that the surface does not know")
+    annotations: Literal["none", "azure"] = Field(
+        default="none", description="annotations beside chat completions, as Azure writes them; a client may ask with x-guard-annotations: azure"
+    )
+    upstream_state: bool = Field(
+        default=False, description="let requests go on from state that only the upstream can read (previous_response_id, conversation): a bypass"
+    )
     heartbeat_s: Seconds = Field(default=10.0, description="a comment is sent when a stream is silent for so long")
     limits: Limits = Limits()
     shutdown: Shutdown = Shutdown()

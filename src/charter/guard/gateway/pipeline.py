@@ -16,6 +16,8 @@ from charter.guard.gateway import ids
 from charter.guard.gateway.checking import Checking, refused_input
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.gate import Gate, OpenTicket, Ticket
+from charter.guard.gateway.moderating import SURFACES, Moderating, take
+from charter.guard.gateway.moderation import Moderator, shipped
 from charter.guard.gateway.outbox import Outbox
 from charter.guard.gateway.reading import check_fields, credential, read_body
 from charter.guard.gateway.record import Audit, AuditError, Exchange, Sink, settle_outcome
@@ -31,6 +33,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 log = logging.getLogger("charter.gateway")
 _FORWARDED = (b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta")
+#: Header by which a client asks for annotations.
+_ANNOTATIONS = b"x-guard-annotations"
 _OUTCOMES = {"guardrail_unavailable": "unavailable", "overloaded": "rejected", "content_filter": "blocked", "unsupported_content": "blocked"}
 
 
@@ -43,6 +47,7 @@ class Services:
     upstream: Upstream
     gate: Gate
     audit: Audit | None = None
+    moderator: Callable[[], Moderator] = shipped
     sinks: tuple[Sink, ...] = ()
     bypass: tuple[str, ...] = ()
 
@@ -134,11 +139,11 @@ class Call:
         guard = services.guards[self.ticket.guard]
         exchange.policy = guard.label
         exchange.bypass += services.bypass
-        asked = self._ask(body)
-        checking = Checking(guard, services.audit, exchange, asked, services.config.refusal_in_content)
-        found = await checking.inputs()
+        asked, moderating = self._ask(body)
+        checking = Checking(guard, services.audit, exchange, asked, services.config.refusal_in_content, moderating=moderating)
+        found, unfit = await asyncio.gather(checking.inputs(), checking.moderated_input(self.surface.texts))
         exchange.input_ms = self._elapsed_ms()
-        error = refused_input(found, self.surface.texts)
+        error = refused_input(found, self.surface.texts) or unfit
         if error is None:
             try:
                 forward = strict.write(checking.forward(found))
@@ -147,7 +152,7 @@ class Call:
                 error = errors.content_filter(guard.refusal(exchange.decision_id), self.surface.texts)
         if error is not None:
             await checking.record(found, "input")
-            await self._refuse(asked, error)
+            await self._refuse(asked, error, moderating)
             return
         if services.audit is not None and found:
             self.row = asyncio.create_task(checking.record(found, "input"))
@@ -162,9 +167,10 @@ class Call:
             check_fields(given, self.surface.request_fields)
         return given
 
-    def _ask(self, body: bytes) -> Asked:
+    def _ask(self, body: bytes) -> tuple[Asked, Moderating | None]:
         limits = self.services.config.limits
-        asked = self.surface.ask(self._read(body))
+        wanted, given = take(self.surface.name, self._read(body))
+        asked = self.surface.ask(given)
         self.exchange.bypass += asked.bypass
         self.exchange.model, self.exchange.streamed = asked.model, asked.stream
         if asked.choices > limits.choices:
@@ -172,9 +178,12 @@ class Call:
         if len(asked.prompts) > limits.prompts:
             raise BadRequestError(f"at most {limits.prompts} prompts are served in one request", param=self.surface.texts)
         self.ticket.asked(asked.model, len(body), asked.choices * len(asked.prompts))
-        return asked
+        azure = self.surface.name == "chat" and (self.services.config.annotations == "azure" or self.headers.get(_ANNOTATIONS) == b"azure")
+        if wanted is None and not azure:
+            return asked, None
+        return asked, Moderating(self.services.moderator, wanted, azure, SURFACES[self.surface.name])
 
-    async def _refuse(self, asked: Asked, error: GatewayError) -> None:
+    async def _refuse(self, asked: Asked, error: GatewayError, moderating: Moderating | None) -> None:
         """A request that rails withheld."""
         if error.code == "guardrail_unavailable" or self.services.config.on_block == "error":
             raise error
@@ -182,7 +191,8 @@ class Call:
         withheld = Withheld(error.message, self.services.config.refusal_in_content)
         named = Ids(self.exchange.request_id, self.exchange.decision_id, int(self.exchange.began_unix_s))
         if not asked.stream:
-            await self._answer(200, strict.write(self.surface.refuse(asked, withheld, named)))
+            answer = self.surface.refuse(asked, withheld, named)
+            await self._answer(200, strict.write(answer if moderating is None else moderating.annotate(answer, frozenset(range(asked.choices)))))
             return
         self.outbox.put(self.surface.refuse_stream(asked, withheld, named))
         await self.outbox.end()
@@ -223,10 +233,12 @@ class Call:
         if not isinstance(given, dict) or given.get("error") is not None:
             raise bad_answer()
         said = self.surface.replies(asked, given)
-        found = await checking.outputs(said)
+        found, held = await asyncio.gather(checking.outputs(said), checking.moderated(said))
         settled, withheld, changed = checking.settled(given, said, found)
+        withheld = {**held, **withheld}
         self._settle()
-        await self._answer(200, strict.write(self.surface.answer(asked, settled, withheld, changed)))
+        told = self.surface.answer(asked, settled, withheld, changed)
+        await self._answer(200, strict.write(told if checking.moderating is None else checking.moderating.annotate(told, withheld.keys())))
 
     async def _upstream_error(self, answer: Answer, checking: Checking) -> GatewayError:
         """The upstream's own error, without anything that no rail has read: servers put what a model said into errors."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from charter.guard.gateway.checking import Checking
 from charter.guard.gateway.record import settle_outcome
 from charter.guard.gateway.streaming import Pump
-from charter.guard.gateway.surfaces._surface import Asked
+from charter.guard.gateway.surfaces._surface import Annotated, Asked
 from charter.guard.gateway.upstream import Answer, UpstreamLostError, bad_answer, interrupted
 from charter.guard.gateway.wire import sse
 
@@ -34,7 +34,10 @@ async def stream(call: Call, asked: Asked, checking: Checking, answer: Answer) -
         if outbox.started or pump.failed is None:
             await outbox.flush()
 
-    pump = call.pump = Pump(call.surface.codec(asked), asked, checking, outbox.put, flush, answer.close, time.monotonic)
+    codec = call.surface.codec(asked)
+    if checking.moderating is not None and isinstance(codec, Annotated):
+        codec.notes = checking.moderating
+    pump = call.pump = Pump(codec, asked, checking, outbox.put, flush, answer.close, time.monotonic)
     call.exchange.bypass += checking.window("content").bypass if checking.active else ()
     config = call.services.config
     step_s = min(config.heartbeat_s, config.upstream.idle_s / 4)

@@ -51,12 +51,13 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
             f"the environment variable {config.upstream.key_env} holds something that is no key", "export it without quotes and line breaks"
         )
     bypass = tuple(dict.fromkeys([gate.bypass] if gate.bypass else []))
-    watched = observed(config, built, [surface.name for surface in surfaces()])
+    known = (*bypass, *(["upstream state"] if config.upstream_state else []))
+    watched = observed(config, built, [surface.name for surface in surfaces(config)])
     services = Services(config, built, Upstream(config.upstream, key), gate, sinks=watched.sinks, bypass=bypass)
     gateway = Gateway(services, routes=watched.routes, local_only=isinstance(gate, OpenGate) and not gate.bypass)
     if watched.metrics is not None:
         watched.metrics.watch(lambda: len(gateway.calls))
-    return Built(gateway, config, built[""], (*bypass, *guard_bypass(built[""])), bool(key), watched.metrics)
+    return Built(gateway, config, built[""], (*known, *guard_bypass(built[""])), bool(key), watched.metrics)
 
 
 def _gate(config: GatewayConfig) -> Gate:

@@ -9,7 +9,7 @@ from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces import _chat_answer as whole_answer
 from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Piece, Said, UpstreamFailedError, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, UpstreamFailedError, Withheld
 from charter.guard.gateway.surfaces._texts import Gather, Media, Text, without_texts
 from charter.guard.gateway.wire import sse, strict
 
@@ -42,7 +42,8 @@ class ChatFrame:
                 return b""
             chunk = {**chunk, "choices": [choice]}
         self._codec.told(self.choice)
-        return sse.event(chunk)
+        notes = self._codec.notes
+        return sse.event(chunk if notes is None else notes.on_chunk(chunk, self.choice, ends=self.ends, filtered=False))
 
 
 class ChatCodec:
@@ -50,6 +51,7 @@ class ChatCodec:
 
     def __init__(self, asked: Asked) -> None:
         self.ended = False
+        self.notes: Notes | None = None
         self._asked = asked
         self._head: dict[str, Any] = {}
         self._names: dict[tuple[int, str], str] = {}
@@ -177,14 +179,20 @@ class ChatCodec:
         return self._chunk(choice, delta, None) + self._chunk(choice, {}, "content_filter")
 
     def _chunk(self, choice: int, delta: dict[str, Any], finish: str | None) -> bytes:
-        head = {"id": "chatcmpl-withheld", "object": "chat.completion.chunk", "created": 0, "model": self._asked.model, **self._head}
-        return sse.event({**head, "choices": [{"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}]})
+        chunk = {**self._shell(), "choices": [{"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        return sse.event(chunk if self.notes is None else self.notes.on_chunk(chunk, choice, ends=finish is not None, filtered=True))
+
+    def _shell(self) -> dict[str, Any]:
+        return {"id": "chatcmpl-withheld", "object": "chat.completion.chunk", "created": 0, "model": self._asked.model, **self._head}
 
     def fail(self, code: str, message: str) -> bytes:
         return sse.event({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
 
     def end(self) -> bytes:
-        return sse.DONE
+        report = self.notes.report() if self.notes is not None else None
+        if report is None:
+            return sse.DONE
+        return sse.event({**self._shell(), "choices": [], "moderation": report}) + sse.DONE
 
     def refusal(self, withheld: Withheld, identity: str, created_unix_s: int) -> bytes:
         """A whole stream that declines."""

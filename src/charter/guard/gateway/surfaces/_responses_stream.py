@@ -14,7 +14,7 @@ from charter.guard.gateway.surfaces._reading import read_answer
 from charter.guard.gateway.surfaces._responses_answer import bare, head, part_item, refusal_item, text_of, tokens
 from charter.guard.gateway.surfaces._responses_shape import ANNOTATION, OUTPUT
 from charter.guard.gateway.surfaces._stream import Calls, Made, Told, event, index, read, said
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Piece, Said, UpstreamFailedError, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, UpstreamFailedError, Withheld
 
 #: Field of each kind of part that holds its text, and the channel that it is checked in.
 PARTS: dict[str, tuple[str, str]] = {
@@ -93,6 +93,7 @@ class ResponsesCodec:
 
     def __init__(self, asked: Asked) -> None:
         self.ended = False
+        self.notes: Notes | None = None
         self._asked = asked
         self._items: dict[int, Item] = {}
         self._calls = Calls()
@@ -368,8 +369,11 @@ class ResponsesCodec:
     def _response(self, status: str, reason: str | None = None, more: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         items = [item.made("" if status == "completed" else "incomplete") for _, item in sorted(self._items.items()) if item.shown and item.ready]
         details = {"reason": reason} if reason else None
-        output = [] if status in ("in_progress", "queued") else [*items, *more]
-        return {**bare(self._asked), **self._head, "status": status, "incomplete_details": details, "output": output}
+        if status in ("in_progress", "queued"):
+            return {**bare(self._asked), **self._head, "status": status, "output": []}
+        report = self.notes.report() if self.notes is not None else None
+        notes = {"moderation": report} if report is not None else {}
+        return {**bare(self._asked), **self._head, **notes, "status": status, "incomplete_details": details, "output": [*items, *more]}
 
     def _event(self, name: str, /, **value: Any) -> bytes:
         self._number += 1

@@ -104,6 +104,25 @@ class Frame(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """What is told of a reply besides its text, if the client asked for it."""
+
+    def report(self) -> dict[str, Any] | None:
+        """The ``moderation`` object; None if none was asked for."""
+        ...
+
+    def on_chunk(self, chunk: dict[str, Any], choice: int, *, ends: bool, filtered: bool) -> dict[str, Any]:
+        """A chunk of a chat completion with its annotations."""
+        ...
+
+
+@runtime_checkable
+class Annotated(Protocol):
+    """A codec that can tell notes."""
+
+    notes: Notes | None
+
+
 class Codec(Protocol):
     """The stream of one answer. One object per request; it keeps what it needs to end the stream properly at any time.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
+from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer
 from charter.guard.gateway.surfaces._responses_answer import bare, refusal_item, tokens
 from charter.guard.gateway.surfaces._responses_shape import ANSWER, AROUND, ITEM, OUTPUT, RECALLED, RECALLING, REQUEST, TEXT
@@ -36,6 +37,9 @@ class Responses:
 
     def __init__(self, *, upstream_state: bool = False) -> None:
         self._around, self._item = (RECALLING, RECALLED) if upstream_state else (AROUND, ITEM)
+
+    def configured(self, config: GatewayConfig) -> Responses:
+        return Responses(upstream_state=config.upstream_state)
 
     def ask(self, body: dict[str, Any]) -> Asked:
         model = body.get("model")
