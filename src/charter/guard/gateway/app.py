@@ -28,10 +28,10 @@ log = logging.getLogger("charter.gateway")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def surfaces(config: GatewayConfig) -> list[Surface | Local]:
+def surfaces(config: GatewayConfig | None = None) -> list[Surface | Local]:
     """Every surface that has a file, as the configuration wants it."""
     found = [module.surface for module in registry.siblings("charter.guard.gateway.surfaces") if hasattr(module, "surface")]
-    return [surface.configured(config) if hasattr(surface, "configured") else surface for surface in found]
+    return [surface.configured(config or GatewayConfig()) if hasattr(surface, "configured") else surface for surface in found]
 
 
 class Gateway:
