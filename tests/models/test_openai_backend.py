@@ -344,3 +344,35 @@ def test_nothing_to_ask_asks_nothing(server: Any) -> None:
     assert model.reply([], Sampling()) == []
     assert model.batches([ASK("x")] * 130, Sampling()) == [list(range(64)), list(range(64, 128)), [128, 129]]
     assert server.requests == []
+
+
+class _Full(Exception):
+    pass
+
+
+def test_replies_are_handed_on_one_by_one_in_order_so_that_a_kill_loses_what_is_under_way(server: Any) -> None:
+    """The disk is full after the 12th: it was handed on long before all 40 had been asked."""
+    server.behave = lambda number, request: server.say(request["messages"][0]["content"].upper(), delay_s=0.03 if number % 3 == 0 else 0.0)
+    kept: list[tuple[int, str]] = []
+
+    def keep(index: int, reply: Reply) -> None:
+        kept.append((index, reply.text))
+        if len(kept) == 12:
+            raise _Full
+
+    with pytest.raises(_Full):
+        load_model(server.spec, concurrency=4, **FAST).reply_each([ASK(f"q{n}") for n in range(40)], Sampling(), keep)  # type: ignore[attr-defined]
+    assert kept == [(n, f"Q{n}") for n in range(12)]
+    assert len(server.requests) <= 12 + 8
+
+
+def test_troubles_are_handed_on_after_a_first_reply_and_raised_without_one(server: Any) -> None:
+    model = load_model(server.spec, retries=0, concurrency=1, **FAST)
+    kept: list[str] = []
+    server.behave = lambda number, request: server.fail(400) if number < 2 else server.say("x")
+    model.reply_each([ASK(f"q{n}") for n in range(3)], Sampling(), lambda index, reply: kept.append(reply.finish))  # type: ignore[attr-defined]
+    assert kept == ["error", "error", "stop"]
+    server.behave = lambda number, request: server.fail(404)
+    with pytest.raises(ModelError):
+        model.reply_each([ASK("q")], Sampling(), lambda index, reply: kept.append(reply.finish))  # type: ignore[attr-defined]
+    assert len(kept) == 3

@@ -1,7 +1,7 @@
 """Put the questions of a benchmark to a model and keep every answer: nothing is asked twice, and a killed run goes on where it stopped.
 
-Answers go to the disk batch by batch and are not held in memory. Batches are cut by the model over all questions of a draw before anything is looked
-up, so that a resumed run asks in the same groups.
+Answers go to the disk batch by batch, those of servers one by one, and are not held in memory. Batches are cut by the model over all questions of a
+draw before anything is looked up, so that a resumed run asks in the same groups.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from charter.core.errors import ModelError
 from charter.core.progress import SILENT, Reporter
-from charter.core.rows import Answer, Example, Reply, Sampling
+from charter.core.rows import Answer, Conversation, Example, Reply, Sampling
 from charter.core.shapes import Model
 from charter.evaluate.plan import Question
 from charter.store.rowlog import RowLog
@@ -31,6 +31,13 @@ class Given(Protocol):
     def answer(self, questions: Sequence[Question]) -> list[Reply]: ...
 
 
+@runtime_checkable
+class OneByOne(Protocol):
+    """A model whose replies come one by one, and are kept so."""
+
+    def reply_each(self, conversations: Sequence[Conversation], sampling: Sampling, keep: Callable[[int, Reply], None]) -> None: ...
+
+
 def ask_draw(
     model: Model | Given,
     questions: Sequence[Question],
@@ -47,9 +54,23 @@ def ask_draw(
         for batch in _batches(model, questions, sampling) if waiting else []:
             group = [question for question in batch if question.key in waiting]
             if group:
-                replies = model.answer(group) if isinstance(model, Given) else model.reply([q.conversation for q in group], sampling)
-                _keep(model.spec, group, replies, sampling, log)
-                advance(len(group))
+                _ask_group(model, group, sampling, log, advance)
+
+
+def _ask_group(model: Model | Given, group: Sequence[Question], sampling: Sampling, log: RowLog[Answer], advance: Callable[[int], None]) -> None:
+    def keep(place: int, reply: Reply) -> None:
+        _keep(model.spec, [group[place]], [reply], sampling, log)
+        advance(1)
+
+    conversations = [question.conversation for question in group]
+    if isinstance(model, Given):
+        _keep(model.spec, group, model.answer(group), sampling, log)
+    elif isinstance(model, OneByOne):
+        model.reply_each(conversations, sampling, keep)
+        return
+    else:
+        _keep(model.spec, group, model.reply(conversations, sampling), sampling, log)
+    advance(len(group))
 
 
 def _batches(model: Model | Given, questions: Sequence[Question], sampling: Sampling) -> list[list[Question]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ NOT_COVERED = "Chat completions only; text and images out, text back. Servers ma
 GROUP = 64
 CONNECT_S = 10.0
 T = TypeVar("T")
+Keep = Callable[[int, Reply], None]
 
 
 class Config(BaseConfig):
@@ -78,12 +79,18 @@ class OpenAIModel:
         self._key()
 
     def batches(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[list[int]]:
-        """Groups of 64 in order: what a kill may lose."""
+        """Groups of 64 in order."""
         return [list(range(at, min(at + GROUP, len(conversations)))) for at in range(0, len(conversations), GROUP)]
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See ``Model.reply``. Raises ModelError if no request brought an answer and the server, the key or the model's name is why."""
         return _run(self._reply_all(list(conversations), sampling)) if conversations else []
+
+    def reply_each(self, conversations: Sequence[Conversation], sampling: Sampling, keep: Keep) -> None:
+        """``reply``, with every reply handed to ``keep`` (its index, the reply) as soon as it and all before it are there: a killed run loses little
+        more than what was under way. Raises what ``reply`` and ``keep`` raise."""
+        if conversations:
+            _run(self._reply_all(list(conversations), sampling, keep))
 
     def score(self, conversation: Conversation, options: Sequence[str]) -> list[float]:
         """See ``Model.score``: read from the ``top_logprobs`` likeliest first tokens; -inf for an option that is not among them.
@@ -107,23 +114,26 @@ class OpenAIModel:
             raise ModelError(f"{self.spec}: the server gave no log-probabilities", "use hf:MODEL, or a server that gives them (vLLM, SGLang)")
         return option_logprobs(tokens, options)
 
-    async def _reply_all(self, conversations: list[Conversation], sampling: Sampling) -> list[Reply]:
-        gate, stop = asyncio.Semaphore(self.config.concurrency), list[Trouble]()
+    async def _reply_all(
+        self, conversations: list[Conversation], sampling: Sampling, keep: Callable[[int, Reply], None] | None = None
+    ) -> list[Reply]:
+        gate, stop, line = asyncio.Semaphore(self.config.concurrency), list[Trouble](), _Line(keep)
 
         async def one(index: int, client: AsyncOpenAI) -> Reply | Trouble:
             async with gate:
                 try:
                     body = self._body(conversations[index], sampling)
                 except InputError as error:
-                    return Trouble(error.message)
+                    return line.put(index, Trouble(error.message))
                 answer = await self._ask(client, body, stop, index)
-                return answer if isinstance(answer, Trouble) else read_reply(answer, sampling.max_tokens)
+                return line.put(index, answer if isinstance(answer, Trouble) else read_reply(answer, sampling.max_tokens))
 
         async with self._client() as client:
             found = await asyncio.gather(*(one(index, client) for index in range(len(conversations))))
             if stop and not any(isinstance(item, Reply) for item in found):
                 raise await self._fatal(client, stop[0])
-        return [item if isinstance(item, Reply) else Reply(text="", finish="error", error=item.text) for item in found]
+        line.close()
+        return [_as_reply(item) for item in found]
 
     async def _score_one(self, body: dict[str, Any]) -> dict[str, Any]:
         async with self._client() as client:
@@ -227,6 +237,31 @@ class OpenAIModel:
         if not all("!" <= letter <= "~" for letter in key):
             raise ModelError(f"{self.spec}: the key in {name} holds blanks or other characters that no key has", f"export {name}=...")
         return key
+
+
+def _as_reply(item: Reply | Trouble) -> Reply:
+    return item if isinstance(item, Reply) else Reply(text="", finish="error", error=item.text)
+
+
+class _Line:
+    """Hands on in order what comes out of order. Troubles wait for a first reply or the end: without one, an error may be raised instead."""
+
+    def __init__(self, keep: Keep | None) -> None:
+        self._keep, self._waiting, self._next, self._answered = keep, dict[int, Reply | Trouble](), 0, False
+
+    def put(self, index: int, item: Reply | Trouble) -> Reply | Trouble:
+        self._waiting[index] = item
+        self._answered = self._answered or isinstance(item, Reply)
+        if self._answered:
+            self.close()
+        return item
+
+    def close(self) -> None:
+        while self._next in self._waiting:
+            item, index = self._waiting.pop(self._next), self._next
+            self._next += 1
+            if self._keep is not None:
+                self._keep(index, _as_reply(item))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
