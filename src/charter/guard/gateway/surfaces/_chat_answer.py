@@ -9,7 +9,7 @@ from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, leaves, without_texts
+from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, leaves, named, without_texts
 
 TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "metadata", "moderation"})
 CHOICE = frozenset({"index", "finish_reason", "message", "logprobs", "token_ids"})
@@ -46,7 +46,7 @@ FIELDS: Mapping[str, Contract] = {
 
 
 def replies(answer: dict[str, Any], structured: bool) -> list[Said]:
-    choices = answer.get("choices")
+    choices = named(answer, ("id", "object", "system_fingerprint", "service_tier")).get("choices")
     if not isinstance(choices, list) or not choices:
         raise BadAnswerError("no choices")
     found = [_said(position, choice, structured) for position, choice in enumerate(choices)]
@@ -60,6 +60,8 @@ def _said(position: int, choice: Any, structured: bool) -> Said:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict) or not isinstance(index, int) or index < 0:
         raise BadAnswerError("a choice without a message")
+    named(choice, ("finish_reason",))
+    named(message, ("role",))
     path: Path = ("choices", position, "message")
     texts: list[Text] = []
     for field in TEXTS:
@@ -97,7 +99,7 @@ def _calls(message: dict[str, Any], path: Path) -> list[tuple[Path | None, ToolC
         call = _object(each)
         kind = "custom" if call.get("custom") is not None else "function"
         field = "input" if kind == "custom" else "arguments"
-        if without_texts(call, _CALL) is not call:
+        if without_texts(named(call, CALL_NAMES), _CALL) is not call:
             raise BadAnswerError("a tool call holds a text that cannot be checked")
         found.append(_call(_object(call.get(kind)), field, (*path, "tool_calls", number, kind)))
     return found
@@ -119,7 +121,8 @@ def _object(value: Any) -> dict[str, Any]:
 def answer(given: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
     """See ``Surface.answer``."""
     choices = [_choice(position, choice, withheld, changed) for position, choice in enumerate(given["choices"])]
-    return {**without_texts(given, TOP), "choices": choices}
+    kept = {**without_texts(given, TOP), "choices": choices}
+    return kept if is_name(kept.get("model")) else {**kept, "model": "model"}  # the path of a file, say
 
 
 def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from charter.guard.gateway.surfaces import _chat_answer as whole_answer
 from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, UpstreamFailedError, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, without_texts
+from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, named, without_texts
 from charter.guard.gateway.wire import sse, strict
 
 _TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
 _DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
+_NAMES, _FINISH, _ROLE = ("id", "object", "system_fingerprint", "service_tier"), ("finish_reason",), ("role",)
 _HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
@@ -74,7 +75,9 @@ class ChatCodec:
             raise BadAnswerError("not an object")
         if event == "error" or chunk.get("error") is not None:
             raise UpstreamFailedError
-        chunk = without_texts(chunk, _TOP)
+        chunk = named(without_texts(chunk, _TOP), _NAMES)
+        if not is_name(chunk.get("model")):  # the path of a file, say
+            chunk = {**chunk, "model": self._asked.model}
         if not self._head:
             self._head = {key: chunk[key] for key in _HEAD if key in chunk}
         choices = chunk.get("choices")
@@ -95,7 +98,7 @@ class ChatCodec:
             delta = {}
         if not isinstance(delta, dict) or not isinstance(index, int) or not 0 <= index < self._asked.choices:
             raise BadAnswerError("a choice cannot be read")
-        clean, clean_delta = without_texts(choice, _CHOICE), without_texts(delta, _DELTA)
+        clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), without_texts(named(delta, _ROLE), _DELTA)
         if clean is not choice or clean_delta is not choice.get("delta"):
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
         pieces: list[Piece] = []
@@ -120,7 +123,7 @@ class ChatCodec:
             raise BadAnswerError("tool calls are no list")
         for at, call in enumerate(calls):
             number = call.get("index", at) if isinstance(call, dict) else None
-            if not isinstance(number, int) or not 0 <= number < 1024 or without_texts(call, _CALL) is not call:
+            if not isinstance(number, int) or not 0 <= number < 1024 or without_texts(named(call, CALL_NAMES), _CALL) is not call:
                 raise BadAnswerError("a tool call cannot be read")
             kind = "custom" if call.get("custom") is not None else "function"
             field = "input" if kind == "custom" else "arguments"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from charter.core.rows import Conversation, Message, Part, ToolCall
 from charter.guard.gateway.surfaces._located import Located, Path, Place
-from charter.guard.gateway.surfaces._surface import BadRequestError
+from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError
 
 Role = Literal["system", "user", "assistant", "tool"]
 Media = Literal["image", "audio", "video", "file"]
@@ -85,6 +85,23 @@ def name(value: Any, param: str) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise BadRequestError(f"{param} must be a plain name of at most 256 characters", param=param)
     return value
+
+
+#: Fields of a tool call that are names.
+CALL_NAMES = ("id", "type")
+
+
+def is_name(value: Any) -> bool:
+    """Whether a value of an answer can be no text: nothing, a number, or a plain name."""
+    return value is None or isinstance(value, int | float) or (isinstance(value, str) and (not value or _NAME.fullmatch(value) is not None))
+
+
+def named(given: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """``given``, of an answer, if these fields are names; no rail reads them. Raises BadAnswerError."""
+    for field in fields:
+        if field in given and not is_name(given[field]):
+            raise BadAnswerError(f"{field} is no name")
+    return given
 
 
 def digest(data: Any) -> str:

@@ -41,8 +41,10 @@ class Messages:
 
     def _message(self, build: Builder, number: int, message: Any) -> None:
         """Tool results stand in user messages, and speak for the tool."""
+        if not isinstance(message, dict):
+            raise BadRequestError("each message must be an object", param="messages")
         at = ("messages", number, "content")
-        bits_of(MESSAGES, [{**message, "content": []}] if isinstance(message, dict) else [message], ("messages",), "messages")
+        bits_of(MESSAGES, [{**message, "content": []}], ("messages",), "messages")
         role, content = ROLES[message["role"]], message.get("content")
         if not isinstance(content, list):
             build.add(role, bits_of(TEXT, content, at, "messages.content"))
