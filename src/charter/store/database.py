@@ -1,0 +1,155 @@
+"""SQL databases: SQLite files by default, PostgreSQL by URL. One code path; the differences are all here.
+
+SQLite runs in WAL mode with ``synchronous=FULL`` (a commit is on the disk when it returns) and takes its write lock when a transaction begins, so
+that two writers wait for each other and never fail half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+try:
+    from sqlalchemy import Connection, Engine, create_engine, event, text
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+except ImportError:  # pragma: no cover - the light install
+    from charter.core.errors import MissingPartError
+
+    raise MissingPartError("SQL tables need SQLAlchemy, which is not installed", "pip install 'charter-align[serve]'") from None
+
+from charter.core.errors import InputError, StoreError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE_LOCK = 0x43484152  # any number, the same in every process
+FORMS = "a file such as charter.db, or postgresql://USER@HOST/NAME"
+
+
+class Database:
+    """A database whose tables are those of this Charter. Safe for many threads."""
+
+    def __init__(self, spec: str | Path, *, busy_s: float = 5.0) -> None:
+        """``spec``: the path of a SQLite file, or a URL. Tables are made or upgraded. ``busy_s``: how long to wait for another writer.
+
+        Raises InputError for a URL that is none, StoreError where it cannot be opened or belongs to a newer Charter.
+        """
+        self.url = _url(spec)
+        self.name = self.url.render_as_string(hide_password=True)
+        self.engine = _engine(self.url, busy_s)
+        try:
+            self._upgrade()
+        except (SQLAlchemyError, OSError) as error:
+            self.engine.dispose()
+            raise StoreError(f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be written; give {FORMS}") from None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, durable when this returns. Raises StoreError."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"{self.name}: cannot be written: {_said(error)}", "check the disk, or the database server") from None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read with. Raises StoreError."""
+        try:
+            with self.engine.connect().execution_options(reads=True) as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"{self.name}: cannot be read: {_said(error)}", "check the file, or the database server") from None
+
+    def version(self) -> tuple[str | None, str]:
+        """The schema's version here, and that of this Charter."""
+        from alembic.migration import MigrationContext
+
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision(), _head()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _upgrade(self) -> None:
+        from alembic import command
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        config = _alembic()
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        with self.engine.connect().execution_options(reads=True) as connection:
+            if MigrationContext.configure(connection).get_current_revision() == _head():
+                return
+        with self.engine.begin() as connection:
+            if not self.is_sqlite:  # of several replicas that start together one upgrades
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+            here = MigrationContext.configure(connection).get_current_revision()
+            if here is not None and here not in known:
+                raise StoreError(f"{self.name}: its tables are of a newer Charter (version {here})", "pip install --upgrade charter-align")
+            if here != _head():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+
+def _url(spec: str | Path) -> URL:
+    given = str(spec)
+    if "://" not in given:
+        if not given or "\0" in given:
+            raise InputError(f"{given!r} names no database", f"give {FORMS}")
+        return URL.create("sqlite", database=str(Path(given).expanduser()))
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        raise InputError("the URL of the database cannot be read", f"give {FORMS}") from None
+    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite":
+        return url
+    raise InputError(f"{url.drivername}: this kind of database is not served", f"give {FORMS}")
+
+
+def _engine(url: URL, busy_s: float) -> Engine:
+    if url.drivername != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": max(1, int(busy_s))})
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": busy_s})
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if not connection.get_execution_options().get("reads") else "BEGIN")
+
+    return engine
+
+
+def _alembic() -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _head() -> str:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+
+
+def _said(error: Exception) -> str:
+    """What a driver says, in one line and without the statement or its values."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    first = str(original).strip().splitlines()
+    return first[0][:200] if first else type(original).__name__
