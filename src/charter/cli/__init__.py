@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from charter.cli import audit as audit_commands
 from charter.cli import guard as guard_commands
 from charter.cli.classifier import train_classifier
 from charter.cli.compare import compare
@@ -43,6 +44,7 @@ train_app.command("classifier")(train_classifier)
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
 app.add_typer(guard_commands.app, name="guard")
+app.add_typer(audit_commands.app, name="audit")
 
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the run's rows")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="embedded, a folder, a hub id, openai:NAME@URL, scripted")]

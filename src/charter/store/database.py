@@ -30,16 +30,23 @@ FORMS = "a file such as charter.db, or postgresql://USER@HOST/NAME"
 class Database:
     """A database whose tables are those of this Charter. Safe for many threads."""
 
-    def __init__(self, spec: str | Path, *, busy_s: float = 5.0) -> None:
-        """``spec``: the path of a SQLite file, or a URL. Tables are made or upgraded. ``busy_s``: how long to wait for another writer.
+    def __init__(self, spec: str | Path, *, password: str = "", busy_s: float = 5.0) -> None:
+        """``spec``: the path of a SQLite file, or a URL. Tables are made or upgraded. ``password``: in place of the URL's. ``busy_s``: how long to
+        wait for another writer.
 
         Raises InputError for a URL that is none, StoreError where it cannot be opened or belongs to a newer Charter.
         """
-        self.url = _url(spec)
+        url = _url(spec)
+        self.url = url.set(password=password) if password and url.host else url
         self.name = self.url.render_as_string(hide_password=True)
         self.engine = _engine(self.url, busy_s)
         try:
+            if self.is_sqlite and url.database:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
             self._upgrade()
+        except StoreError:
+            self.engine.dispose()
+            raise
         except (SQLAlchemyError, OSError) as error:
             self.engine.dispose()
             raise StoreError(f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be written; give {FORMS}") from None
@@ -117,8 +124,6 @@ def _url(spec: str | Path) -> URL:
 def _engine(url: URL, busy_s: float) -> Engine:
     if url.drivername != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": max(1, int(busy_s))})
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": busy_s})
 
     @event.listens_for(engine, "connect")

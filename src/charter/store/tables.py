@@ -13,7 +13,7 @@ metadata = MetaData()
 audit = Table(
     "audit",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("request_id", String(64), nullable=False, index=True),
     Column("body", Text, nullable=False),
     Column("hash", String(64), nullable=False),

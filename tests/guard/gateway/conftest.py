@@ -101,6 +101,7 @@ def launch(loop: Loop) -> Iterator[Any]:
         settings = {
             "listen": {"port": 0},
             "shutdown": {"announce_s": 0.0, "drain_s": 5.0},
+            "audit": {"mode": "off"},
             **config,
             "upstream": {"url": upstream.url, **config.get("upstream", {})},
         }
@@ -108,7 +109,7 @@ def launch(loop: Loop) -> Iterator[Any]:
         built = serve.build(GatewayConfig.model_validate(settings), environ=variables, guards={"": guard or Guard(OPEN)})
         told: list[Exchange] = []
         services = built.gateway.services
-        services.sinks, services.audit = (*services.sinks, Listener(told)), audit
+        services.sinks, services.audit = (*services.sinks, Listener(told)), audit or services.audit
         if gate is not None:
             services.gate = gate
         server = serve.server(built)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, cast
@@ -35,7 +36,8 @@ def surfaces(config: GatewayConfig | None = None) -> list[Surface | Local]:
 
 
 class Gateway:
-    """``routes``: further endpoints (reports, metrics). ``ready``: says '' or why the gateway is not ready. ``local_only``: keyless on loopback, so
+    """``routes``: further endpoints (reports, metrics). ``ready``: says '' or why the gateway is not ready. ``closers`` are
+    called when it has stopped, in a thread. ``local_only``: keyless on loopback, so
     requests must be addressed to this machine by name: a page in a browser cannot reach it through a name of its own."""
 
     def __init__(
@@ -44,6 +46,7 @@ class Gateway:
         *,
         routes: Sequence[BaseRoute] = (),
         ready: Sequence[Callable[[], Awaitable[str]]] = (),
+        closers: Sequence[Callable[[], None]] = (),
         local_only: bool = False,
         served: Sequence[Surface | Local] | None = None,
     ) -> None:
@@ -51,6 +54,7 @@ class Gateway:
         self.draining = False
         self.calls: set[Call] = set()
         self._ready = ready
+        self._closers = closers
         self._local_only = local_only
         every = surfaces(services.config) if served is None else served
         self._surfaces = {surface.path: (LocalCall if isinstance(surface, Local) else Call, cast(Surface, surface)) for surface in every}
@@ -101,6 +105,8 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.services.upstream.close()
+        for close in self._closers:
+            await asyncio.to_thread(close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _healthz(self, request: Request) -> Response:

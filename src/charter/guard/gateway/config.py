@@ -75,6 +75,28 @@ class MetricsListen(Config):
     port: int | None = Field(default=None, ge=0, le=65_535, description="a port of their own; leave out for /metrics beside the API")
 
 
+class DatabaseConfig(Config):
+    """Where audit, keys, reports and the queue for people are. Several gateways may share one."""
+
+    url: str = Field(
+        default="", description="a SQLite file or postgresql://USER@HOST/NAME; left out: see url_env, else a file in the user's state folder"
+    )
+    url_env: str = Field(default="CHARTER_DATABASE_URL", description="environment variable that holds the URL, used where url is left out")
+    password_file_env: str = Field(default="CHARTER_DATABASE_PASSWORD_FILE", description="environment variable that names a file with the password")
+
+
+class AuditConfig(Config):
+    """The audit log: one row for every decision and one for every request; no text."""
+
+    mode: Literal["strict", "relaxed", "off"] = Field(
+        default="strict", description="strict: nothing leaves before its row is on the disk; relaxed: rows may be lost; off: none (both are bypasses)"
+    )
+    key_env: str = Field(default="CHARTER_AUDIT_KEY", description="environment variable with a key for the chain's hashes (HMAC); may be unset")
+    anchor: str = Field(default="", description="file to which the chain's head is appended once a minute; keep it elsewhere")
+    wait_s: Seconds = Field(default=5.0, description="strict: how long a row may take before what it tells of is withheld")
+    queue: Count = Field(default=10_000, description="rows that may wait; more are refused at once")
+
+
 class GatewayConfig(Config):
     """The whole of ``gateway.yaml``."""
 
@@ -97,6 +119,8 @@ class GatewayConfig(Config):
     limits: Limits = Limits()
     shutdown: Shutdown = Shutdown()
     metrics: MetricsListen = MetricsListen()
+    database: DatabaseConfig = DatabaseConfig()
+    audit: AuditConfig = AuditConfig()
     telemetry: bool = Field(default=False, description="OpenTelemetry spans and events, through the SDK that the process has set up")
 
 

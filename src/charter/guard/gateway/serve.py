@@ -16,11 +16,13 @@ from charter.core.errors import InputError
 from charter.guard.engine import Guard
 from charter.guard.gateway import deadlines
 from charter.guard.gateway.app import Gateway, surfaces
+from charter.guard.gateway.auditing import Kept, open_kept
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.gate import Gate, OpenGate
-from charter.guard.gateway.metrics import Metrics
+from charter.guard.gateway.metrics import CountedAudit, Metrics
 from charter.guard.gateway.observing import MetricsServer, observed
 from charter.guard.gateway.pipeline import Services
+from charter.guard.gateway.record import Audit
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import STAGES
 
@@ -50,14 +52,29 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         raise InputError(
             f"the environment variable {config.upstream.key_env} holds something that is no key", "export it without quotes and line breaks"
         )
-    bypass = tuple(dict.fromkeys([gate.bypass] if gate.bypass else []))
-    known = (*bypass, *(["upstream state"] if config.upstream_state else []))
-    watched = observed(config, built, [surface.name for surface in surfaces(config)])
-    services = Services(config, built, Upstream(config.upstream, key), gate, sinks=watched.sinks, bypass=bypass)
-    gateway = Gateway(services, routes=watched.routes, local_only=isinstance(gate, OpenGate) and not gate.bypass)
+    bypass = (gate.bypass,) if gate.bypass else ()
+    # no text passes by these, so they are told at the start and are no request's bypass
+    known = [*bypass, *(["upstream state"] if config.upstream_state else []), *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else [])]
+    watched = observed(config, built, [surface.name for surface in surfaces(config)], audit=config.audit.mode)
+    audit, kept = _audit(config, variables, watched.metrics)
+    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=watched.sinks, bypass=bypass)
+    gateway = Gateway(
+        services,
+        routes=watched.routes,
+        ready=kept.ready if kept else (),
+        closers=kept.closers if kept else (),
+        local_only=isinstance(gate, OpenGate) and not gate.bypass,
+    )
     if watched.metrics is not None:
         watched.metrics.watch(lambda: len(gateway.calls))
     return Built(gateway, config, built[""], (*known, *guard_bypass(built[""])), bool(key), watched.metrics)
+
+
+def _audit(config: GatewayConfig, environ: Mapping[str, str], metrics: Metrics | None) -> tuple[Audit | None, Kept | None]:
+    if config.audit.mode == "off":
+        return None, None
+    kept = open_kept(config, environ, metrics.audit_failed if metrics is not None else None)
+    return CountedAudit(kept.audit, metrics) if metrics is not None else kept.audit, kept
 
 
 def _gate(config: GatewayConfig) -> Gate:

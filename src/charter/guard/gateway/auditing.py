@@ -1,0 +1,166 @@
+"""What the gateway writes into the audit log: one row for every decision, one for the end of every request. Names, scores and hashes, never text."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from charter.core.errors import InputError
+from charter.guard.decision import Account, Checked
+from charter.guard.gateway.config import AuditConfig, DatabaseConfig, GatewayConfig
+from charter.guard.gateway.record import AuditError, Exchange
+from charter.store import audit as store
+from charter.store.audit import AuditLog, Row
+from charter.store.database import Database
+
+_LONGEST = 200
+
+
+def open_database(config: DatabaseConfig, environ: Mapping[str, str]) -> Database:
+    """Raises InputError and StoreError."""
+    url = config.url or environ.get(config.url_env, "").strip()
+    file = environ.get(config.password_file_env, "").strip()
+    if not url:
+        state = environ.get("XDG_STATE_HOME", "").strip() or str(Path.home() / ".local" / "state")
+        url = str(Path(state) / "charter" / "gateway.db")
+    try:
+        password = Path(file).read_text(encoding="utf-8").strip() if file else ""
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{config.password_file_env}: {file} cannot be read", f"ls -l {file}") from None
+    return Database(url, password=password)
+
+
+class GatewayAudit:
+    """See ``record.Audit``. ``lost`` hears of rows that a relaxed log could not write."""
+
+    def __init__(self, log: AuditLog, config: AuditConfig, lost: Callable[[int], None] | None = None) -> None:
+        self._log, self._strict, self._wait_s, self._lost = log, config.mode == "strict", config.wait_s, lost
+
+    async def decided(self, exchange: Exchange, checked: Checked, stage: str) -> None:
+        await self._put(Row(exchange.request_id, decision(exchange, checked, stage)))
+
+    async def done(self, exchange: Exchange) -> None:
+        await self._put(Row(exchange.request_id, ended(exchange)))
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._log.close()
+
+    async def _put(self, row: Row) -> None:
+        try:
+            written = self._log.append(row)
+            if not self._strict:
+                written.add_done_callback(self._heard)
+                return
+            await asyncio.wait_for(asyncio.wrap_future(written), self._wait_s)
+        except (store.AuditError, TimeoutError):
+            if self._strict:
+                raise AuditError("the audit log cannot be written") from None
+            self._count()
+
+    def _heard(self, written: Future[int]) -> None:
+        if not written.cancelled() and written.exception() is not None:
+            self._count()
+
+    def _count(self) -> None:
+        if self._lost is not None:
+            self._lost(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The gateway's database and what hangs on it. ``ready`` and ``closers`` as in ``app.Gateway``."""
+
+    database: Database
+    audit: GatewayAudit
+
+    @property
+    def ready(self) -> tuple[Callable[[], Awaitable[str]], ...]:
+        return (self._schema,)
+
+    @property
+    def closers(self) -> tuple[Callable[[], None], ...]:
+        return (self.audit.close, self.database.close)
+
+    async def _schema(self) -> str:
+        here, wanted = await asyncio.to_thread(self.database.version)
+        return "" if here == wanted else f"the database's tables are of version {here}, not {wanted}"
+
+
+def open_kept(config: GatewayConfig, environ: Mapping[str, str], lost: Callable[[int], None] | None = None) -> Kept:
+    """Raises InputError and StoreError: a gateway that must keep an audit log does not start without one."""
+    key = environ.get(config.audit.key_env, "").encode() or None
+    anchor = Path(config.audit.anchor).expanduser() if config.audit.anchor else None
+    if anchor is not None and not os.access(anchor.parent, os.W_OK):
+        raise InputError(f"audit.anchor: {anchor.parent} cannot be written to", "name a file in a folder that is there and may be written to")
+    database = open_database(config.database, environ)
+    return Kept(database, GatewayAudit(AuditLog(database, key=key, anchor=anchor, limit=config.audit.queue), config.audit, lost))
+
+
+def decision(exchange: Exchange, checked: Checked, stage: str) -> dict[str, Any]:
+    """The row of one check. ``subject`` is a hash of what was checked."""
+    return {
+        **_head("decision", exchange),
+        "stage": stage,
+        "subject": checked.decision.subject,
+        "action": checked.action,
+        "by": list(checked.by),
+        "unavailable": checked.unavailable,
+        "bypass": list(checked.bypass),
+        "masks": len(checked.masks),
+        "review": checked.review,
+        "check_ms": _ms(checked.latency_ms),
+        "rails": [_rail(account) for account in checked.accounts],
+    }
+
+
+def ended(exchange: Exchange) -> dict[str, Any]:
+    """The closing row of a request."""
+    return {
+        **_head("end", exchange),
+        "outcome": exchange.outcome,
+        "status": exchange.status,
+        "code": _name(exchange.code),
+        "streamed": exchange.streamed,
+        "bypass": list(exchange.bypass),
+        "blocked_by": list(exchange.blocked_by),
+        "subjects": {"input": [c.decision.subject for c in exchange.inputs], "output": [c.decision.subject for c in exchange.outputs]},
+        "total_ms": _ms(exchange.total_ms),
+        "upstream_ms": _ms(exchange.upstream_ms),
+        "input_ms": _ms(exchange.input_ms),
+    }
+
+
+def _head(kind: Literal["decision", "end"], exchange: Exchange) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "kind": kind,
+        "began_unix_ms": int(exchange.began_unix_s * 1000),
+        "decision_id": exchange.decision_id,
+        "endpoint": exchange.endpoint,
+        "model": _name(exchange.model),
+        "key": exchange.key,
+        "policy": exchange.policy,
+    }
+
+
+def _rail(account: Account) -> dict[str, Any]:
+    told: dict[str, Any] = {"rail": account.rail, "status": account.status, "action": account.action, "ms": _ms(account.latency_ms)}
+    optional = {"score": account.score, "threshold": account.threshold, "hazards": list(account.hazards), "bypass": account.bypass}
+    told |= {name: value for name, value in optional.items() if value not in (None, [], "")}
+    return told | {name: True for name, value in (("cached", account.cached), ("shadow", account.shadow)) if value}
+
+
+def _name(given: str) -> str:
+    """A name that a client chose, as a name: nobody gets a text into the log through it."""
+    kept = "".join(letter for letter in given[:_LONGEST] if letter.isascii() and (letter.isalnum() or letter in "-_./:@+"))
+    return kept[:100]
+
+
+def _ms(value: float) -> float:
+    return round(value, 3)
