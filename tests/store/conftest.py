@@ -49,7 +49,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     options = f"-p {port} -h 127.0.0.1 -k {home}"
     run(str(programs / "pg_ctl"), "-D", str(home / "data"), "-l", str(home / "log"), "-w", "-o", options, "start")
     yield f"postgresql://charter@127.0.0.1:{port}"
-    run(str(programs / "pg_ctl"), "-D", str(home / "data"), "-m", "immediate", "stop")
+    stopped = subprocess.run(
+        [*before, str(programs / "pg_ctl"), "-D", str(home / "data"), "-m", "immediate", "-w", "stop"], capture_output=True, text=True, cwd=home
+    )
+    assert stopped.returncode == 0, stopped.stderr + (home / "log").read_text(errors="replace")[-2000:]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -54,7 +54,11 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         )
     bypass = (gate.bypass,) if gate.bypass else ()
     # no text passes by these, so they are told at the start and are no request's bypass
-    known = [*bypass, *(["upstream state"] if config.upstream_state else []), *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else [])]
+    known = [
+        *bypass,
+        *(["upstream state"] if config.upstream_state else []),
+        *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else []),
+    ]
     watched = observed(config, built, [surface.name for surface in surfaces(config)], audit=config.audit.mode)
     audit, kept = _audit(config, variables, watched.metrics)
     services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=watched.sinks, bypass=bypass)
