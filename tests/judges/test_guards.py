@@ -51,6 +51,7 @@ VARIANTS = [
     ("granite_guardian", {"version": 3.1}),
     ("granite_guardian", {"version": "3.2"}),
     ("granite_guardian", {"version": 3.3}),
+    ("granite_guardian", {"version": 4.1}),
 ]
 
 
