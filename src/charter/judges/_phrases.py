@@ -64,7 +64,10 @@ def _pattern(phrases: Sequence[str]) -> re.Pattern[str] | None:
     if not phrases:
         return None
     folded = sorted({fold(phrase).text.strip() for phrase in phrases}, key=len, reverse=True)
-    return re.compile("|".join(f"(?<!\\w){_words(phrase)}(?!\\w)" for phrase in folded))
+    by_letter: dict[str, list[str]] = {}
+    for phrase in folded:
+        by_letter.setdefault(phrase.lstrip("*")[:1], []).append(_words(phrase))
+    return re.compile("|".join(rf"(?<!\w)(?={re.escape(letter)})(?:{'|'.join(own)})(?!\w)" for letter, own in sorted(by_letter.items())))
 
 
 def _words(phrase: str) -> str:

@@ -6,8 +6,12 @@ NFKC (UAX 15), format and control characters dropped, white space run together, 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 _QUOTES = {"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "–": "-", "—": "-", "‑": "-"}
 
@@ -16,19 +20,21 @@ class Folded(NamedTuple):
     """``text`` and, for each of its characters, the offset in the original of the character it came from."""
 
     text: str
-    offsets: tuple[int, ...]
+    offsets: Sequence[int] | NDArray[np.int64]
     length: int
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The stretch of the original that characters ``start`` to ``end`` came from, with whatever was dropped between them."""
         if start >= end:
-            at = self.offsets[start] if start < len(self.offsets) else self.length
+            at = int(self.offsets[start]) if start < len(self.offsets) else self.length
             return at, at
-        return self.offsets[start], self.offsets[end - 1] + 1
+        return int(self.offsets[start]), int(self.offsets[end - 1]) + 1
 
 
 def fold(text: str) -> Folded:
     """Linear in the text."""
+    if text.isascii():
+        return _ascii(text)
     out: list[str] = []
     offsets: list[int] = []
     space = True
@@ -42,7 +48,19 @@ def fold(text: str) -> Folded:
                 space = False
             out.append(piece)
             offsets.append(index)
-    return Folded("".join(out), tuple(offsets), len(text))
+    return Folded("".join(out), offsets, len(text))
+
+
+def _ascii(text: str) -> Folded:
+    """The same for ASCII, all at once."""
+    points = np.frombuffer(text.lower().encode("ascii"), dtype=np.uint8)
+    blank = (points == 32) | ((points >= 9) & (points <= 13)) | ((points >= 28) & (points <= 31))
+    kept = np.flatnonzero(blank | ((points > 32) & (points < 127)))
+    blank = blank[kept]
+    first = ~blank
+    first[1:] |= ~blank[:-1]
+    kept, blank = kept[first], blank[first]
+    return Folded(np.where(blank, 32, points[kept]).astype(np.uint8).tobytes().decode("ascii"), kept, len(text))
 
 
 @lru_cache(maxsize=16384)
