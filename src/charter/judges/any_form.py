@@ -48,7 +48,7 @@ class AnyForm(Combined):
         score = joint_score([verdict for _, verdict in found], max)
         view, worst = max((pair for pair in found if pair[1].outcome == outcome), key=lambda pair: pair[1].score or 0.0)
         spans = tuple(span for start, end in worst.spans if (span := view.span(start, end))[0] < span[1])
-        update = {"subject": conversation.id, "judge": self.name, "judge_version": self.version, "spans": spans}
+        update: dict[str, object] = {"subject": conversation.id, "judge": self.name, "judge_version": self.version, "spans": spans}
         update |= {
             "score": None if outcome == "failed" else score,
             "reason": f"as {view.name}: {worst.reason}" if worst.reason else f"as {view.name}",
