@@ -1,8 +1,8 @@
 """ShieldGemma: does a text break one of four guidelines? P(Yes) for each; the highest decides.
 
 Format: the model card of ShieldGemma (google/generative-ai-docs; Zeng et al. 2024, arXiv 2407.21772) for requests; for replies the example of
-Google's Responsible Generative AI Toolkit. One guideline (``shield_gemma.yaml``) for each question. The model is made to be read by the probability of its
-first word; ``read: reply`` takes the word itself. ``chat`` puts the prompt into one user message.
+Google's Responsible Generative AI Toolkit. One guideline (``shield_gemma.yaml``) for each question. The model is made to be read by the
+probability of its first word; ``read: reply`` takes the word itself. ``chat`` puts the prompt into one user message.
 """
 
 from __future__ import annotations
