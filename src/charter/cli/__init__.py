@@ -21,6 +21,7 @@ from charter.cli.compare import compare
 from charter.cli.evaluate import evaluate
 from charter.cli.exchange import export_app, import_app
 from charter.cli.judges import judges_app
+from charter.cli.keys import app as keys_app
 from charter.cli.report import report
 from charter.cli.serve import serve
 from charter.core.errors import EXIT_GATE_FAILED, EXIT_USAGE, CharterError
@@ -44,6 +45,7 @@ train_app.command("classifier")(train_classifier)
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
 app.add_typer(guard_commands.app, name="guard")
+app.add_typer(keys_app, name="keys")
 app.add_typer(audit_commands.app, name="audit")
 
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the run's rows")]

@@ -95,13 +95,15 @@ def launch(loop: Loop) -> Iterator[Any]:
     """``launch(guard, **config)`` starts a gateway before a model server of its own; all are stopped at the module's end."""
     running: list[tuple[Running, asyncio.Future[None]]] = []
 
-    def start(guard: Guard | None = None, *, audit: Any = None, gate: Any = None, environ: dict[str, str] | None = None, **config: Any) -> Running:
+    def start(
+        guard: Guard | None = None, *, audit: Any = None, mode: str = "off", gate: Any = None, environ: dict[str, str] | None = None, **config: Any
+    ) -> Running:
         upstream = MockUpstream()
         loop(upstream.start())
         settings = {
             "listen": {"port": 0},
             "shutdown": {"announce_s": 0.0, "drain_s": 5.0},
-            "audit": {"mode": "off"},
+            "audit": {"mode": mode},
             **config,
             "upstream": {"url": upstream.url, **config.get("upstream", {})},
         }

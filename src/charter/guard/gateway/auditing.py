@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from charter.core.errors import InputError
+from charter.core.errors import InputError, StoreError
 from charter.guard.decision import Account, Checked
 from charter.guard.gateway.config import AuditConfig, DatabaseConfig, GatewayConfig
 from charter.guard.gateway.record import AuditError, Exchange
@@ -100,6 +101,17 @@ def open_kept(config: GatewayConfig, environ: Mapping[str, str], lost: Callable[
         raise InputError(f"audit.anchor: {anchor.parent} cannot be written to", "name a file in a folder that is there and may be written to")
     database = open_database(config.database, environ)
     return Kept(database, GatewayAudit(AuditLog(database, key=key, anchor=anchor, limit=config.audit.queue), config.audit, lost))
+
+
+def record_admin(config: AuditConfig, database: Database, environ: Mapping[str, str], what: str, name: str) -> None:
+    """One row about what an administrator did, by a command. Raises AuditError."""
+    log = AuditLog(database, key=environ.get(config.key_env, "").encode() or None)
+    try:
+        log.append(Row("", {"v": 1, "kind": "admin", "at_unix_ms": time.time_ns() // 1_000_000, "what": what, "name": name})).result(config.wait_s)
+    except (store.AuditError, TimeoutError):
+        raise StoreError(f"{what}, but the audit log could not be written", "charter audit verify") from None
+    finally:
+        log.close()
 
 
 def decision(exchange: Exchange, checked: Checked, stage: str) -> dict[str, Any]:

@@ -97,6 +97,17 @@ class AuditConfig(Config):
     queue: Count = Field(default=10_000, description="rows that may wait; more are refused at once")
 
 
+class KeysConfig(Config):
+    """Who may come in: keys made by ``charter keys add``. Asked for wherever another machine can reach the port, unless ``listen.open``."""
+
+    required: bool = Field(default=False, description="ask for keys on loopback too")
+    pepper_env: str = Field(
+        default="CHARTER_KEY_PEPPER", description="environment variable with a secret that is hashed with every key; another secret, other keys"
+    )
+    refresh_s: Seconds = Field(default=2.0, description="keys are read again so often: a revoked one is out within twice that")
+    stale_s: Seconds = Field(default=60.0, description="while the database cannot be asked, keys hold for so long; then nobody comes in")
+
+
 class GatewayConfig(Config):
     """The whole of ``gateway.yaml``."""
 
@@ -121,6 +132,7 @@ class GatewayConfig(Config):
     metrics: MetricsListen = MetricsListen()
     database: DatabaseConfig = DatabaseConfig()
     audit: AuditConfig = AuditConfig()
+    keys: KeysConfig = KeysConfig()
     telemetry: bool = Field(default=False, description="OpenTelemetry spans and events, through the SDK that the process has set up")
 
 

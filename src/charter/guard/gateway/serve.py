@@ -16,15 +16,17 @@ from charter.core.errors import InputError
 from charter.guard.engine import Guard
 from charter.guard.gateway import deadlines
 from charter.guard.gateway.app import Gateway, surfaces
-from charter.guard.gateway.auditing import Kept, open_kept
+from charter.guard.gateway.auditing import Kept, open_database, open_kept
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.gate import Gate, OpenGate
+from charter.guard.gateway.keys import KeyGate
 from charter.guard.gateway.metrics import CountedAudit, Metrics
 from charter.guard.gateway.observing import MetricsServer, observed
 from charter.guard.gateway.pipeline import Services
 from charter.guard.gateway.record import Audit
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import STAGES
+from charter.store.keys import all_keys
 
 
 @dataclass(slots=True)
@@ -46,12 +48,14 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
     for name, spec in {"": config.guard, **config.guards}.items():
         if name not in built:
             built[name] = Guard(spec)
-    gate = _gate(config)
     key = variables.get(config.upstream.key_env, "").strip()
     if any(not ("!" <= letter <= "~") for letter in key):
         raise InputError(
             f"the environment variable {config.upstream.key_env} holds something that is no key", "export it without quotes and line breaks"
         )
+    watched = observed(config, built, [surface.name for surface in surfaces(config)], audit=config.audit.mode)
+    audit, kept = _audit(config, variables, watched.metrics)
+    gate, opened = _gate(config, variables, kept, frozenset(config.guards))
     bypass = (gate.bypass,) if gate.bypass else ()
     # no text passes by these, so they are told at the start and are no request's bypass
     known = [
@@ -59,14 +63,12 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         *(["upstream state"] if config.upstream_state else []),
         *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else []),
     ]
-    watched = observed(config, built, [surface.name for surface in surfaces(config)], audit=config.audit.mode)
-    audit, kept = _audit(config, variables, watched.metrics)
     services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=watched.sinks, bypass=bypass)
     gateway = Gateway(
         services,
         routes=watched.routes,
         ready=kept.ready if kept else (),
-        closers=kept.closers if kept else (),
+        closers=(*(kept.closers if kept else ()), *opened),
         local_only=isinstance(gate, OpenGate) and not gate.bypass,
     )
     if watched.metrics is not None:
@@ -81,15 +83,26 @@ def _audit(config: GatewayConfig, environ: Mapping[str, str], metrics: Metrics |
     return CountedAudit(kept.audit, metrics) if metrics is not None else kept.audit, kept
 
 
-def _gate(config: GatewayConfig) -> Gate:
-    if is_loopback(config.listen.host):
-        return OpenGate()
-    if not config.listen.open:
-        raise InputError(
-            f"listen.host: {config.listen.host} can be reached from other machines, and there are no keys",
-            "listen on 127.0.0.1, set keys, or write listen: {open: true} to let everybody in",
+def _gate(
+    config: GatewayConfig, environ: Mapping[str, str], kept: Kept | None, guards: frozenset[str]
+) -> tuple[Gate, tuple[Callable[[], None], ...]]:
+    """Who may come in, and what to close at the end. Raises InputError for a port that others can reach without any key."""
+    loopback = is_loopback(config.listen.host)
+    if not config.keys.required and (loopback or config.listen.open):
+        return OpenGate() if loopback else OpenGate("no keys"), ()
+    database = kept.database if kept is not None else open_database(config.database, environ)
+    keys = all_keys(database)
+    if not any(key.revoked_unix_s is None for key in keys):
+        where = (
+            f"listen.host: {config.listen.host} can be reached from other machines, and there are no keys" if not loopback else "there are no keys"
         )
-    return OpenGate("no keys")
+        raise InputError(
+            f"{where} in {database.name}", "charter keys add NAME, listen on 127.0.0.1, or write listen: {open: true} to let everybody in"
+        )
+    times = config.keys
+    pepper = environ.get(times.pepper_env, "").encode()
+    gate = KeyGate(lambda: all_keys(database), pepper, guards=guards, refresh_s=times.refresh_s, stale_s=times.stale_s)
+    return gate, () if kept is not None else (database.close,)
 
 
 def is_loopback(host: str) -> bool:
