@@ -291,6 +291,7 @@ def test_too_many_at_once(launch):
     free.set()
     for thread in threads:
         thread.join()
+    running.loop(until(lambda: len(running.told) == 3))
     assert sorted(exchange.outcome for exchange in running.told) == ["bypassed", "bypassed", "rejected"]
 
 
