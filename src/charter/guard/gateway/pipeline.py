@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -32,6 +33,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 log = logging.getLogger("charter.gateway")
+_UNSAFE = re.compile(r"[^!-~]")
 _FORWARDED = (b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta")
 #: Header by which a client asks for annotations.
 _ANNOTATIONS = b"x-guard-annotations"
@@ -260,7 +262,7 @@ class Call:
         exchange = self.exchange
         found = [(b"x-request-id", exchange.request_id.encode()), (b"x-decision-id", exchange.decision_id.encode()), *self.ticket.headers]
         if exchange.policy:
-            found.append((b"x-guard-policy", exchange.policy.encode("ascii", "replace")))
+            found.append((b"x-guard-policy", _UNSAFE.sub("?", exchange.policy).encode("ascii")))
         if exchange.bypass:
             found.append((b"x-guard-status", b"bypassed"))
         return found
@@ -318,8 +320,10 @@ class Call:
         if self.pump is not None:
             self.pump.close()
             self.exchange.held_ms = self.pump.tally.held_s * 1000
-        if self.row is not None and not self.row.done():
-            self.row.cancel()
+        if self.row is not None:
+            await asyncio.wait([self.row])  # what was decided goes on record, even if nobody waits for the answer any more
+            if self.row.cancelled() or self.row.exception() is not None:
+                log.error("%s: the request's audit row could not be written", self.exchange.request_id)
         self.exchange.total_ms = self._elapsed_ms()
         for told in (self.ticket.leave, *(sink.done for sink in self.services.sinks)):
             try:
