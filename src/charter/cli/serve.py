@@ -33,6 +33,9 @@ def serve(
         server.run()
     except KeyboardInterrupt:
         return
+    except SystemExit:  # uvicorn's way of saying that it could not begin
+        if server.started:
+            raise
     if not server.started:
         raise CharterError(f"cannot listen on {built.config.listen.host}:{built.config.listen.port}", "charter serve --port 0")
 

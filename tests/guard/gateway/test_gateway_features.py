@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 
 import openai
 import pydantic
@@ -315,3 +317,16 @@ def test_what_upstream_errors_say_is_checked_too(running):
     with pytest.raises(openai.BadRequestError) as error:
         ask(running, False)
     assert "4096" in error.value.message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_stream_may_be_cut_anywhere(running, end):
+    """In the middle of a letter, of a line's end, of a field's name; with comments, ids and events of several lines."""
+    texts = ["état ", "日本語。 ", "👩‍👩‍👧 ", "a\u2028b ", "and so on. "] * 4
+    raw = b"".join(b": ping\nid: 1\n" + event for event in spoken(*texts)).decode().replace("\n", end).encode()
+    rng = random.Random(end)
+    for _ in range(4):
+        cuts = sorted({0, len(raw), *(rng.randrange(len(raw)) for _ in range(60))})
+        running.upstream.script = streams(*(raw[a:b] for a, b in itertools.pairwise(cuts)), pause_s=0.001)
+        got = ask(running, True)
+        assert (got.content, got.finish) == ("".join(texts), "stop")
