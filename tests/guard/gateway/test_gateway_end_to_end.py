@@ -145,3 +145,47 @@ def test_models_and_health(bare):
     for path in ("/healthz", "/readyz"):
         with urllib.request.urlopen(bare.root + path) as answer:
             assert answer.status == 200
+
+
+def test_a_mistake_of_ours_is_an_error_without_words(bare, caplog, monkeypatch):
+    """Whatever breaks inside the gateway: 500, nothing of the model's words, and a log that names the kind of error only."""
+    from charter.guard.gateway.surfaces.chat import Chat
+
+    secret = "-".join(("words", "of", "the", "model"))
+
+    def broken(*_):
+        raise KeyError(secret)
+
+    bare.upstream.script = says(secret)
+    monkeypatch.setattr(Chat, "answer", broken)
+    with pytest.raises(openai.InternalServerError) as told:
+        bare.client().chat.completions.create(model="m", messages=HI)
+    assert told.value.code == "internal_error"
+    assert secret not in told.value.response.text
+    assert "KeyError" in caplog.text
+    assert secret not in caplog.text
+    assert bare.exchange().code == "internal_error"
+
+
+def test_a_part_that_passed_only_by_the_policys_leave_is_told(launch, fakes):
+    """A check in the middle of a stream fails open, the last one does not fail: what left on its word is still a bypass."""
+    import time
+
+    seen = []
+
+    def once(conversation, stage):
+        if stage == "output":
+            seen.append(stage)
+            if len(seen) == 1:
+                raise RuntimeError
+        return fakes.verdict("safe", 0.0)
+
+    running = launch(fakes.guard({"a": once}, {"on_error": "allow"}, cache=0, stream={"hold_chars": 8, "window_chars": 20}))
+    running.upstream.script = streams(*spoken(*["Some words. "] * 20), pause_s=0.01)
+    assert joined(running.client().chat.completions.create(model="m", messages=HI, stream=True))[1] == "Some words. " * 20
+    time.sleep(0.05)
+    exchange = running.exchange()
+    assert len(seen) > 1
+    assert exchange.outputs[-1].bypass == ()
+    assert (exchange.outcome, exchange.bypass) == ("bypassed", ["a: failed"])
+    assert exchange.first_chunk_ms > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, cast
@@ -76,7 +77,8 @@ class Gateway:
             return
         served = self._surfaces.get(scope["path"])
         if served is None or scope["method"] != "POST":
-            await self._shell(scope, receive, send)
+            with contextlib.suppress(Exception):  # answered and logged by _broken; the server would log its message, which may hold text
+                await self._shell(scope, receive, send)
             return
         kind, surface = served
         call = kind(self.services, surface, scope, receive, send)

@@ -196,6 +196,8 @@ class Checking:
 
     async def part(self, choice: int, prompt: int, probe: Probe) -> Approval:
         approval = await self.guard.aapprove(self.prompts[prompt], probe)
+        if approval.checked is not None and approval.checked.bypass:  # text leaves on this check's word, whatever the last one says
+            self.exchange.bypass += approval.checked.bypass
         if not approval.passes and approval.checked is not None and approval.checked.unavailable:
             self.exchange.outputs.append(approval.checked)
             await self.record([approval.checked], "output")

@@ -268,17 +268,13 @@ class Call:
         return found
 
     def _stream_headers(self) -> list[tuple[bytes, bytes]]:
-        self.answered_status(200)
+        self.exchange.status = 200
         return [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
             (b"x-accel-buffering", b"no"),
             *self.common_headers(),
         ]
-
-    def answered_status(self, status: int) -> None:
-        self.exchange.status = status
-        self.exchange.first_chunk_ms = self._elapsed_ms()
 
     async def _answer(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         self.exchange.status = status
@@ -319,7 +315,10 @@ class Call:
         self.answered = True
         if self.pump is not None:
             self.pump.close()
-            self.exchange.held_ms = self.pump.tally.held_s * 1000
+            tally = self.pump.tally
+            self.exchange.held_ms = tally.held_s * 1000
+            if tally.first_put_s is not None:
+                self.exchange.first_chunk_ms = (tally.first_put_s - self.began_s) * 1000
         if self.row is not None:
             await asyncio.wait([self.row])  # what was decided goes on record, even if nobody waits for the answer any more
             if self.row.cancelled() or self.row.exception() is not None:

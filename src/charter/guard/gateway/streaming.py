@@ -7,6 +7,7 @@ withhold ends with a refusal, and the others go on; if a check itself fails, the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from charter.guard.gateway.wire.errors import GatewayError, unavailable
 from charter.guard.gateway.wire.sse import Event
 from charter.guard.holdback import Approval, Probe, Window
 from charter.guard.vault import Vault
+
+log = logging.getLogger("charter.gateway")
 
 
 class Final(NamedTuple):
@@ -58,8 +61,8 @@ class Tally:
     """Seconds, by the clock of the pump."""
 
     held_s: float = 0.0
-    out: int = 0
     last_put_s: float = 0.0
+    first_put_s: float | None = None
     waiting_since_s: float = float("inf")  # since when the upstream is waited for
     seen: set[int] = field(default_factory=set)
 
@@ -212,8 +215,9 @@ class Pump:
 
     def _put(self, data: bytes) -> None:
         if data:
-            self.tally.out += 1
             self.tally.last_put_s = self._clock()
+            if self.tally.first_put_s is None:
+                self.tally.first_put_s = self.tally.last_put_s
             self._put_out(data)
 
     def _check(self, line: Line) -> None:
@@ -239,7 +243,8 @@ class Pump:
             await work
         except GatewayError as error:
             self.fail(error)
-        except Exception:
+        except Exception as error:  # its message may hold text, so only its kind is told
+            log.error("a check of a stream failed: %s", type(error).__name__)
             self.fail(unavailable())
         finally:
             del self._tasks[choice]

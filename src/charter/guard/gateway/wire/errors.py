@@ -15,7 +15,7 @@ _ANTHROPIC: Mapping[int, str] = {
 _OPENAI: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class GatewayError(Exception):
     """A request that ends in an error. ``retry`` False tells SDKs not to try again; ``retry_after_s`` when it may be worth it."""
 
