@@ -143,7 +143,10 @@ class Call:
         exchange.bypass += services.bypass
         asked, moderating = self._ask(body)
         checking = Checking(guard, services.audit, exchange, asked, services.config.refusal_in_content, moderating=moderating)
-        found, unfit = await asyncio.gather(checking.inputs(), checking.moderated_input(self.surface.texts))
+        if moderating is None:
+            found, unfit = await checking.inputs(), None
+        else:
+            found, unfit = await asyncio.gather(checking.inputs(), checking.moderated_input(self.surface.texts))
         exchange.input_ms = self._elapsed_ms()
         error = refused_input(found, self.surface.texts) or unfit
         if error is None:
@@ -235,7 +238,10 @@ class Call:
         if not isinstance(given, dict) or given.get("error") is not None:
             raise bad_answer()
         said = self.surface.replies(asked, given)
-        found, held = await asyncio.gather(checking.outputs(said), checking.moderated(said))
+        if checking.moderating is None:
+            found, held = await checking.outputs(said), dict[int, Withheld]()
+        else:
+            found, held = await asyncio.gather(checking.outputs(said), checking.moderated(said))
         settled, withheld, changed = checking.settled(given, said, found)
         withheld = {**held, **withheld}
         self._settle()
