@@ -66,11 +66,11 @@ class Running:
         return self.clients[repr(settings)]
 
     def exchange(self, number: int = -1, timeout_s: float = 5.0) -> Exchange:
-        """What was told of a request; waits for it."""
+        """What was told of a request; waits until none is in work."""
         import time
 
         end = time.monotonic() + timeout_s
-        while len(self.told) <= max(number, 0) and time.monotonic() < end:
+        while (self.built.gateway.calls or len(self.told) <= max(number, 0)) and time.monotonic() < end:
             time.sleep(0.005)
         return self.told[number]
 

@@ -221,3 +221,80 @@ def test_every_split_of_generated_streams():
 def test_every_split_of_many_generated_streams(seed):
     """5,000 streams together, about 300,000 runs of the pump."""
     asyncio.run(every_split(seed, 500))
+
+
+class Several:
+    """Checks of several choices, each with its own."""
+
+    active = True
+    blocks_media = True
+
+    def __init__(self, each):
+        self.each = each
+
+    def window(self, channel):
+        return Window(POLICY, hold_chars=16, mode=None if channel in PROSE else "full")
+
+    def vault(self, prompt):
+        return None
+
+    async def part(self, choice, prompt, probe):
+        return await self.each[choice].part(choice, prompt, probe)
+
+    async def blocked(self, choice, why, approval):
+        return await self.each[choice].blocked(choice, why, approval)
+
+    async def whole(self, said):
+        return await self.each[said.choice].whole(said)
+
+
+async def interleaved(seed):
+    """Three replies whose events come in any order: each has the fate it would have alone, and the usage comes last."""
+    rng = random.Random(seed)
+    cases = [case for case in generated(seed, 40) if case[0] != "restored" and case[1] != "tool:0"]
+    cases = rng.sample(cases, 3)
+    asked = surface.ask({"model": "m", "n": 3, "stream": True, "messages": [{"role": "user", "content": "hi"}]})
+    checks = Several([Checks(kind, thing) for kind, _, _, _, thing, _ in cases])
+    clients = [Client(each, case[3]) for each, case in zip(checks.each, cases, strict=True)]
+    out = []
+
+    def put(data):
+        out.append(data)
+        for event in sse.Reader().feed(data):
+            if event.data == b"[DONE]":
+                continue
+            chunk = json.loads(event.data)
+            for choice in chunk["choices"]:
+                clients[choice["index"]].put(sse.event({**chunk, "choices": [choice]}))
+
+    async def wake():
+        return
+
+    pump = Pump(surface.codec(asked), asked, checks, put, wake, lambda: None, lambda: 0.0)
+    queues = []
+    for number, (_, channel, text, *_) in enumerate(cases):
+        cuts = sorted({0, len(text), *(rng.randrange(len(text) + 1) for _ in range(10))})
+        events = deltas(channel, [text[a:b] for a, b in itertools.pairwise(cuts)])
+        queues.append([e._replace(data=e.data.replace(b'"index":0,"delta"', b'"index":%d,"delta"' % number)) for e in events])
+    while any(queues):
+        pump.feed([rng.choice([queue for queue in queues if queue]).pop(0)])
+        if rng.random() < 0.3:
+            await pump.wait()
+    pump.feed([sse.Event("", b'{"id":"x","choices":[],"usage":{"total_tokens":1}}'), sse.Event("", b"[DONE]")])
+    await pump.finish()
+    for client, (kind, channel, _, _, _, wanted) in zip(clients, cases, strict=True):
+        if kind == "forbidden":
+            assert wanted.startswith(client.texts[channel])
+            assert client.finishes == ["content_filter"]
+        else:
+            assert client.texts[channel] == wanted
+            assert client.finishes == ["stop"]
+    refused = all(kind == "forbidden" for kind, *_ in cases)
+    assert out[-1] == sse.DONE
+    assert refused or b"usage" in out[-2], "the upstream is stopped, so its usage is not heard, only if every choice is refused"
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_choices_do_not_mix(block):
+    for seed in range(block * 50, block * 50 + 50):
+        asyncio.run(interleaved(seed))
