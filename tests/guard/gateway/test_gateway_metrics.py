@@ -266,7 +266,7 @@ def test_the_gateway_counts_what_it_serves_beside_the_api(guarded):
     endpoint = running.exchange().endpoint
     assert f'charter_requests_total{{endpoint="{endpoint}",model="m",outcome="blocked"}} 1.0' in text
     assert 'charter_guard_decisions_total{action="block",category="none",guard="word",mode="enforce"' in text
-    assert 'charter_policy_info{audit="none",policy="words@1+' in text
+    assert 'charter_policy_info{audit="off",policy="words@1+' in text
     assert "forbidden" not in text.replace("HELP", "")
     assert "charter_inflight_requests 0.0" in text, "a scrape is no request of a client"
 
