@@ -99,7 +99,8 @@ def test_what_cannot_be_checked_is_refused(change, param):
 
 
 ANSWER = {
-    "id": "x", "object": "chat.completion", "created": 1, "model": "m", "usage": {"total_tokens": 3}, "citations": ["a text that nobody reads"],
+    "id": "x", "object": "chat.completion", "created": 1, "model": "m", "usage": {"total_tokens": 3}, "metadata": {"a": "a text that nobody reads"},
+    "citations": ["a text that nobody reads"],
     "choices": [
         {"index": 0, "finish_reason": "tool_calls", "logprobs": {"content": []}, "secret_notes": "a text that nobody reads",
          "message": {"role": "assistant", "content": "A1", "reasoning_content": "A2", "refusal": "A3", "extra": "a text that nobody reads",

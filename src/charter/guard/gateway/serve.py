@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -136,6 +137,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway, self._times, self._listening = built.gateway, built.config.shutdown, listening
         self._announced_at: float | None = None
+        self._announce_s = built.config.shutdown.announce_s
         #: The port it listens on, once started.
         self.port = 0
         where = built.config.metrics
@@ -151,6 +153,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._gateway.draining = True
+        if sig == signal.SIGINT:  # a person at the keyboard waits for no load balancer
+            self._announce_s = 0.0
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
@@ -159,7 +163,7 @@ class Server(uvicorn.Server):
         now = asyncio.get_running_loop().time()
         if self._announced_at is None:
             self._announced_at = now
-        return self.force_exit or now - self._announced_at >= self._times.announce_s
+        return self.force_exit or now - self._announced_at >= self._announce_s
 
     async def shutdown(self, sockets: Any = None) -> None:
         asyncio.get_running_loop().call_later(self._times.drain_s, self._gateway.stop_all)

@@ -11,7 +11,8 @@ from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
 from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, leaves, named, without_texts
 
-TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "metadata", "moderation"})
+#: ``usage`` and all that is not here may stay as long as it holds no text.
+TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 CHOICE = frozenset({"index", "finish_reason", "message", "logprobs", "token_ids"})
 #: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
@@ -20,7 +21,7 @@ MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "an
 ECHOES = frozenset({"logprobs", "token_ids"})
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
 FIELDS: Mapping[str, Contract] = {
-    **dict.fromkeys((name for name in TOP if name != "choices"), "opaque"),
+    **dict.fromkeys((*(name for name in TOP if name != "choices"), "usage", "metadata", "moderation"), "opaque"),
     "choices.index": "opaque",
     "choices.finish_reason": "constrained",
     "choices.logprobs": "guarded",  # goes out with its text, and only unchanged

@@ -13,7 +13,7 @@ from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame
 from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, named, without_texts
 from charter.guard.gateway.wire import sse, strict
 
-_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+_TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
 _DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
 _CALL = frozenset({"id", "type", "index", "function", "custom"})

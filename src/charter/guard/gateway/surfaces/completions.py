@@ -29,7 +29,7 @@ _OPAQUE = (
 )  # fmt: skip
 _REFUSED = ("prompt_token_ids", "prompt_embeds", "chat_template", "messages")
 _KNOWN = frozenset((*_OPAQUE, "model", "prompt", "suffix"))
-_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint"})
+_TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint"})
 _CHOICE = frozenset({"index", "finish_reason", "text", "logprobs", "token_ids"})
 _ECHOES = frozenset({"logprobs", "token_ids", "prompt_logprobs"})
 _STRUCTURED = ("guided_json", "guided_grammar", "guided_regex", "guided_choice", "structured_outputs", "grammar", "json_schema", "response_format")
@@ -50,7 +50,7 @@ class Completions:
         "suffix": "guarded",
     }
     answer_fields: Mapping[str, Contract] = {
-        **dict.fromkeys((field for field in _TOP if field != "choices"), "opaque"),
+        **dict.fromkeys((*(field for field in _TOP if field != "choices"), "usage"), "opaque"),
         "choices.index": "opaque",
         "choices.finish_reason": "constrained",
         "choices.text": "guarded",
