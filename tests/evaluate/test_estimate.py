@@ -16,11 +16,11 @@ LOADS = [Load("a", 100, 0, 256, 40_000), Load("b", 0, 300, 0, 60_000), Load("c",
 
 def test_replies_tokens_time_and_cost_are_upper_bounds_from_what_is_left():
     found = estimate(LOADS, Speed(100.0, 10.0), Price(1.0, 2.0))
-    assert (found.replies, found.choices, found.tokens_out, found.tokens_in) == (150, 300, 26_600, 25_000)
+    assert (found.replies, found.choices, found.tokens_out, found.tokens_in) == (150, 300, 26_600, 25_000 + 450 * 32)
     assert found.seconds == pytest.approx(26_600 / 100 + 300 / 10)
-    assert found.cost == pytest.approx((25_000 * 1 + 26_600 * 2) / 1e6)
+    assert found.cost == pytest.approx((39_400 * 1 + 26_600 * 2) / 1e6)
     assert str(found).startswith(
-        "to ask: 150 replies of together at most 26600 tokens, 300 choices to weigh, about 25000 tokens to read; at most about 5 min"
+        "to ask: 150 replies of together at most 26600 tokens, 300 choices to weigh, about 39400 tokens to read; at most about 5 min"
     )
 
 

@@ -13,6 +13,8 @@ from charter.core.shapes import Model
 QUESTION = "Describe a walk through a town in spring, from the first street to the last, with all that you see and hear."
 PROBES, PROBE_TOKENS = 16, 16
 CHARS_PER_TOKEN = 4.0
+#: What a chat template puts around a question, with a default system prompt (the embedded model's: 31).
+TEMPLATE_TOKENS = 32
 
 
 class Load(NamedTuple):
@@ -82,7 +84,7 @@ def estimate(loads: Sequence[Load], speed: Speed | None, price: Price | None) ->
     """Sum up. Without a speed (or one that is needed and was not measured) the time is unknown."""
     replies, choices = sum(load.replies for load in loads), sum(load.choices for load in loads)
     tokens_out = sum(load.replies * load.max_tokens for load in loads)
-    tokens_in = round(sum(load.characters_in for load in loads) / CHARS_PER_TOKEN)
+    tokens_in = round(sum(load.characters_in for load in loads) / CHARS_PER_TOKEN) + TEMPLATE_TOKENS * (replies + choices)
     seconds: float | None = 0.0
     for amount, rate in ((tokens_out, speed and speed.tokens_per_s), (choices, speed and speed.choices_per_s)):
         if amount and seconds is not None:
