@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,22 +102,45 @@ def normalise(text: str) -> tuple[str, list[int]]:
     return "".join(out), offsets
 
 
-def read(phrases: Phrases, prompt: str, reply: str) -> Reading:
-    """Decide how far ``reply`` refuses. ``prompt`` is only used to tell a refusing "No." from an answering one."""
+class Prepared(NamedTuple):
+    """A normalised reply, the offset of each of its characters in the original, and its sentences."""
+
+    text: str
+    offsets: Sequence[int]
+    sentences: tuple[Sentence, ...]
+
+
+def prepare(reply: str) -> Prepared:
+    """Normalise a reply and split it into sentences, without a label such as "Assistant:" before it."""
     text, offsets = normalise(reply)
-    if not text.strip():
-        raise ValueError("an empty reply has no label")
-    items = len(_ITEM.findall(text))
     label = _LABEL.match(text)
     start = label.end() if label and label.end() < len(text) else 0
-    sentences = _sentences(_mask_quotes(text.replace("*", " ")), start)
+    return Prepared(text, offsets, tuple(_sentences(_mask_quotes(text.replace("*", " ")), start)))
+
+
+def read(phrases: Phrases, prompt: str, reply: str) -> Reading:
+    """Decide by the phrases how far ``reply`` refuses. ``prompt`` is only used to tell a refusing "No." from an answering one. Raises
+    ValueError for an empty reply."""
+    return decide(phrases, prompt, prepare(reply))
+
+
+def decide(phrases: Phrases, prompt: str, reply: Prepared) -> Reading:
+    """``read`` for a reply that is prepared."""
+    text, offsets, sentences = reply
+    if not text.strip():
+        raise ValueError("an empty reply has no label")
     if not sentences:
         return Reading("unsure", "no words")
-    found = _decide(phrases, prompt, sentences, items, text)
+    found = _decide(phrases, prompt, list(sentences), len(_ITEM.findall(text)), text)
     if found.span is None or not offsets:
         return found
     last = len(offsets) - 1
     return found._replace(span=(offsets[min(found.span[0], last)], offsets[min(max(found.span[1] - 1, 0), last)] + 1))
+
+
+def declining(phrases: Phrases, sentence: Sentence) -> bool:
+    """Whether a sentence says no."""
+    return bool(_declines(phrases, sentence) or _find(phrases.opening, sentence))
 
 
 def _mask_quotes(text: str) -> str:
