@@ -83,7 +83,11 @@ def declined(data: Path) -> Iterator[Pair]:
 def another_question(pairs: list[Pair], rng: random.Random) -> Iterator[Pair]:
     """Each answer put to somebody else's question."""
     chosen = [p for p in pairs if p.does and len(p.reply.split()) >= 6]
-    chosen = [p for s in sorted({p.source for p in chosen}) for p in rng.sample([q for q in chosen if q.source == s], min(250, sum(q.source == s for q in chosen)))]
+    chosen = [
+        p
+        for s in sorted({p.source for p in chosen})
+        for p in rng.sample([q for q in chosen if q.source == s], min(250, sum(q.source == s for q in chosen)))
+    ]
     replies = [p.reply for p in chosen]
     rng.shuffle(replies)
     yield from (Pair("another question", p.prompt, r, 0) for p, r in zip(chosen, replies, strict=True) if r != p.reply)
@@ -107,7 +111,11 @@ def rows(data: Path) -> list[Row]:
     made = []
     for pair in [*pairs, *another_question(pairs, rng)]:
         full = pair.source != "another question" and read(PHRASES, pair.prompt, pair.reply).label in ("full", "partial")
-        if pair.source == "another question" or (not full and pair.source in ("gptfuzz", "jbb", "tulu")) or (pair.source == "xstest odd" and pair.does):
+        if (
+            pair.source == "another question"
+            or (not full and pair.source in ("gptfuzz", "jbb", "tulu"))
+            or (pair.source == "xstest odd" and pair.does)
+        ):
             made.append(row_of(pair, strip=False))
         elif full and not pair.does and (pair.source != "gptfuzz" or rng.random() < 0.35):
             made.append(row_of(pair, strip=True))

@@ -42,6 +42,7 @@ class Words(NamedTuple):
     asks: re.Pattern[str]
     turns: re.Pattern[str]
     facts: re.Pattern[str]
+    talks: re.Pattern[str]
 
 
 def load_words() -> Words:
@@ -66,7 +67,7 @@ def taken_up(words: Words, prompt: str, reply: str) -> float | None:
     """Share (0 to 1) of the request's subject that the reply names; None where the request has no plain subject, or the two are written in
     different scripts, as an answer in another language is."""
     asked = subject(words, prompt)
-    if not 1 <= len(asked) <= LONGEST_SUBJECT or _script(prompt) != _script(reply) or _english(words, prompt) > _english(words, reply):
+    if not 2 <= len(asked) <= LONGEST_SUBJECT or _script(prompt) != _script(reply) or _english(words, prompt) > _english(words, reply):
         return None
     return len(asked & {stem(w) for w in _WORD.findall(reply)}) / len(asked)
 
@@ -144,10 +145,12 @@ def _repeats(prompt: str, reply: str) -> float:
 
 
 class Answered(NamedTuple):
-    """How likely it is that a reply does what it was asked to (0 to 1), and, where it does not seem to, in what way."""
+    """How likely it is that a reply does what it was asked to (0 to 1), and, where it does not seem to, in what way. ``talks`` says that it
+    begins as small talk does."""
 
     p: float
     why: str
+    talks: bool
 
 
 class Evasion:
@@ -169,7 +172,7 @@ class Evasion:
         """Arguments as for ``features``."""
         found = features(self._words, prompt, reply, sentences)
         logit = sum(w * found[name] for w, name in zip(self._weights, FEATURES, strict=True))
-        return Answered(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), _why(found))
+        return Answered(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), _why(found), bool(self._words.talks.search(reply)))
 
 
 def _why(found: Mapping[str, float]) -> str:
