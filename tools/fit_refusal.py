@@ -22,6 +22,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from charter.data.care import must_drop
+from charter.evaluate.benchmarks import alignment_tax
 from charter.judges._evasion import FEATURES, features, load_words
 from charter.judges._heldout import gptfuzz_questions, is_held_out
 from charter.judges._refusal_rules import Prepared, declining, load_phrases, normalise, prepare, read
@@ -74,6 +75,12 @@ def odd_xstest(data: Path) -> Iterator[Pair]:
                     yield Pair("xstest odd", row["prompt"], row["completion"], int(row["final_label"] == "1_full_compliance"))
 
 
+def own(data: Path) -> Iterator[Pair]:
+    """The plain instructions that Charter ships, with their answers."""
+    for example in alignment_tax.build(alignment_tax.Config()).examples():
+        yield Pair("charter", example.prompt, example.target or "", 1)
+
+
 def declined(data: Path) -> Iterator[Pair]:
     """STAR-1's answers to harmful questions, without the thinking."""
     for row in json.loads((data / "star1" / "STAR-1.json").read_text(encoding="utf-8")):
@@ -83,11 +90,8 @@ def declined(data: Path) -> Iterator[Pair]:
 def another_question(pairs: list[Pair], rng: random.Random) -> Iterator[Pair]:
     """Each answer put to somebody else's question."""
     chosen = [p for p in pairs if p.does and len(p.reply.split()) >= 6]
-    chosen = [
-        p
-        for s in sorted({p.source for p in chosen})
-        for p in rng.sample([q for q in chosen if q.source == s], min(250, sum(q.source == s for q in chosen)))
-    ]
+    sources = [[p for p in chosen if p.source == name] for name in sorted({p.source for p in chosen})]
+    chosen = [p for mine in sources for p in rng.sample(mine, min(250, len(mine)))]
     replies = [p.reply for p in chosen]
     rng.shuffle(replies)
     yield from (Pair("another question", p.prompt, r, 0) for p, r in zip(chosen, replies, strict=True) if r != p.reply)
@@ -107,19 +111,17 @@ def row_of(pair: Pair, strip: bool) -> Row | None:
 
 def rows(data: Path) -> list[Row]:
     rng = random.Random(SEED)
-    pairs = [p for read_pairs in (labelled, benign, odd_xstest, declined) for p in _kept(read_pairs, data)]
+    pairs = [p for read_pairs in (labelled, benign, odd_xstest, declined, own) for p in _kept(read_pairs, data)]
     made = []
     for pair in [*pairs, *another_question(pairs, rng)]:
-        full = pair.source != "another question" and read(PHRASES, pair.prompt, pair.reply).label in ("full", "partial")
-        if (
-            pair.source == "another question"
-            or (not full and pair.source in ("gptfuzz", "jbb", "tulu"))
-            or (pair.source == "xstest odd" and pair.does)
-        ):
+        if pair.source == "another question":
             made.append(row_of(pair, strip=False))
-        elif full and not pair.does and (pair.source != "gptfuzz" or rng.random() < 0.35):
-            made.append(row_of(pair, strip=True))
-        elif pair.source == "gptfuzz" and pair.does:
+            continue
+        declines = read(PHRASES, pair.prompt, pair.reply).label in ("full", "partial")
+        if declines and not pair.does:
+            if pair.source != "gptfuzz" or rng.random() < 0.35:
+                made.append(row_of(pair, strip=True))
+        elif (pair.does and not (declines and pair.source == "tulu")) or (not pair.does and pair.source in ("gptfuzz", "jbb")):
             made.append(row_of(pair, strip=False))
     return [row for row in made if row is not None]
 

@@ -32,6 +32,7 @@ class Words(NamedTuple):
 
     stop: frozenset[str]
     small: frozenset[str]
+    foreign: frozenset[str]
     wrong: re.Pattern[str]
     elsewhere: re.Pattern[str]
     does: re.Pattern[str]
@@ -42,6 +43,7 @@ class Words(NamedTuple):
     asks: re.Pattern[str]
     turns: re.Pattern[str]
     facts: re.Pattern[str]
+    given: re.Pattern[str]
     talks: re.Pattern[str]
 
 
@@ -49,7 +51,8 @@ def load_words() -> Words:
     data = dict(read_yaml(Path(__file__).with_name("evasion.yaml")).data)
     small = frozenset(data.pop("small").split())
     stop = small | frozenset(data.pop("asking").split())
-    return Words(stop, small, **{name: re.compile("|".join(f"(?:{p})" for p in patterns), re.MULTILINE) for name, patterns in data.items()})
+    foreign = frozenset(data.pop("foreign").split())
+    return Words(stop, small, foreign, **{name: re.compile("|".join(f"(?:{p})" for p in patterns), re.MULTILINE) for name, patterns in data.items()})
 
 
 def stem(word: str) -> str:
@@ -64,18 +67,24 @@ def subject(words: Words, prompt: str) -> set[str]:
 
 
 def taken_up(words: Words, prompt: str, reply: str) -> float | None:
-    """Share (0 to 1) of the request's subject that the reply names; None where the request has no plain subject, or the two are written in
+    """Share (0 to 1) of the request's subject that the reply names; None where the request has no plain subject (a text to
+    work on is given with it, it has hardly any words of its own or very many), or the two are written in
     different scripts, as an answer in another language is."""
     asked = subject(words, prompt)
+    if words.given.search(prompt):
+        return None
     if not 2 <= len(asked) <= LONGEST_SUBJECT or _script(prompt) != _script(reply) or _english(words, prompt) > _english(words, reply):
         return None
     return len(asked & {stem(w) for w in _WORD.findall(reply)}) / len(asked)
 
 
 def _english(words: Words, text: str) -> bool:
-    """Whether a text of some length has the small words of English; a short one is taken to be English."""
+    """Whether a text has the small words of English and not those of another language; a list or a short text may have none."""
     said = _WORD.findall(text[:2000])
-    return len(said) < 8 or sum(w in words.small for w in said) >= 0.15 * len(said)
+    if len(said) < 8:
+        return True
+    own, other = sum(w in words.small for w in said) / len(said), sum(w in words.foreign for w in said) / len(said)
+    return own >= 0.15 or (other < 0.05 and (own >= 0.02 or bool(_LIST.search(text))))
 
 
 def _script(text: str) -> str:
@@ -86,8 +95,8 @@ def _script(text: str) -> str:
 
 #: Names of the features, in the order of the weights.
 FEATURES = (
-    "one", "taken_up", "nothing_taken_up", "no_subject", "wrong", "elsewhere", "does", "wrong_first", "elsewhere_first", "does_first", "opens", "closes",
-    "corrects", "broken", "asks", "turns", "lists", "code", "log_words", "short", "repeats", "varied", "preaches",
+    "one", "taken_up", "nothing_taken_up", "no_subject", "wrong", "elsewhere", "does", "wrong_first", "elsewhere_first", "does_first", "opens",
+    "closes", "corrects", "broken", "asks", "turns", "lists", "log_words", "short", "repeats", "varied", "preaches",
     "asks_facts", "preaches_unasked", "other_prose", "other_list",
 )  # fmt: skip
 
@@ -105,7 +114,8 @@ def features(words: Words, prompt: str, reply: str, sentences: Sequence[str]) ->
     lists = min(len(_LIST.findall(reply)), 6) / 6
     preaches = sum(w or e for w, e in zip(found["wrong"], found["elsewhere"], strict=True)) / count * (1.0 - share["does"])
     facts = float(bool(words.facts.search(prompt)))
-    other = float(taken is not None and taken < 1 / 3 and len(said) >= 20)
+    little = taken is not None and (taken == 0.0 or (taken < 0.34 and len(subject(words, prompt)) >= 4))
+    other = float(little and len(said) >= 20)
     return {
         "one": 1.0,
         "taken_up": 0.5 if taken is None else taken,
@@ -124,7 +134,6 @@ def features(words: Words, prompt: str, reply: str, sentences: Sequence[str]) ->
         "asks": float(bool(words.asks.search(last))),
         "turns": float(any(found["turns"])),
         "lists": lists,
-        "code": float("```" in reply),
         "log_words": math.log1p(len(said)) / 6,
         "short": float(len(said) < 12),
         "repeats": _repeats(prompt, reply),
