@@ -155,7 +155,7 @@ def _repeats(prompt: str, reply: str) -> float:
 
 class Answered(NamedTuple):
     """How likely it is that a reply does what it was asked to (0 to 1), and, where it does not seem to, in what way. ``talks`` says that it
-    begins as small talk does."""
+    is small talk: it speaks of itself or to the reader, and names nothing of what it was told to do."""
 
     p: float
     why: str
@@ -181,7 +181,10 @@ class Evasion:
         """Arguments as for ``features``."""
         found = features(self._words, prompt, reply, sentences)
         logit = sum(w * found[name] for w, name in zip(self._weights, FEATURES, strict=True))
-        return Answered(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), _why(found), bool(self._words.talks.search(reply)))
+        return Answered(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), _why(found), self._talks(found, reply))
+
+    def _talks(self, found: Mapping[str, float], reply: str) -> bool:
+        return bool(found["nothing_taken_up"]) and not found["asks_facts"] and bool(self._words.talks.search(reply))
 
 
 def _why(found: Mapping[str, float]) -> str:
