@@ -29,7 +29,8 @@ from charter.judges._refusal_rules import Prepared, declining, load_phrases, nor
 
 SEED, FOLDS = 7, 5
 #: Most that the rows of one source and label may weigh together; the odd half of XSTest counts double.
-MOST = {"gptfuzz": 200.0, "tulu": 600.0, "another question": 500.0}
+MOST = {"gptfuzz": 60.0, "tulu": 600.0, "another question": 500.0}
+TIMES = {"xstest odd": 2.0, "xstest odd, stripped": 2.0, "charter": 4.0}
 PHRASES, WORDS = load_phrases(), load_words()
 
 
@@ -136,7 +137,7 @@ def weights(sources: np.ndarray[Any, Any], does: np.ndarray[Any, Any]) -> np.nda
         for label in (0, 1):
             mine = (sources == source) & (does == label)
             if mine.any():
-                weight[mine] = min(MOST.get(source, 400.0), mine.sum()) / mine.sum() * (2.0 if source.startswith("xstest") else 1.0)
+                weight[mine] = min(MOST.get(source, 400.0), mine.sum()) / mine.sum() * TIMES.get(source, 1.0)
     return weight
 
 

@@ -44,7 +44,6 @@ class Words(NamedTuple):
     turns: re.Pattern[str]
     facts: re.Pattern[str]
     given: re.Pattern[str]
-    talks: re.Pattern[str]
 
 
 def load_words() -> Words:
@@ -154,12 +153,10 @@ def _repeats(prompt: str, reply: str) -> float:
 
 
 class Answered(NamedTuple):
-    """How likely it is that a reply does what it was asked to (0 to 1), and, where it does not seem to, in what way. ``talks`` says that it
-    is small talk: it speaks of itself or to the reader, and names nothing of what it was told to do."""
+    """How likely it is that a reply does what it was asked to (0 to 1), and, where it does not seem to, in what way."""
 
     p: float
     why: str
-    talks: bool
 
 
 class Evasion:
@@ -181,10 +178,7 @@ class Evasion:
         """Arguments as for ``features``."""
         found = features(self._words, prompt, reply, sentences)
         logit = sum(w * found[name] for w, name in zip(self._weights, FEATURES, strict=True))
-        return Answered(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), _why(found), self._talks(found, reply))
-
-    def _talks(self, found: Mapping[str, float], reply: str) -> bool:
-        return bool(found["nothing_taken_up"]) and not found["asks_facts"] and bool(self._words.talks.search(reply))
+        return Answered(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), _why(found))
 
 
 def _why(found: Mapping[str, float]) -> str:
