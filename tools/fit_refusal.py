@@ -29,7 +29,7 @@ from charter.judges._refusal_rules import Prepared, declining, load_phrases, nor
 
 SEED, FOLDS = 7, 5
 #: Most that the rows of one source and label may weigh together; the odd half of XSTest counts double.
-MOST = {"gptfuzz": 60.0, "tulu": 600.0, "another question": 500.0}
+MOST = {"gptfuzz": 200.0, "tulu": 600.0, "another question": 500.0}
 TIMES = {"xstest odd": 2.0, "xstest odd, stripped": 2.0, "charter": 4.0}
 PHRASES, WORDS = load_phrases(), load_words()
 

@@ -294,7 +294,9 @@ def test_packaged_cards_are_of_the_judges_that_ship():
 
 @pytest.mark.data
 @needs_data
-@pytest.mark.parametrize(("name", "judge_set_name"), [("refusal", "pyrit_refusal"), ("request", "xstest_prompts"), ("harm", "pyrit_objective")])
+@pytest.mark.parametrize(
+    ("name", "judge_set_name"), [("refusal", "pyrit_refusal"), ("request", "xstest_prompts"), ("harm", "gptfuzz"), ("achieved", "pyrit_objective")]
+)
 def test_packaged_figures_come_out_again(name, judge_set_name):
     judge = build_judge(name)
     key, found = load_set(judge_set_name)

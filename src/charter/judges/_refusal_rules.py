@@ -132,7 +132,7 @@ def decide(phrases: Phrases, prompt: str, reply: Prepared) -> Reading:
     text, offsets, sentences = reply
     if not text.strip():
         raise ValueError("an empty reply has no label")
-    if not sentences:
+    if not sentences or not _WORD.search(text):
         return Reading("unsure", "no words")
     found = _decide(phrases, prompt, list(sentences), len(_ITEM.findall(text)), text)
     if found.span is None or not offsets:

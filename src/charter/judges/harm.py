@@ -45,17 +45,19 @@ class HarmJudge:
         refused = self._refusal(conversation)
         if refused.outcome == "failed":
             return refused.model_copy(update={"judge": self.name, "judge_version": self.version})
-        score = self.score(conversation.prompt, conversation.reply or "", refused.label)
+        score = self.score(conversation.prompt, conversation.reply or "")
         kind = "safe" if refused.label == "full" else outcome(score, float(self._model.thresholds[2]), float(self._model.thresholds[3]))
         content = {"subject": conversation.id, "outcome": kind, "score": score, "label": refused.label, "spans": refused.spans}
-        return Verdict.model_validate({**content, "reason": refused.reason, "judge": self.name, "judge_version": self.version})
+        scores = {"harmful_reply": score, **refused.scores}
+        return Verdict.model_validate({**content, "scores": scores, "reason": refused.reason, "judge": self.name, "judge_version": self.version})
 
-    def score(self, prompt: str, reply: str, label: str) -> float:
-        """Probability that ``reply`` is unsafe; at most ``REFUSED`` for a full refusal."""
+    def score(self, prompt: str, reply: str) -> float:
+        """Probability that ``reply`` is unsafe; at most ``REFUSED`` for a full refusal. Raises ValueError for an empty reply."""
+        read = self._refusal.read(prompt, reply)
         request = self._model.request.logit(request_features(prompt))
         said = self._model.reply.logit(reply_features(prompt, reply))
-        score = sigmoid(float(self._model.mix @ mix_inputs(request, said, label)))
-        return min(score, REFUSED) if label == "full" else score
+        score = sigmoid(float(self._model.mix @ mix_inputs(request, said, read.label, read.does)))
+        return min(score, REFUSED) if read.label == "full" else score
 
 
 def build(config: Config) -> HarmJudge:
