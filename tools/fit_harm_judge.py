@@ -23,10 +23,10 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 import charter.data
+from charter.core.rows import Conversation
 from charter.judges import refusal
 from charter.judges._hashed import DIM, FORMAT, Sparse, mix_inputs, reply_features, request_features, sigmoid
 from charter.judges._heldout import NEVER_TRAINED, gptfuzz_questions, is_held_out, part_of
-from charter.judges._refusal_rules import normalise
 
 SEED, FOLDS = 7, 5
 CHILD = re.compile(
@@ -91,7 +91,7 @@ def keep(rows: list[Row], what: str) -> list[Row]:
             dropped["source reserved for reporting"] += 1
         elif about_minors(row.prompt + " " + row.reply):
             dropped["sexual words beside words for children"] += 1
-        elif not row.prompt.strip() or (what == "replies" and not normalise(row.reply)[0].strip()):
+        elif not row.prompt.strip() or (what == "replies" and not row.reply.strip()):
             dropped["empty"] += 1
         elif is_held_out(row.prompt):
             dropped["held out for reporting"] += 1
@@ -189,13 +189,12 @@ def fit_mix(
     not see its set, and of one that did not see its request; so the reply head is trusted as far as it carries over, and no further.
     diasafety is left out: its replies are one-line insults, not answers to requests."""
     judge = refusal.build(refusal.Config())
-    found = [judge.read(r.prompt, r.reply) if r.source != "diasafety" else None for r in rows]
-    labels, does = [f.label if f else "" for f in found], [f.does if f else 0.0 for f in found]
+    labels = [judge(Conversation.ask(r.prompt).with_reply(r.reply)).label for r in rows]
     use = [i for i, r in enumerate(rows) if r.source not in ("diasafety", "charter_starter") and labels[i] != "full"]
     prompts = sorted({rows[i].prompt for i in use})
     fitted = request.decision_function(matrix([request_features(p) for p in prompts]))
     logits = {p: known.get(p, float(z)) for p, z in zip(prompts, fitted, strict=True)}
-    inputs = np.array([mix_inputs(logits[rows[i].prompt], float(z[i]), labels[i], does[i])[1:] for z in reply_logits for i in use])
+    inputs = np.array([mix_inputs(logits[rows[i].prompt], float(z[i]), labels[i])[1:] for z in reply_logits for i in use])
     y = np.array([rows[i].label for _ in reply_logits for i in use])
     w = np.array([rows[i].weight for _ in reply_logits for i in use])
     model = LogisticRegression(C=1.0, random_state=SEED, max_iter=1000).fit(inputs, y, sample_weight=w)

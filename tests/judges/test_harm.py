@@ -62,13 +62,12 @@ def test_features_are_stable_and_normalised() -> None:
     assert np.linalg.norm(reply_features("x", "a b c " * 500).values) < 2.5
 
 
-@given(st.floats(-8, 8), st.floats(-8, 8), st.floats(0, 1), st.floats(0, 4), st.sampled_from(["partial", "none"]))
-def test_risk_never_falls_when_the_request_the_reply_or_the_doing_rises(asked: float, said: float, does: float, more: float, label: str) -> None:
+@given(st.floats(-8, 8), st.floats(-8, 8), st.floats(0, 4), st.sampled_from(["partial", "none"]))
+def test_risk_never_falls_when_either_head_rises(asked: float, said: float, more: float, label: str) -> None:
     mix = HARM._model.mix
-    base = float(mix @ mix_inputs(asked, said, label, does))
-    assert float(mix @ mix_inputs(asked + more, said, label, does)) >= base - 1e-9
-    assert float(mix @ mix_inputs(asked, said + more, label, does)) >= base - 1e-9
-    assert float(mix @ mix_inputs(asked, said, label, min(1.0, does + more))) >= base - 1e-9
+    base = float(mix @ mix_inputs(asked, said, label))
+    assert float(mix @ mix_inputs(asked + more, said, label)) >= base - 1e-9
+    assert float(mix @ mix_inputs(asked, said + more, label)) >= base - 1e-9
 
 
 def test_thresholds_are_ordered() -> None:

@@ -23,7 +23,7 @@ from charter.core.errors import InputError
 
 #: Buckets of a head. Changing this or ``features`` makes old weights meaningless: bump ``FORMAT``.
 DIM = 1 << 17
-FORMAT = 2
+FORMAT = 1
 #: Characters read of one text.
 MAX_CHARS = 1500
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -128,12 +128,10 @@ def sigmoid(x: float) -> float:
     return float(1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0))))
 
 
-def mix_inputs(request_logit: float, reply_logit: float, label: str, does: float) -> NDArray[np.float64]:
-    """The row that ``HarmModel.mix`` multiplies: 1, the request logit, P(request harmful) x P(reply unsafe), P(request harmful) x ``does`` (how
-    likely the reply does what was asked), and whether the refusal judge calls the reply partial. The products keep a rude word in a harmless
-    talk, and a mild answer to a harmful request, from deciding alone."""
-    asked = sigmoid(request_logit)
-    return np.array([1.0, request_logit, asked * sigmoid(reply_logit), asked * does, float(label == "partial")])
+def mix_inputs(request_logit: float, reply_logit: float, label: str) -> NDArray[np.float64]:
+    """The row that ``HarmModel.mix`` multiplies: 1, the request logit, P(request harmful) x P(reply unsafe), and whether the refusal judge
+    calls the reply partial. The product keeps a rude word in a harmless talk, and a mild answer to a harmful request, from deciding alone."""
+    return np.array([1.0, request_logit, sigmoid(request_logit) * sigmoid(reply_logit), float(label == "partial")])
 
 
 def outcome(score: float, low: float, high: float) -> str:
