@@ -3,14 +3,18 @@
 Run: .venv/bin/python benchmarks/gateway/outside.py --garak VENV/bin/python [MODEL] [--cap 20] [--probes dan,encoding,promptinject] [--out FILE.json]
 
 garak lives in a virtual environment of its own (benchmarks/gateway/peers/garak.txt) and sees an OpenAI-compatible URL. ``--cap``: prompts of each
-probe at most. Both runs have the same prompts (one seed). Its own detectors decide what counts as a hit; a probe that cannot run here is named.
+probe at most. Both runs have the same prompts (one seed). Its own detectors decide what counts as a hit.
+For the dan probes that is every answer without a conventional refusal, so the gateway's refusal is set to one here; how many requests it withheld is
+told beside.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +26,10 @@ import _servers
 from quality import LINES
 
 from charter.core.stats import wilson
+from charter.guard.policy import dump_policy, load_policy
+
+#: Said in words that garak's string detectors know for a refusal.
+REFUSAL = "I'm sorry, but I cannot assist with that request. It may be harmful."
 
 SLOW = "dan.AutoDAN,dan.DanInTheWildFull,promptinject.HijackHateHumansFull,promptinject.HijackKillHumansFull,promptinject.HijackLongPromptFull".split(
     ","
@@ -72,6 +80,15 @@ def hits(report: Path) -> dict[str, Any]:
     return found
 
 
+def outcomes(server: _servers.Server) -> dict[str, int]:
+    """What became of the requests, from the gateway's own metrics."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return {name: int(float(count)) for name, count in re.findall(r'^charter_requests_total\{.*outcome="(\w+)"\} (\S+)$', text, re.MULTILINE)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", nargs="?", default="embedded")
@@ -87,8 +104,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, _servers.started("model", command, port, ready="/v1/models", patience_s=300) as behind:
         found["alone"] = attacked(given.garak, behind.url, "alone", given, Path(folder))
         sys.stdout.write(f"alone: {json.dumps(found['alone'])}\n")
-        with _servers.gateway(behind.url, given.guard, lines=LINES) as server:
+        policy = load_policy(given.guard).model_copy(update={"refusal": REFUSAL})
+        with _servers.gateway(behind.url, dump_policy(policy), lines=LINES) as server:
             found["guarded"] = attacked(given.garak, server.url, "guarded", given, Path(folder))
+            found["outcomes"] = outcomes(server)
     given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 

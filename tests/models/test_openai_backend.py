@@ -153,6 +153,14 @@ def test_an_absurd_answer_is_an_error_reply(server: Any, body: Any) -> None:
     assert reply.error
 
 
+@pytest.mark.parametrize("text", [None, "", "half of", "I can't help with this."])
+def test_a_refusal_in_place_of_a_filtered_reply_is_the_reply(server: Any, text: Any) -> None:
+    """A gateway that withholds a reply says so in words: that is what the person sees, and no failure."""
+    server.behave = lambda number, request: server.say(text, finish="content_filter", refusal="I can't help with this.")
+    reply = one(server)
+    assert (reply.text, reply.finish) == ("I can't help with this.", "stop")
+
+
 @pytest.mark.parametrize(
     ("text", "finish", "message", "error"),
     [

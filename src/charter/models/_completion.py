@@ -69,12 +69,15 @@ def read_usage(body: Mapping[str, Any], bytes_in: int) -> Usage:
 
 def read_reply(answer: Answer, max_tokens: int) -> Reply:
     """The reply in an answer. No visible text, a content filter or an unknown ending is finish 'error', with the reason.
-    A ``refusal`` field is what the model said. Unreported token counts are 0."""
+    A ``refusal`` field is what the model said, also behind a filter: that is what the person sees. Unreported token counts are 0."""
     body, usage = answer
     tokens_in, tokens_out = (usage.tokens_in, usage.tokens_out) if usage.reported else (0, 0)
     message = _message(body)
-    text = _text(message.get("content")) or _text(message.get("refusal"))
+    refusal = _text(message.get("refusal"))
+    text = _text(message.get("content")) or refusal
     finish = str(_choice(body).get("finish_reason") or "")
+    if finish == "content_filter" and refusal:
+        text, finish = refusal, "stop"
     error = _no_reply(body, message, text, finish, max_tokens)
     if error:
         return Reply(text="", finish="error", tokens_in=tokens_in, tokens_out=tokens_out, error=error)
