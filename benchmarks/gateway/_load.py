@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+#: A kept connection is not used again after so long: the gateway closes idle ones after 15 s.
+IDLE_S = 10.0
+
 
 @dataclass
 class Took:
@@ -36,11 +39,14 @@ class Client:
         self._host, self._port, self._path = parts.hostname, parts.port, f"{parts.path}/chat/completions"
         self._key = f"authorization: Bearer {key}\r\n" if key else ""
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used_at = 0.0
         self.got = bytearray()  # of the last answer, also of one that broke off
 
     async def post(self, body: bytes, took: Took) -> bytes:
         """The answer's body. Counts it in ``took``: by status where it is not 200. A stream's first text is timed too."""
         began = time.perf_counter()
+        if began - self._used_at > IDLE_S:
+            self.close()  # the server may be closing it just now
         reader, writer = self._streams or await asyncio.open_connection(self._host, self._port, limit=1 << 22)
         self._streams = reader, writer
         head = f"POST {self._path} HTTP/1.1\r\nhost: localhost\r\n{self._key}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -53,6 +59,7 @@ class Client:
             answer += piece
             if not first and b'"content":"' in piece.replace(b'": "', b'":"').replace(b'"content":""', b""):
                 first = time.perf_counter()
+        self._used_at = time.perf_counter()
         if b"connection: close" in told:
             self.close()
         if status == "200":

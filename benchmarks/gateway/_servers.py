@@ -148,6 +148,8 @@ def gateway(upstream_url: str, guard: str = "default", *, lines: Sequence[str] =
             (where / "guard.yaml").write_text(guard, encoding="utf-8")
             guard = str(where / "guard.yaml")
         config = [f"listen: {{port: {port}}}", f"upstream: {{url: '{upstream_url}'}}", f"guard: {json.dumps(guard)}", *lines]
+        if not any(line.startswith("database:") for line in lines):
+            config.append(f"database: {{url: {json.dumps(str(where / 'gateway.db'))}}}")
         (where / "gateway.yaml").write_text("\n".join(config) + "\n", encoding="utf-8")
         command = [sys.executable, "-m", "charter.cli", "serve", "--config", str(where / "gateway.yaml")]
         with started("charter", command, port, ready="/readyz", env=env, cwd=folder) as server:

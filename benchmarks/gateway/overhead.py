@@ -64,8 +64,9 @@ def main() -> None:
     with _servers.upstream() as behind:
         found["direct"] = measure(behind, given.requests)
         if given.only != "litellm":
-            with _servers.gateway(behind.url, _servers.NO_RAILS) as server:
-                found["charter"] = measure(server, given.requests)
+            for name, mode in (("charter", "off"), ("charter, audit strict", "strict")):
+                with _servers.gateway(behind.url, _servers.NO_RAILS, lines=[f"audit: {{mode: '{mode}'}}"]) as server:
+                    found[name] = measure(server, given.requests)
         if given.litellm and given.only != "charter":
             with _servers.litellm(given.litellm, behind.url) as server:
                 found["litellm"] = measure(server, given.litellm_requests, _servers.LITELLM_KEY)

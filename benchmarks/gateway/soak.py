@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import _load
 import _servers
 from latency import prompt
 
-TERM_REQUESTS = 40
+TERM_REQUESTS = 12
 
 
 def bodies(count: int, rng: random.Random) -> list[bytes]:
@@ -62,10 +63,13 @@ async def terminated(server: _servers.Server, rng: random.Random) -> dict[str, A
 
     async def one(client: _load.Client) -> bool:
         try:
-            return b"[DONE]" in await client.post(_load.request("words-60-25", prompt(60, rng), stream=True), took)
+            body = await client.post(_load.request("words-60-25", prompt(60, rng), stream=True), took)
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:
             took.failed[type(error).__name__] = took.failed.get(type(error).__name__, 0) + 1
             return False
+        for code in re.findall(rb'"code": ?"(\w+)"', body):
+            took.failed[code.decode()] = took.failed.get(code.decode(), 0) + 1
+        return b"[DONE]" in body
 
     tasks = [asyncio.create_task(one(client)) for client in clients]
     await asyncio.sleep(0.8)
@@ -85,7 +89,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = random.Random(3)
     found: dict[str, Any] = {"machine": _servers.machine(), "minutes": given.minutes}
-    audit = [f"audit: {{database: '{given.database}'}}"] if given.database else []
+    audit = [f"database: {{url: '{given.database}'}}"] if given.database else []
     with contextlib.ExitStack() as stack:
         behind = stack.enter_context(_servers.upstream())
         replicas = [stack.enter_context(_servers.gateway(behind.url, given.guard, lines=audit)) for _ in range(2 if given.database else 1)]
