@@ -17,6 +17,7 @@ from charter.guard.gateway.streaming import Final, Pump
 from charter.guard.gateway.surfaces._surface import Withheld
 from charter.guard.gateway.surfaces.chat import surface
 from charter.guard.gateway.wire import sse, strict
+from charter.guard.gateway.wire.errors import unavailable
 from charter.guard.holdback import Approval, Window
 from charter.guard.policy import StreamPolicy
 from charter.guard.segments import view
@@ -298,3 +299,46 @@ async def interleaved(seed):
 def test_choices_do_not_mix(block):
     for seed in range(block * 50, block * 50 + 50):
         asyncio.run(interleaved(seed))
+
+
+class Failing(Checks):
+    """Fails at its ``at``-th check, in one way or the other."""
+
+    def __init__(self, at, error):
+        super().__init__("clean", "")
+        self.at, self.error, self.count = at, error, 0
+
+    def step(self):
+        self.count += 1
+        if self.count == self.at:
+            raise self.error
+
+    async def part(self, choice, prompt, probe):
+        self.step()
+        return await super().part(choice, prompt, probe)
+
+    async def whole(self, said):
+        self.step()
+        return await super().whole(said)
+
+
+@pytest.mark.parametrize("error", [unavailable(), RuntimeError("words of the reply"), MemoryError()], ids=lambda e: type(e).__name__)
+def test_a_check_that_fails_at_any_moment_ends_the_stream(error, caplog):
+    """Nothing that it was to approve is out, there is one error and no end mark, however far the stream had come."""
+    text = "So it is said. And so it goes on, for a while. " * 3
+    outs = []
+    for at in range(1, 40):
+        checks = Failing(at, error)
+        client = asyncio.run(run(checks, "content", list(text), 0, eager=True))
+        if checks.count < at:
+            assert client.texts["content"] == text
+            break
+        assert client.errors == ["guardrail_unavailable"]
+        assert not client.ended
+        assert client.finishes == []
+        outs.append(len(client.texts["content"]))
+    assert len(outs) > 3
+    assert outs == sorted(outs)
+    assert outs[0] == 0
+    assert max(outs) < len(text)
+    assert "words of the reply" not in caplog.text
