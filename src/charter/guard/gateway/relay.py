@@ -42,7 +42,7 @@ async def stream(call: Call, asked: Asked, checking: Checking, answer: Answer) -
     config = call.services.config
     step_s = min(config.heartbeat_s, config.upstream.idle_s / 4)
     if checking.active:
-        step_s = min(step_s, checking.guard.policy.stream.window_ms / 1000)
+        step_s = min(step_s, checking.guard.policy.stream.window_ms / 4000)
     ticker = asyncio.create_task(_tick(call, pump, flush, step_s))
     try:
         await _read(call, pump, answer, flush)
