@@ -35,7 +35,8 @@ class Fakes:
 
     @staticmethod
     def policy(names, entry=None, **settings):
-        entries = tuple(RailEntry(rail="length", name=name, **(entry or {})) for name in names)
+        # a busy machine must not make a rail late
+        entries = tuple(RailEntry(rail="length", name=name, **{"timeout_ms": 10_000, **(entry or {})}) for name in names)
         return GuardPolicy(**{"input": entries, "output": entries, **settings})
 
     def guard(self, rails, entry=None, **settings):

@@ -26,7 +26,7 @@ from charter.guard.segments import view
 HI = [{"role": "user", "content": "How do I prune roses?"}]
 #: Said by the model in every row; it may be out only where a row says so.
 SAID = "Innocent words that no rail approved. "
-SOON_S = 6.0
+SOON_S = 10.0
 
 
 class Rails:
@@ -82,11 +82,11 @@ class Bench:
 
 def build(launch: Any, **entry: Any) -> Bench:
     rails, audit = Rails(), Audit()
-    rows = {stage: (RailEntry(rail="length", name=stage, timeout_ms=400, **entry),) for stage in ("input", "output")}
+    rows = {stage: (RailEntry(rail="length", name=stage, timeout_ms=1500, **entry),) for stage in ("input", "output")}
     policy = GuardPolicy(**rows, cache=0, stream={"hold_chars": 8, "window_chars": 20})
     guard = Guard(policy, rails={"input": rails.rail("input"), "output": rails.rail("output")})
-    times = {"connect_s": 0.5, "first_byte_s": 0.7, "idle_s": 0.7, "max_answer_bytes": 100_000, "max_event_bytes": 20_000}
-    running = launch(guard, audit=audit, upstream=times, heartbeat_s=0.2, limits={"total_s": 4.0, "stalled_s": 1.0})
+    times = {"connect_s": 0.5, "first_byte_s": 1.0, "idle_s": 1.0, "max_answer_bytes": 100_000, "max_event_bytes": 20_000}
+    running = launch(guard, audit=audit, upstream=times, heartbeat_s=0.2, limits={"total_s": 8.0, "stalled_s": 1.0})
     return Bench(running, rails, audit)
 
 

@@ -40,7 +40,7 @@ def finds():
 
 def guard(finds, **policy):
     """``forbidden`` is withheld both ways; ``jane@ex.org`` is masked in requests, ``4111`` in replies."""
-    block, mask = RailEntry(rail="length", name="block"), RailEntry(rail="length", name="mask", action="mask")
+    block, mask = (RailEntry(rail="length", name=name, action=name, timeout_ms=10_000) for name in ("block", "mask"))
     settings = {"stream": {"hold_chars": 16, "window_chars": 20, "masked": "window"}, **policy}
     rules = GuardPolicy(input=(block, mask.model_copy(update={"name": "in"})), output=(block, mask.model_copy(update={"name": "out"})), **settings)
     return Guard(rules, rails={"block": finds("forbidden"), "in": finds("jane@ex.org", "EMAIL"), "out": finds("4111", "CARD")})
@@ -127,7 +127,7 @@ def test_values_masked_in_the_request_come_back(running, stream):
 
 
 def test_a_value_with_quotes_comes_back_escaped_in_arguments_and_json(launch, finds, stream):
-    block = RailEntry(rail="length", name="in", action="mask")
+    block = RailEntry(rail="length", name="in", action="mask", timeout_ms=10_000)
     rules = GuardPolicy(input=(block,), unguarded=("output",))
     running = launch(Guard(rules, rails={"in": finds('Jo "J" \n Doe', "NAME")}))
     messages = [{"role": "user", "content": 'I am Jo "J" \n Doe.'}]

@@ -86,7 +86,8 @@ WAYS = [(surface, stream) for surface in SURFACES for stream in (False, True)]
 
 @pytest.fixture(scope="module")
 def running(launch):
-    return launch(Guard(GuardPolicy.model_validate(POLICY)))
+    patient = {stage: [{**entry, "timeout_ms": 10_000} for entry in POLICY[stage]] for stage in ("input", "output")}
+    return launch(Guard(GuardPolicy.model_validate({**POLICY, **patient})))
 
 
 def told(running, surface, stream, asks, says):
