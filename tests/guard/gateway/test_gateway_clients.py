@@ -109,6 +109,14 @@ def test_a_body_that_trickles_in(told):
     assert told.upstream.asked == []
 
 
+def test_a_body_that_never_comes_after_its_answer(told):
+    """Turned away by its head: the answer comes at once, and the connection is closed without another word."""
+    with connection(told) as client:
+        client.sendall(head(60_000) + b"{")
+        assert answer(client)[0] == 413
+        assert client.recv(1000) == b""
+
+
 def test_a_connection_that_says_nothing(told):
     with connection(told) as client:
         assert answer(client) == (0, b"")

@@ -103,7 +103,8 @@ class _Deadlines(HttpToolsProtocol):
         self._timer = self.loop.call_later(seconds, self._late, message)
 
     def _late(self, message: str) -> None:
-        if self._phase == "idle":  # nothing was ever asked, so there is nothing to answer
+        answered = self._phase == "body" and self.cycle is not None and self.cycle.response_complete
+        if self._phase == "idle" or answered:  # nothing was asked, or it has its answer: there is nothing to say
             self.transport.close()
         else:
             self._reject(GatewayError(408, "request_timeout", message, retry=False))
