@@ -13,14 +13,26 @@ from typing import Any, NamedTuple
 import pytest
 from anthropic.types import Message, MessageCountTokensParams, MessageTokensCount, RawMessageStreamEvent
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
-from openai.types import CreateEmbeddingResponse, EmbeddingCreateParams, ModerationCreateParams
+from openai.types import Completion, CreateEmbeddingResponse, EmbeddingCreateParams, ModerationCreateParams
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming
+from openai.types.completion_create_params import CompletionCreateParamsNonStreaming as LegacyNonStreaming
+from openai.types.completion_create_params import CompletionCreateParamsStreaming as LegacyStreaming
 from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming
 from sdk_types import MARK, Leaf, leaves
 
-from charter.guard.gateway.surfaces import count_tokens, embeddings, messages, moderations, responses
+from charter.guard.engine import Guard
+from charter.guard.gateway.surfaces import chat, completions, count_tokens, embeddings, messages, moderations, responses
 from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError, Codec, UpstreamFailedError
 from charter.guard.segments import has_media, view
+
+
+@pytest.fixture
+def guard(fakes: Any) -> Guard:
+    """Withholds what holds the mark; pictures and sound by policy."""
+    found: Guard = fakes.guard({"a": fakes.finds(MARK)})
+    return found
 
 
 class Case(NamedTuple):
@@ -32,10 +44,14 @@ class Case(NamedTuple):
 
 ASKED = {"model": "m", "input": "hello"}
 SPOKEN = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+TALKED = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+CONTINUED = {"model": "m", "prompt": "hello"}
 CASES = {
     "responses": Case(responses.surface, (ResponseCreateParamsNonStreaming, ResponseCreateParamsStreaming), Response, ASKED),
     "messages": Case(messages.surface, (MessageCreateParamsNonStreaming, MessageCreateParamsStreaming), Message, SPOKEN),
     "count_tokens": Case(count_tokens.surface, (MessageCountTokensParams,), MessageTokensCount, SPOKEN),
+    "chat": Case(chat.surface, (CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming), ChatCompletion, TALKED),
+    "completions": Case(completions.surface, (LegacyNonStreaming, LegacyStreaming), Completion, CONTINUED),
     "embeddings": Case(embeddings.surface, (EmbeddingCreateParams,), CreateEmbeddingResponse, ASKED),
 }
 EVERY = pytest.mark.parametrize("name", CASES)
@@ -103,8 +119,8 @@ def test_an_unknown_field_would_be_found() -> None:
 
 
 @EVERY
-def test_no_text_of_a_request_goes_unread(name: str) -> None:
-    """A mark in any one field is read by the rails, or the request is refused."""
+def test_no_text_of_a_request_goes_unread(name: str, guard: Guard) -> None:
+    """A mark in any one field is withheld by a rail that looks for it, or the request is refused."""
     case = CASES[name]
     outcomes, told = {"read": 0, "media": 0}, list[str]()
     for hint in case.requests[:1]:
@@ -116,20 +132,18 @@ def test_no_text_of_a_request_goes_unread(name: str) -> None:
             except BadRequestError as error:
                 told.append(error.message + str(error.param))
                 continue
-            if any(MARK in view(prompt.conversation, "input").text for prompt in asked.prompts):
-                outcomes["read"] += 1
-            elif any(has_media(prompt.conversation, "input") for prompt in asked.prompts):
-                outcomes["media"] += 1
+            if not all(guard.check(prompt.conversation, "input").passes for prompt in asked.prompts):
+                outcomes["media" if any(has_media(prompt.conversation, "input") for prompt in asked.prompts) else "read"] += 1
             else:
                 assert MARK not in json.dumps(asked.body), f"{leaf.path} goes upstream unread"
-    assert outcomes["read"] >= {"responses": 40, "messages": 60, "count_tokens": 60, "embeddings": 2}[name]
+    assert outcomes["read"] >= {"responses": 40, "messages": 60, "count_tokens": 60, "embeddings": 2, "chat": 20, "completions": 4}[name]
     assert told
     assert MARK not in "".join(told)
 
 
 @EVERY
-def test_no_text_of_an_answer_goes_unread(name: str) -> None:
-    """A mark in any one field is read by the rails, or does not reach the client, or the answer is not passed on."""
+def test_no_text_of_an_answer_goes_unread(name: str, guard: Guard) -> None:
+    """A mark in any one field is withheld by a rail that looks for it, or does not reach the client, or the answer is not passed on."""
     case = CASES[name]
     asked = case.surface.ask(case.base)
     read, told = 0, list[str]()
@@ -141,12 +155,12 @@ def test_no_text_of_an_answer_goes_unread(name: str) -> None:
         except BadAnswerError as error:
             told.append(str(error))
             continue
-        if any(MARK in view(each.located.conversation, "output").text for each in said):
+        if not all(guard.check(each.located.conversation, "output").passes for each in said):
             read += 1
         else:
             assert MARK not in json.dumps(case.surface.answer(asked, leaf.value, {}, frozenset())), f"{leaf.path} reaches the client unread"
     assert MARK not in "".join(told)
-    assert read >= {"responses": 12, "messages": 12, "count_tokens": 0, "embeddings": 0}[name]
+    assert read >= {"responses": 12, "messages": 12, "count_tokens": 0, "embeddings": 0, "chat": 12, "completions": 1}[name]
 
 
 RESPONSE_ITEMS: dict[str, dict[str, Any]] = {
@@ -178,17 +192,25 @@ def message_opening(event: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "content_block_start", "index": 0, "content_block": blocks.get(kind, {"type": "text", "text": ""})}] if kind else []
 
 
+EVENTS = [
+    ("responses", ResponseStreamEvent, 30),
+    ("messages", RawMessageStreamEvent, 12),
+    ("chat", ChatCompletionChunk, 8),
+    ("completions", Completion, 1),
+]
+
+
 def streamed(codec: Codec, events: list[dict[str, Any]]) -> tuple[str, bytes]:
     """The texts that are held for the rails, and what leaves if they let all pass."""
     held, out = "", b""
     for event in events:
-        for frame in codec.read(event["type"], json.dumps(event).encode()):
-            held += "".join(piece.text for piece in frame.pieces)
+        for frame in codec.read(event.get("type", ""), json.dumps(event).encode()):
+            held += "".join(MARK if piece.channel[1] == "audio" else piece.text for piece in frame.pieces)
             out += frame.emit([piece.text for piece in frame.pieces])
     return held, out
 
 
-@pytest.mark.parametrize(("name", "hint", "least"), [("responses", ResponseStreamEvent, 30), ("messages", RawMessageStreamEvent, 12)])
+@pytest.mark.parametrize(("name", "hint", "least"), EVENTS)
 def test_no_text_of_an_event_goes_unread(name: str, hint: Any, least: int) -> None:
     """As for whole answers: held for the rails, or left out, or the end of the stream."""
     case = CASES[name]
@@ -198,7 +220,7 @@ def test_no_text_of_an_event_goes_unread(name: str, hint: Any, least: int) -> No
         if leaf.value is None or ("queued]" in leaf.path or "in_progress]" in leaf.path or "incomplete]" in leaf.path):
             continue  # read as created and completed are
         event = leaf.value
-        opening = response_opening(event["type"]) if name == "responses" else message_opening(event)
+        opening = response_opening(event["type"]) if name == "responses" else message_opening(event) if name == "messages" else []
         try:
             held, out = streamed(case.surface.codec(asked), [*opening, event])
         except (BadAnswerError, UpstreamFailedError) as error:

@@ -10,9 +10,11 @@ from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
 from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, leaves, named, without_texts
+from charter.guard.gateway.surfaces._tidy import tokens
 
 #: ``usage`` and all that is not here may stay as long as it holds no text.
 TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
+NAMES = ("id", "object", "model", "system_fingerprint", "service_tier")
 CHOICE = frozenset({"index", "finish_reason", "message", "logprobs", "token_ids"})
 #: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
@@ -21,7 +23,11 @@ MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "an
 ECHOES = frozenset({"logprobs", "token_ids"})
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
 FIELDS: Mapping[str, Contract] = {
-    **dict.fromkeys((*(name for name in TOP if name != "choices"), "usage", "metadata", "moderation"), "opaque"),
+    **dict.fromkeys(NAMES, "constrained"),
+    "created": "opaque",
+    "usage": "opaque",
+    "metadata": "constrained",  # left out, as what an upstream may say there is read by nobody
+    "moderation": "constrained",  # the gateway's own, if it was asked for
     "choices.index": "opaque",
     "choices.finish_reason": "constrained",
     "choices.logprobs": "guarded",  # goes out with its text, and only unchanged
@@ -31,7 +37,7 @@ FIELDS: Mapping[str, Contract] = {
     "choices.message.reasoning_content": "guarded",
     "choices.message.reasoning": "guarded",
     "choices.message.annotations": "guarded",
-    "choices.message.audio.id": "opaque",
+    "choices.message.audio.id": "constrained",
     "choices.message.audio.expires_at": "opaque",
     "choices.message.audio.data": "guarded",
     "choices.message.audio.transcript": "guarded",
@@ -77,7 +83,7 @@ def _said(position: int, choice: Any, structured: bool) -> Said:
     media: list[tuple[Media, str]] = []
     audio = message.get("audio")
     if audio is not None:
-        texts += leaves({key: value for key, value in _object(audio).items() if key not in ("data", "id")}, (*path, "audio"))
+        texts += leaves({key: value for key, value in named(_object(audio), ("id",)).items() if key not in ("data", "id")}, (*path, "audio"))
         media.append(("audio", ""))
     texts += leaves(message.get("annotations"), (*path, "annotations"))
     calls = _calls(message, path)
@@ -126,11 +132,24 @@ def answer(given: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set
     return kept if is_name(kept.get("model")) else {**kept, "model": "model"}  # the path of a file, say
 
 
+def tidied(choice: dict[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
+    """A choice whose log probabilities are those of ``texts`` (its message, or its piece of one), or gone."""
+    given = choice.get("logprobs")
+    if given is None:
+        return choice
+    found: dict[str, Any] = {}
+    for name in ("content", "refusal"):
+        if isinstance(given, dict) and name in given:
+            found[name] = None if given[name] is None else tokens(given[name], str(texts.get(name) or ""))
+    return {**choice, "logprobs": found if any(value is not None for value in found.values()) else None}
+
+
 def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
     index = choice.get("index", position)
     if index in withheld:
         return refused_choice(index, withheld[index])
-    kept = {**without_texts(choice, CHOICE), "message": without_texts(choice["message"], MESSAGE)}
+    message = without_texts(choice["message"], MESSAGE)
+    kept = tidied({**without_texts(choice, CHOICE), "message": message}, message)
     return {key: None if key == "logprobs" else value for key, value in kept.items() if key != "token_ids"} if index in changed else kept
 
 

@@ -29,17 +29,22 @@ from charter.guard.messages import MEDIA, ROLES, TEXTS
 #: Text that would reach the model as something no rail can read, or change what the model makes of what they read.
 REFUSED = ("chat_template", "prompt_token_ids", "prompt_embeds", "prompt")
 _GUARDED = ("messages", "tools", "functions", "response_format", "prediction", "web_search_options")
+#: Numbers and flags; a text in one of them is read like that of any other field.
 _OPAQUE = (
-    "audio", "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "metadata", "modalities", "moderation", "n",
-    "parallel_tool_calls", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "seed",
-    "stop", "store", "stream", "stream_options", "temperature", "top_logprobs", "top_p", "user",
+    "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls", "presence_penalty", "seed",
+    "store", "stream", "stream_options", "temperature", "top_logprobs", "top_p",
+)  # fmt: skip
+_BESIDE = (
+    "audio", "metadata", "modalities", "moderation", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier",
+    "stop", "user",
 )  # fmt: skip
 _CONSTRAINED = ("model", "reasoning_effort", "service_tier", "verbosity")
-_KNOWN = frozenset((*_GUARDED, *_OPAQUE, *_CONSTRAINED, "function_call", "tool_choice"))
+_KNOWN = frozenset((*_GUARDED, *_CONSTRAINED, "function_call", "tool_choice"))
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(_OPAQUE, "opaque"),
     **dict.fromkeys(_CONSTRAINED, "constrained"),
     **dict.fromkeys(REFUSED, "refused"),
+    **dict.fromkeys(_BESIDE, "guarded"),
     **dict.fromkeys(("tools", "functions", "response_format", "prediction", "web_search_options"), "guarded"),
     "function_call": "constrained",
     "tool_choice": "guarded",

@@ -13,9 +13,9 @@ from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame
 from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, named, without_texts
 from charter.guard.gateway.wire import sse, strict
 
-_TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
 _DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
+_AUDIO = frozenset({"id", "data", "transcript", "expires_at"})
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
 _NAMES, _FINISH, _ROLE = ("id", "object", "system_fingerprint", "service_tier"), ("finish_reason",), ("role",)
 _HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
@@ -75,7 +75,7 @@ class ChatCodec:
             raise BadAnswerError("not an object")
         if event == "error" or chunk.get("error") is not None:
             raise UpstreamFailedError
-        chunk = named(without_texts(chunk, _TOP), _NAMES)
+        chunk = named(without_texts(chunk, whole_answer.TOP), _NAMES)
         if not is_name(chunk.get("model")):  # the path of a file, say
             chunk = {**chunk, "model": self._asked.model}
         if not self._head:
@@ -99,6 +99,7 @@ class ChatCodec:
         if not isinstance(delta, dict) or not isinstance(index, int) or not 0 <= index < self._asked.choices:
             raise BadAnswerError("a choice cannot be read")
         clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), without_texts(named(delta, _ROLE), _DELTA)
+        clean = whole_answer.tidied(clean, delta)
         if clean is not choice or clean_delta is not choice.get("delta"):
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
         pieces: list[Piece] = []
@@ -131,7 +132,7 @@ class ChatCodec:
             self._call(index, channel, call.get(kind) or {}, field, ("tool_calls", at, kind), pieces, paths)
         audio = delta.get("audio")
         if audio is not None:
-            if not isinstance(audio, dict) or without_texts(audio, {"id", "data", "transcript", "expires_at"}) is not audio:
+            if not isinstance(audio, dict) or without_texts(named(audio, ("id",)), _AUDIO) is not audio:
                 raise BadAnswerError("audio cannot be read")
             if audio.get("data"):
                 self._audio.add(index)

@@ -70,7 +70,7 @@ class MessagesCodec:
         return 0
 
     def whole(self, choice: int, texts: Mapping[str, str]) -> Said:
-        return said(self._calls, texts)
+        return said(self._calls, texts, self._asked.structured)
 
     def withhold(self, choice: int, withheld: Withheld) -> bytes:
         """Whatever is out stays; open blocks end, then the refusal as a block of its own."""

@@ -73,6 +73,11 @@ def undone(text: str) -> str:
     return "" if plain == text else plain
 
 
+def unescaped(bits: Iterable[Bit]) -> list[Bit]:
+    """The texts of a structured reply, which are JSON source, without their escapes; to be read, not rewritten."""
+    return [Bit("text", plain, None) for bit in bits if bit.kind == "text" for plain in [undone(bit.text)] if plain]
+
+
 def hidden(calls: Iterable[tuple[Path | None, ToolCall]]) -> list[tuple[Path | None, str]]:
     """The arguments of tool calls that have escaped letters, without the escapes."""
     return [(None, text) for _, call in calls for text in [undone(call.arguments)] if text]

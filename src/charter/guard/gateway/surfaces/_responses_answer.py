@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from charter.guard.gateway.surfaces._reading import read_answer
 from charter.guard.gateway.surfaces._responses_shape import ANSWER, ECHOES
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Withheld
-
-#: What is longer, or has a space inside, is no token but a text.
-_TOKEN = re.compile(r"\s*\S{0,32}")
 
 
 def bare(asked: Asked) -> dict[str, Any]:
@@ -48,23 +44,3 @@ def text_of(value: dict[str, Any], name: str) -> str:
     if not isinstance(found, str):
         raise BadAnswerError(f"an event has no {name}")
     return found
-
-
-def tokens(given: Any, text: str) -> list[Any]:
-    """Log probabilities that may go with ``text``: their tokens spell it. Alternatives are kept while they are tokens and not texts."""
-    if not isinstance(given, list) or not all(isinstance(one, dict) and isinstance(one.get("token"), str) for one in given):
-        return []
-    if "".join(one["token"] for one in given) != text:
-        return []
-    return [{**_token(one), "top_logprobs": [_token(other) for other in one.get("top_logprobs") or [] if _is_token(other)]} for one in given]
-
-
-def _token(one: dict[str, Any]) -> dict[str, Any]:
-    """The bytes spell the token, but for one that is a part of a letter."""
-    number, spelt, given = one.get("logprob"), list(one["token"].encode("utf-8", "surrogatepass")), one.get("bytes")
-    kept = given if "\ufffd" in one["token"] and isinstance(given, list) and len(given) <= 4 and set(map(type, given)) <= {int} else spelt
-    return {"token": one["token"], "logprob": number if isinstance(number, int | float) else None, "bytes": kept}
-
-
-def _is_token(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("token"), str) and _TOKEN.fullmatch(one["token"]) is not None

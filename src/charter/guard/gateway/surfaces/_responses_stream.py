@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charter.guard.gateway.surfaces._reading import read_answer
-from charter.guard.gateway.surfaces._responses_answer import bare, head, part_item, refusal_item, text_of, tokens
+from charter.guard.gateway.surfaces._responses_answer import bare, head, part_item, refusal_item, text_of
 from charter.guard.gateway.surfaces._responses_shape import ANNOTATION, OUTPUT
 from charter.guard.gateway.surfaces._stream import Calls, Made, Told, event, index, read, said
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, UpstreamFailedError, Withheld
+from charter.guard.gateway.surfaces._tidy import tokens
 
 #: Field of each kind of part that holds its text, and the channel that it is checked in.
 PARTS: dict[str, tuple[str, str]] = {
@@ -139,7 +140,7 @@ class ResponsesCodec:
         return 0
 
     def whole(self, choice: int, texts: Mapping[str, str]) -> Said:
-        return said(self._calls, texts)
+        return said(self._calls, texts, self._asked.structured)
 
     def withhold(self, choice: int, withheld: Withheld) -> bytes:
         """Whatever is out stays, marked incomplete; then the refusal as a message of its own."""
@@ -236,7 +237,7 @@ class ResponsesCodec:
             sent = "".join(texts)
             if text and not sent:
                 return b""
-            kept = {"logprobs": tokens(value.get("logprobs"), text) if sent == text else []} if kind == "output_text" else {}
+            kept = {"logprobs": (tokens(value.get("logprobs"), text) or []) if sent == text else []} if kind == "output_text" else {}
             return self._event(name, **where, delta=sent, **kept)
 
         return self._frame(slots, make)
@@ -247,7 +248,7 @@ class ResponsesCodec:
         slots = self._more(kind, told, told.rest(value.get(key)))
 
         def make(texts: Sequence[str]) -> bytes:
-            kept = {"logprobs": tokens(value.get("logprobs"), told.sent)} if kind == "output_text" else {}
+            kept = {"logprobs": tokens(value.get("logprobs"), told.sent) or []} if kind == "output_text" else {}
             return self._event(name, **where, **{key: told.sent}, **kept)
 
         return self._frame(slots, make)

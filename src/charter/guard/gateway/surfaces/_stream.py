@@ -62,7 +62,7 @@ class Calls:
         return channel
 
 
-def said(calls: Calls, texts: Mapping[str, str]) -> Said:
+def said(calls: Calls, texts: Mapping[str, str], structured: bool = False) -> Said:
     """The one reply of a stream. Paths are the channels."""
     spoken: list[Text] = [((channel,), texts[channel]) for channel in TEXTS if texts.get(channel)]
     made: list[tuple[Path | None, ToolCall]] = []
@@ -70,6 +70,8 @@ def said(calls: Calls, texts: Mapping[str, str]) -> Said:
         arguments = texts.get(channel, "")
         made.append(((channel,), ToolCall(name=name, arguments=arguments)))
         spoken += [(None, hidden) for hidden in [undone(arguments)] if hidden]
+    if structured:
+        spoken += [(None, plain) for plain in [undone(texts.get("content", ""))] if plain]
     gather = Gather()
     gather.message("assistant", spoken, made)
     return Said(0, 0, gather.located())

@@ -21,14 +21,15 @@ from charter.guard.gateway.surfaces._surface import (
     Withheld,
 )
 from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, unknown, without_texts
+from charter.guard.gateway.surfaces._tidy import is_token, spells, tidy
 from charter.guard.gateway.wire import sse, strict
 
 _OPAQUE = (
-    "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty", "seed", "stop", "stream",
-    "stream_options", "temperature", "top_p", "user",
+    "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty", "seed", "stream", "stream_options",
+    "temperature", "top_p",
 )  # fmt: skip
 _REFUSED = ("prompt_token_ids", "prompt_embeds", "chat_template", "messages")
-_KNOWN = frozenset((*_OPAQUE, "model", "prompt", "suffix"))
+_KNOWN = frozenset({"model", "prompt", "suffix"})
 _TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint"})
 _CHOICE = frozenset({"index", "finish_reason", "text", "logprobs", "token_ids"})
 _ECHOES = frozenset({"logprobs", "token_ids", "prompt_logprobs"})
@@ -48,9 +49,12 @@ class Completions:
         "model": "constrained",
         "prompt": "guarded",
         "suffix": "guarded",
+        "stop": "guarded",
+        "user": "guarded",
     }
     answer_fields: Mapping[str, Contract] = {
-        **dict.fromkeys((*(field for field in _TOP if field != "choices"), "usage"), "opaque"),
+        **dict.fromkeys(("id", "object", "model", "system_fingerprint"), "constrained"),
+        **dict.fromkeys(("created", "usage"), "opaque"),
         "choices.index": "opaque",
         "choices.finish_reason": "constrained",
         "choices.text": "guarded",
@@ -113,10 +117,10 @@ class Completions:
         choices = []
         for position, choice in enumerate(answer["choices"]):
             index = choice.get("index", position)
-            kept = without_texts(choice, _CHOICE)
+            kept = _tidied(choice)
             unchanged = index not in changed
             choices.append(_refused(index, withheld[index]) if index in withheld else kept if unchanged else _without_echoes(kept))
-        return {**without_texts(answer, _TOP), "choices": choices}
+        return {**_head(answer), "choices": choices}
 
     def codec(self, asked: Asked) -> Codec:
         return CompletionsCodec(asked)
@@ -125,6 +129,30 @@ class Completions:
 def _refused(index: int, withheld: Withheld) -> dict[str, Any]:
     """This API knows no refusal, so its words stand where the text would."""
     return {"index": index, "text": withheld.text, "finish_reason": "content_filter", "logprobs": None}
+
+
+def _head(given: dict[str, Any], seen: set[Any] | None = None) -> dict[str, Any]:
+    """An answer, or a chunk of one, whose names are plain."""
+    return tidy(without_texts(given, _TOP), ("id", "object", "model", "system_fingerprint"), seen)
+
+
+def _tidied(given: dict[str, Any]) -> dict[str, Any]:
+    """A choice whose log probabilities are those of its text, or gone."""
+    choice = tidy(without_texts(given, _CHOICE), ("finish_reason",))
+    told = choice.get("logprobs")
+    return choice if told is None else {**choice, "logprobs": _spelt(told, str(choice.get("text") or ""))}
+
+
+def _spelt(given: Any, text: str) -> dict[str, Any] | None:
+    tokens = given.get("tokens") if isinstance(given, dict) else None
+    if not isinstance(tokens, list) or not all(isinstance(one, str) for one in tokens) or not spells([{"token": one} for one in tokens], text):
+        return None
+    tops = [
+        {other: number for other, number in each.items() if is_token(other) and isinstance(number, int | float)} if isinstance(each, dict) else None
+        for each in given.get("top_logprobs") or []
+    ]
+    numbers = {name: [n if isinstance(n, int | float) else None for n in given.get(name) or []] for name in ("token_logprobs", "text_offset")}
+    return {"tokens": tokens, **numbers, "top_logprobs": tops or None}
 
 
 def _without_echoes(choice: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +199,7 @@ class CompletionsCodec:
         self.head: dict[str, Any] = {}
         self.most = asked.choices * len(asked.prompts)
         self._asked = asked
+        self._seen: set[Any] = set()
 
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
         if data == b"[DONE]":
@@ -184,7 +213,7 @@ class CompletionsCodec:
             raise BadAnswerError("not an object")
         if event == "error" or chunk.get("error") is not None:
             raise UpstreamFailedError
-        chunk = without_texts(chunk, _TOP)
+        chunk = _head(chunk, self._seen)
         self.head = self.head or {key: chunk[key] for key in ("id", "created", "model", "system_fingerprint") if key in chunk}
         choices = chunk.get("choices")
         if not choices:
@@ -200,7 +229,7 @@ class CompletionsCodec:
         _prompt(self._asked, index)
         text = choice.get("text", "")
         pieces = (Piece((index, "content"), text),) if text else ()
-        return CompletionsFrame({**chunk, "choices": [without_texts(choice, _CHOICE)]}, index, pieces, choice.get("finish_reason") is not None)
+        return CompletionsFrame({**chunk, "choices": [_tidied(choice)]}, index, pieces, choice.get("finish_reason") is not None)
 
     def prompt(self, choice: int) -> int:
         return _prompt(self._asked, choice)

@@ -7,7 +7,7 @@ from typing import Any
 
 from charter.guard.gateway.surfaces._messages_shape import ANSWER, AROUND, BLOCK, CONTENT, MESSAGES, REQUEST, SYSTEM, TEXT
 from charter.guard.gateway.surfaces._messages_stream import MessagesCodec, refusal_end
-from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer
+from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer, unescaped
 from charter.guard.gateway.surfaces._shape import Many, contract_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
 from charter.guard.gateway.surfaces._texts import Role
@@ -37,7 +37,8 @@ class Messages:
             raise BadRequestError("messages must be a list of messages", param="messages")
         for number, message in enumerate(given):
             self._message(build, number, message)
-        return Asked(body, model, body.get("stream") is True, (build.located(),))
+        structured = (body.get("output_config") or {}).get("format") is not None
+        return Asked(body, model, body.get("stream") is True, (build.located(),), structured=structured)
 
     def _message(self, build: Builder, number: int, message: Any) -> None:
         """Tool results stand in user messages, and speak for the tool."""
@@ -74,7 +75,7 @@ class Messages:
         if isinstance(details, dict):
             bits += read_answer(TEXT, details.get("explanation"), ("stop_details", "explanation"), "stop_details.explanation")[1]
         build = Builder()
-        build.add("assistant", bits)
+        build.add("assistant", [*bits, *(unescaped(bits) if asked.structured else [])])
         located = build.located()
         return [Said(0, 0, located)] if located.conversation.messages else []
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from charter.guard.gateway.config import GatewayConfig
-from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer
-from charter.guard.gateway.surfaces._responses_answer import bare, refusal_item, tokens
+from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer, unescaped
+from charter.guard.gateway.surfaces._responses_answer import bare, refusal_item
 from charter.guard.gateway.surfaces._responses_shape import ANSWER, AROUND, ITEM, OUTPUT, RECALLED, RECALLING, REQUEST, TEXT
 from charter.guard.gateway.surfaces._responses_stream import ResponsesCodec
 from charter.guard.gateway.surfaces._shape import Many, contract_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
 from charter.guard.gateway.surfaces._texts import Role
+from charter.guard.gateway.surfaces._tidy import tokens
 
 ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 #: Who speaks in an item that has no role.
@@ -52,7 +53,9 @@ class Responses:
         self._input(build, body.get("input"))
         state = tuple(f"state: {name}" for name in ("previous_response_id", "conversation") if body.get(name))
         own = {name: value for name, value in body.items() if name != "moderation"}
-        return Asked(own, model, body.get("stream") is True, (build.located(),), bypass=state)
+        wanted = (body.get("text") or {}).get("format") or {}
+        structured = wanted.get("type") in ("json_schema", "json_object")
+        return Asked(own, model, body.get("stream") is True, (build.located(),), structured=structured, bypass=state)
 
     def _input(self, build: Builder, given: Any) -> None:
         if isinstance(given, str):
@@ -81,7 +84,7 @@ class Responses:
         _, bits = read_answer(Many(OUTPUT), answer["output"], ("output",), "output")
         error = answer.get("error") or {}
         _, told = read_answer(TEXT, error.get("message"), ("error", "message"), "error.message")
-        build.add("assistant", [*bits, *told])
+        build.add("assistant", [*bits, *told, *(unescaped(bits) if asked.structured else [])])
         located = build.located()
         return [Said(0, 0, located)] if located.conversation.messages else []
 
@@ -127,7 +130,7 @@ def _with_tokens(item: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return {
         **item,
         "content": [
-            {**part, "logprobs": tokens(old.get("logprobs"), part["text"])} if part["type"] == "output_text" else part for part, old in parts
+            {**part, "logprobs": tokens(old.get("logprobs"), part["text"]) or []} if part["type"] == "output_text" else part for part, old in parts
         ],
     }
 
