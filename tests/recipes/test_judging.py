@@ -25,6 +25,8 @@ ROWS = [
     {"id": "f", "prompt": " "},
     {"id": "g", "prompt": "\ud800 odd", "reply": "\ud83d only half \u202e"},
     {"id": "h", "prompt": "🙂🙂", "reply": "🙂" * 50},
+    {"id": "1 MB", "prompt": "How do I bake a cake?", "reply": "I can't help with that. " + "Take the flour. " * 62_500},
+    {"id": "binary", "prompt": "How?", "reply": "\x00\x01\x7f\x80\xff" * 200},
 ]
 
 
@@ -37,7 +39,7 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("judge", ["refusal", "harm", "request", "cascade: [refusal, harm]"])
+@pytest.mark.parametrize("judge", ["refusal", "harm", "achieved", "request", "cascade: [refusal, harm]"])
 def test_every_row_gets_a_verdict_row_under_its_own_id(judge, tmp_path):
     done = score_rows(judge, write(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl")
     rows = lines(tmp_path / "out.jsonl")
@@ -57,6 +59,8 @@ def test_refusals_are_labelled(tmp_path):
     found = {str(row["id"]) + str(type(row["id"])): row["refusal"] for row in lines(tmp_path / "out.jsonl")}
     assert found["a<class 'str'>"] == "none"
     assert found["b<class 'str'>"] == "full"
+    assert found["h<class 'str'>"] == "unsure", "no words: neither an answer nor a refusal"
+    assert found["1 MB<class 'str'>"] in ("full", "partial")
 
 
 def test_scoring_goes_on_and_ends_with_the_same_rows(tmp_path):
