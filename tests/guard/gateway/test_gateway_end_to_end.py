@@ -189,3 +189,33 @@ def test_a_part_that_passed_only_by_the_policys_leave_is_told(launch, fakes):
     assert exchange.outputs[-1].bypass == ()
     assert (exchange.outcome, exchange.bypass) == ("bypassed", ["a: failed"])
     assert exchange.first_chunk_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "code"),
+    [
+        (answers({"error": {"message": "no"}}, 404), 404, "model_not_found"),
+        (answers({"error": {"message": "bad key sk-hush"}}, 401), 502, "upstream_error"),
+        (answers(b"<html>", 200, "text/html"), 502, "upstream_bad_answer"),
+        (answers({}, 302, location="http://127.0.0.1:1/"), 502, "upstream_bad_answer"),
+    ],
+    ids=["404", "401", "HTML", "redirect"],
+)
+def test_faults_of_the_list_of_models(bare, script, status, code):
+    bare.upstream.script = script
+    with pytest.raises(openai.APIStatusError) as told:
+        bare.client().models.retrieve("a-model")
+    assert (told.value.status_code, told.value.code) == (status, code)
+    assert "hush" not in told.value.response.text
+    assert bare.upstream.asked[-1].path == "/v1/models/a-model"
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fadmin", "a%0d%0ax:%20y", "%2e%2e/admin", "a%3fb=c"])
+def test_a_models_name_cannot_lead_elsewhere(bare, name):
+    bare.upstream.script = answers({"secret": 1})
+    before = len(bare.upstream.asked)
+    with pytest.raises(urllib.error.HTTPError) as told:
+        urllib.request.urlopen(f"{bare.root}/v1/models/{name}")
+    with told.value as error:
+        assert error.status == 404
+    assert len(bare.upstream.asked) == before
