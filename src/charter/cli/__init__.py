@@ -24,6 +24,7 @@ from charter.cli.judges import judges_app
 from charter.cli.keys import app as keys_app
 from charter.cli.report import report
 from charter.cli.serve import serve
+from charter.cli.store import app as store_app
 from charter.core.errors import EXIT_GATE_FAILED, EXIT_USAGE, CharterError
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -46,6 +47,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
 app.add_typer(guard_commands.app, name="guard")
 app.add_typer(keys_app, name="keys")
+app.add_typer(store_app, name="store")
 app.add_typer(audit_commands.app, name="audit")
 
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the run's rows")]

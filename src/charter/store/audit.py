@@ -127,7 +127,7 @@ class AuditLog:
     def _write(self, rows: Sequence[Row]) -> Head:
         with self._database.write() as connection:
             if not self._database.is_sqlite:  # one chain: the next writer reads the head that this one leaves
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key), set_config('synchronous_commit', 'on', true)"), {"key": _CHAIN_LOCK})
             head = head_of(connection)
             made = []
             for row in rows:

@@ -84,7 +84,7 @@ class Gateway:
         call = kind(self.services, surface, scope, receive, send)
         self.calls.add(call)
         try:
-            await call.run(self._refusal(scope))
+            await call.run(self.refusal(scope))
         finally:
             self.calls.discard(call)
 
@@ -93,7 +93,7 @@ class Gateway:
         for call in list(self.calls):
             call.stop()
 
-    def _refusal(self, scope: Message) -> GatewayError | None:
+    def refusal(self, scope: Message) -> GatewayError | None:
         """Why a request is turned away before its key is looked at."""
         if len(self.calls) > self.services.config.limits.requests:
             return GatewayError(503, "overloaded", "too many requests are in work", retry_after_s=1)
@@ -125,7 +125,7 @@ class Gateway:
 
     async def _models(self, request: Request) -> Response:
         """What the upstream serves, as it says it."""
-        refused = self._refusal(request.scope)
+        refused = self.refusal(request.scope)
         if refused is not None:
             raise refused
         await self.services.gate.admit(credential(dict(request.scope["headers"])), "models")
@@ -143,7 +143,10 @@ class Gateway:
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
         if status == 405:
-            return self._error(request, GatewayError(405, "method_not_allowed", "this path is not served with this method", retry=False))
+            allowed = [(b"allow", value.encode()) for name, value in (getattr(error, "headers", None) or {}).items() if name.lower() == "allow"]
+            return self._error(
+                request, GatewayError(405, "method_not_allowed", "this path is not served with this method", retry=False, headers=allowed)
+            )
         return self._error(
             request, GatewayError(404, "unsupported_endpoint", "this path is not served: no rail reads what it would carry", retry=False)
         )

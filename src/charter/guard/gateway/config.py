@@ -108,6 +108,17 @@ class KeysConfig(Config):
     stale_s: Seconds = Field(default=60.0, description="while the database cannot be asked, keys hold for so long; then nobody comes in")
 
 
+class ReviewConfig(Config):
+    """What people get to see, and for how long its text is kept. In the gateway's database, so not where the audit log is off."""
+
+    keep_days: float = Field(default=30.0, gt=0.0, le=3650.0, description="texts of escalated, flagged, sampled and reported checks are kept so long")
+    keep_answers_hours: float = Field(
+        default=0.0, ge=0.0, le=8760.0, description="keep the text of every answer for so long, so that reports about it can be looked into; 0: none"
+    )
+    reports_per_minute: Count = Field(default=600, description="reports and feedback of one key")
+    reports_per_reporter: Count = Field(default=10, description="reports and feedback of one reporter, in a minute")
+
+
 class GatewayConfig(Config):
     """The whole of ``gateway.yaml``."""
 
@@ -133,6 +144,7 @@ class GatewayConfig(Config):
     database: DatabaseConfig = DatabaseConfig()
     audit: AuditConfig = AuditConfig()
     keys: KeysConfig = KeysConfig()
+    review: ReviewConfig = ReviewConfig()
     telemetry: bool = Field(default=False, description="OpenTelemetry spans and events, through the SDK that the process has set up")
 
 

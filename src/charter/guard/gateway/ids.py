@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-_SAFE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_SAFE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 def new() -> str:

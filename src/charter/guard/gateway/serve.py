@@ -25,6 +25,8 @@ from charter.guard.gateway.metrics import CountedAudit, Metrics
 from charter.guard.gateway.observing import MetricsServer, observed
 from charter.guard.gateway.pipeline import Services
 from charter.guard.gateway.record import Audit
+from charter.guard.gateway.reviewing import ReviewSink
+from charter.guard.gateway.safety import Safety
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import STAGES
 from charter.store.keys import all_keys
@@ -64,14 +66,20 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         *(["upstream state"] if config.upstream_state else []),
         *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else []),
     ]
-    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=watched.sinks, bypass=bypass)
+    review = ReviewSink(kept.database, config.review) if kept else None
+    reported = watched.metrics.reported if watched.metrics is not None else None
+    safety = Safety(kept.database, gate, config.review, reported=reported) if kept else None
+    sinks = (*watched.sinks, review) if review is not None else watched.sinks
+    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=sinks, bypass=bypass)
     gateway = Gateway(
         services,
-        routes=watched.routes,
+        routes=[*watched.routes, *(safety.routes if safety is not None else ())],
         ready=kept.ready if kept else (),
-        closers=(*(kept.closers if kept else ()), *opened),
+        closers=(*((review.close,) if review is not None else ()), *(kept.closers if kept else ()), *opened),
         local_only=isinstance(gate, OpenGate) and not gate.bypass,
     )
+    if safety is not None:
+        safety.refuse = gateway.refusal
     if watched.metrics is not None:
         watched.metrics.watch(lambda: len(gateway.calls))
     return Built(gateway, config, built[""], (*known, *guard_bypass(built[""])), bool(key), watched.metrics)

@@ -1,0 +1,116 @@
+"""Rows for people on both databases: queued once, reported once, looked up here, out of the database when their time is over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select
+
+from charter.core.errors import InputError
+from charter.core.rows import Conversation, Finding, Source, Verdict
+from charter.store.database import Database
+from charter.store.review import Answer, Item, Report, add_items, file_report, purge
+from charter.store.tables import kept_text, report, review_item
+
+DAY_S = 86_400.0
+Opener = Callable[[], Database]
+TALK = Conversation.ask("What is the tallest tree?").with_reply("A redwood \ud83c stood there\0.")
+
+
+def item(number: int, why: str = "escalated", stage: str = "input") -> Item:
+    verdict = Verdict(subject="s", outcome="unsafe", score=0.9, judge="harm", judge_version="1")
+    source = Source(dataset="guard", revision="p@1", row=f"subject-{number}")
+    finding = Finding(attack="production", family="guard", target="m", goal=stage, conversation=TALK, verdict=verdict, source=source)
+    return Item(f"r{number}", f"d{number}", why, stage, "p@1", finding)
+
+
+def said(answer: str, reporter: str = "one", kind: str = "report", **more: object) -> Report:
+    given = {"choice_index": 0, "category": "hate", "comment": "", "key_name": "web", **more}
+    return Report(kind=kind, answer=answer, reporter=reporter, **given)  # type: ignore[arg-type]
+
+
+def items(database: Database) -> list[dict[str, object]]:
+    with database.read() as connection:
+        return [dict(row) for row in connection.execute(select(review_item).order_by(review_item.c.priority.desc())).mappings()]
+
+
+def test_items_come_back_as_the_rows_they_were_and_once(open_database: Opener) -> None:
+    database = open_database()
+    assert add_items(database, [item(1), item(1), item(2, "sampled"), item(1, stage="output")], [], DAY_S, 0) == 3
+    assert add_items(database, [item(1)], [], DAY_S, 0) == 0
+    found = items(database)
+    assert [row["why"] for row in found] == ["escalated", "escalated", "sampled"]
+    assert Finding.model_validate_json(str(found[0]["finding"])).conversation.reply == "A redwood ? stood there\0."
+    assert {(row["state"], row["lease_until_unix_s"], row["holder"]) for row in found} == {("pending", None, None)}
+
+
+def test_a_report_finds_its_answer_by_either_id_and_becomes_an_item(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m" * 300, (TALK, TALK.with_user("x").with_reply("second")))], DAY_S, DAY_S)
+    assert file_report(database, said("r1"), keep_s=DAY_S).verified
+    assert file_report(database, said("d1", choice_index=1), keep_s=DAY_S).verified
+    assert not file_report(database, said("r1", choice_index=2), keep_s=DAY_S).verified
+    assert not file_report(database, said("unknown"), keep_s=DAY_S).verified
+    found = [Finding.model_validate_json(str(row["finding"])) for row in items(database)]
+    assert sorted(finding.conversation.reply or "" for finding in found) == ["A redwood ? stood there\0.", "second"]
+    assert {(finding.hazard, finding.verdict.outcome, finding.verdict.score) for finding in found} == {("hate", "unsure", None)}
+
+
+def test_one_report_for_each_answer_and_reporter_and_priority_by_reporters(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", (TALK,))], DAY_S, DAY_S)
+    first = file_report(database, said("r1"), keep_s=DAY_S)
+    again = file_report(database, said("r1", category="privacy", comment="again"), keep_s=DAY_S)
+    assert (again.id, again.duplicate) == (first.id, True)
+    for reporter in ("two", "three"):
+        assert not file_report(database, said("r1", reporter), keep_s=DAY_S).duplicate
+    assert [row["priority"] for row in items(database)] == [52]
+
+
+def test_reports_at_the_same_moment_are_one(open_database: Opener) -> None:
+    database = open_database()
+    filed = []
+    threads = [threading.Thread(target=lambda: filed.append(file_report(database, said("r1"), keep_s=DAY_S))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(filed) == 8
+    assert len({each.id for each in filed}) == 1
+    with database.read() as connection:
+        assert len(connection.execute(select(report.c.id)).all()) == 1
+
+
+def test_an_idempotency_key_stands_for_one_report(open_database: Opener) -> None:
+    database = open_database()
+    first = file_report(database, said("r1"), keep_s=DAY_S, idempotency="key-1")
+    assert file_report(database, said("r1"), keep_s=DAY_S, idempotency="key-1") == first._replace(duplicate=True)
+    with pytest.raises(InputError, match="idempotency"):
+        file_report(database, said("r2"), keep_s=DAY_S, idempotency="key-1")
+    assert file_report(database, said("r2", key_name="other", reporter="x"), keep_s=DAY_S, idempotency="key-1").id != first.id
+
+
+def test_feedback_is_kept_and_queues_nothing(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", (TALK,))], DAY_S, DAY_S)
+    assert file_report(database, said("r1", kind="feedback", category="down"), keep_s=DAY_S).verified
+    assert not file_report(database, said("r1"), keep_s=DAY_S).duplicate
+    assert len(items(database)) == 1
+
+
+def test_texts_go_when_their_time_is_over_and_rows_stay(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [item(1), item(2)], [Answer("r1", "d1", "p@1", "m", (TALK,))], 30 * DAY_S, 2 * DAY_S)
+    file_report(database, said("r9", comment="they said"), keep_s=DAY_S)
+    now = time.time()
+    assert tuple(purge(database, now)) == (0, 0, 0)
+    assert tuple(purge(database, now + 3 * DAY_S)) == (0, 1, 0)
+    assert tuple(purge(database, now + 31 * DAY_S)) == (2, 0, 1)
+    assert tuple(purge(database, now + 32 * DAY_S)) == (0, 0, 0)
+    assert [(row["finding"], row["state"]) for row in items(database)] == [(None, "expired")] * 2
+    with database.read() as connection:
+        assert connection.execute(select(kept_text)).all() == []
+        assert connection.execute(select(report.c.comment)).scalars().all() == [""]
