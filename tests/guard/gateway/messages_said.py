@@ -28,7 +28,7 @@ def message(*blocks: dict[str, Any], stop: str = "end_turn", **more: Any) -> dic
     return {**head, "stop_reason": stop, "stop_sequence": None, "usage": USAGE, **more}
 
 
-def events(*blocks: dict[str, Any], size: int = 4, stop: str = "end_turn", **delta: Any) -> list[dict[str, Any]]:
+def events(*blocks: dict[str, Any], size: int | list[str] = 4, stop: str = "end_turn", **delta: Any) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = [{"type": "message_start", "message": message(stop_reason=None)}, {"type": "ping"}]
     for at, block in enumerate(blocks):
         told += _block(at, block, size)
@@ -36,9 +36,10 @@ def events(*blocks: dict[str, Any], size: int = 4, stop: str = "end_turn", **del
     return [*told, {"type": "message_stop"}]
 
 
-def _block(at: int, block: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
+def _block(at: int, block: dict[str, Any], size: int | list[str]) -> Iterator[dict[str, Any]]:
     if block["type"] == "tool_use":
-        empty, deltas = {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": p} for p in cut(json.dumps(block["input"]), size)]
+        source = block["input"] if isinstance(block["input"], str) else json.dumps(block["input"])
+        empty, deltas = {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in cut(source, size)]
     elif block["type"] == "thinking":
         empty = {"type": "thinking", "thinking": "", "signature": ""}
         deltas = [{"type": "thinking_delta", "thinking": piece} for piece in cut(block["thinking"], size)]

@@ -36,7 +36,7 @@ def response(*items: dict[str, Any], status: str = "completed", **more: Any) -> 
     return {**head, **rest, "output": list(items), **more}
 
 
-def events(*items: dict[str, Any], size: int = 4, end: str = "completed", **more: Any) -> list[dict[str, Any]]:
+def events(*items: dict[str, Any], size: int | list[str] = 4, end: str = "completed", **more: Any) -> list[dict[str, Any]]:
     """The events of a stream that tells ``items``, texts in pieces of ``size`` characters."""
     empty = response(status="in_progress", usage=None)
     told = [{"type": "response.created", "response": empty}, {"type": "response.in_progress", "response": empty}]
@@ -46,7 +46,7 @@ def events(*items: dict[str, Any], size: int = 4, end: str = "completed", **more
     return [{**event, "sequence_number": number} for number, event in enumerate(told)]
 
 
-def _item(at: int, item: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
+def _item(at: int, item: dict[str, Any], size: int | list[str]) -> Iterator[dict[str, Any]]:
     where = {"item_id": item["id"], "output_index": at}
     blank = {**item, **{key: empty for key, empty in (("content", []), ("summary", []), ("arguments", "")) if key in item}}
     yield {"type": "response.output_item.added", "output_index": at, "item": {**blank, "status": "in_progress"}}
@@ -61,7 +61,7 @@ def _item(at: int, item: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
     yield {"type": "response.output_item.done", "output_index": at, "item": item}
 
 
-def _part(where: dict[str, Any], part: dict[str, Any], kind: str, wrap: str, size: int) -> Iterator[dict[str, Any]]:
+def _part(where: dict[str, Any], part: dict[str, Any], kind: str, wrap: str, size: int | list[str]) -> Iterator[dict[str, Any]]:
     key = "refusal" if kind == "refusal" else "text"
     yield {"type": f"response.{wrap}.added", **where, "part": {**part, key: ""}}
     for piece in cut(part[key], size):
@@ -70,7 +70,11 @@ def _part(where: dict[str, Any], part: dict[str, Any], kind: str, wrap: str, siz
     yield {"type": f"response.{wrap}.done", **where, "part": part}
 
 
-def cut(text: str, size: int) -> list[str]:
+def cut(text: str, size: int | list[str]) -> list[str]:
+    """``size``: of each piece, or the pieces themselves."""
+    if isinstance(size, list):
+        assert "".join(size) == text
+        return size
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
