@@ -104,12 +104,15 @@ def test_a_moderator_that_hangs_is_an_error() -> None:
         asyncio.run(Moderator(hang, POINTS, "fake", timeout_s=0.05).results(["x"]))
 
 
-def test_a_moderator_that_cannot_be_built_is_an_error() -> None:
+@pytest.mark.parametrize("trouble", [ModerationError("no weights"), OSError("a path")])
+def test_a_moderator_that_cannot_be_built_is_an_error(trouble: Exception) -> None:
     def broken() -> Moderator:
-        raise ModerationError("no weights")
+        raise trouble
 
-    with pytest.raises(GatewayError):
+    with pytest.raises(GatewayError) as error:
         asyncio.run(Moderations(broken).respond({"input": "x"}))
+    assert error.value.code == "moderation_failed"
+    assert "a path" not in error.value.message
 
 
 def test_the_shipped_moderator_tells_insults_from_recipes() -> None:

@@ -42,6 +42,8 @@ class Moderations:
             results = await moderator.results(texts)
         except ModerationError as error:
             raise GatewayError(503, "moderation_failed", str(error), retry_after_s=1) from None
+        except Exception as error:  # the moderator could not be built
+            raise GatewayError(503, "moderation_failed", f"the moderation cannot run: {type(error).__name__}", retry=False) from None
         return {"id": f"modr-{secrets.token_hex(16)}", "model": moderator.model, "results": results}
 
 
