@@ -1,11 +1,17 @@
-"""The shipped encoder: tokens to raw numbers for every output, with onnxruntime and tokenizers; no torch."""
+"""The shipped encoder: tokens to raw numbers for every output, with onnxruntime and tokenizers; no torch.
+
+Every window goes through the network by itself: int8 activations are scaled by all that stands in one call, so in a batch a score would depend on
+its neighbours. A call of one window costs no more (measured in ``benchmarks/classifier.py``): nothing is padded, and it stays in the cache. Windows
+go to ``threads`` workers at once.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +26,6 @@ WEIGHTS = Path(__file__).with_name("weights")
 CARD = "classifier.json"
 RESTORE = "pip install --force-reinstall --no-deps charter-align"
 FORMAT = 1
-#: Tokens in one call of the network; a batch is cut so that memory stays small.
-BATCH_TOKENS = 8192
 
 
 class Tokens(NamedTuple):
@@ -40,7 +44,8 @@ class Encoder:
         self.version = version_of(self.card)
         self.outputs: tuple[str, ...] = tuple(self.card["outputs"])
         self.length = int(self.card["length"])
-        self._session, self._tokenizer = _load(blobs["classifier.onnx"], blobs["tokenizer.json"], threads)
+        self._threads = threads or min(2, os.cpu_count() or 1)
+        self._session, self._tokenizer = _load(blobs["classifier.onnx"], blobs["tokenizer.json"], self._threads)
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -59,23 +64,26 @@ class Encoder:
         return reply_windows(request.ids, reply.ids, self._cls, self._sep, self.length)
 
     def run(self, windows: Sequence[Window]) -> NDArray[np.float32]:
-        """Raw numbers, in the order of ``windows``. Windows of like length go together; equal windows are read once."""
+        """Raw numbers, in the order of ``windows``; equal windows are read once. A window's numbers do not depend on the others."""
         keys = [(tuple(w.ids), len(w.segments) - sum(w.segments)) for w in windows]
         unique = dict(zip(keys, windows, strict=True))
-        order = sorted(unique, key=lambda k: (len(k[0]), k))
-        place = {key: n for n, key in enumerate(order)}
-        parts = [self._call([unique[k] for k in batch]) for batch in _batches(order)]
-        table = np.concatenate(parts) if parts else np.zeros((0, len(self.outputs)), np.float32)
-        return table[[place[k] for k in keys]]
+        if self._threads == 1 or len(unique) < 2:
+            rows = [self._call(window) for window in unique.values()]
+        else:  # workers of this call only: they would not survive a fork of the process
+            with ThreadPoolExecutor(min(self._threads, len(unique))) as workers:
+                # the longest first, so that no worker is left alone with one at the end
+                order = sorted(unique, key=lambda k: -len(k[0]))
+                found = dict(zip(order, workers.map(self._call, [unique[k] for k in order]), strict=True))
+            rows = [found[key] for key in unique]
+        table = np.stack(rows) if rows else np.zeros((0, len(self.outputs)), np.float32)
+        place = {key: n for n, key in enumerate(unique)}
+        return table[[place[key] for key in keys]]
 
-    def _call(self, windows: Sequence[Window]) -> NDArray[np.float32]:
-        width = max(len(w.ids) for w in windows)
-        ids, segments, mask = (np.zeros((len(windows), width), np.int32) for _ in range(3))
-        for row, window in enumerate(windows):
-            n = len(window.ids)
-            ids[row, :n], segments[row, :n], mask[row, :n] = window.ids, window.segments, 1
-        feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": np.arange(width, dtype=np.int32), "mask": mask}
-        out: NDArray[np.float32] = self._session.run(None, feed)[0]
+    def _call(self, window: Window) -> NDArray[np.float32]:
+        ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
+        places, mask = np.arange(ids.shape[1], dtype=np.int32), np.ones_like(ids)
+        feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": places, "mask": mask}
+        out: NDArray[np.float32] = self._session.run(None, feed)[0][0]
         return out
 
 
@@ -119,7 +127,7 @@ def _load(model: bytes, tokenizer: bytes, threads: int) -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingPartError(f"{error.name} is not installed; the classifier runs on it", "pip install onnxruntime tokenizers") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or min(2, os.cpu_count() or 1)
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread leaves the core to others
     options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
@@ -132,14 +140,3 @@ def _load(model: bytes, tokenizer: bytes, threads: int) -> tuple[Any, Any]:
 
 def _whole(text: str) -> str:
     return text if text.isascii() else "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-
-
-def _batches(keys: Sequence[tuple[tuple[int, ...], int]]) -> Iterable[list[tuple[tuple[int, ...], int]]]:
-    batch: list[tuple[tuple[int, ...], int]] = []
-    for key in keys:
-        if batch and (len(batch) + 1) * len(key[0]) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(key)
-    if batch:
-        yield batch

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 #: Tokens of a window, the special ones included; tokens that two neighbouring windows share.
 LENGTH = 128
-OVERLAP = 32
+OVERLAP = 24
 #: Tokens of the request kept beside a reply: its beginning and its end.
 REQUEST_HEAD = 24
 REQUEST_TAIL = 16
@@ -30,7 +31,8 @@ class Window(NamedTuple):
 
 
 def pieces(count: int, room: int, overlap: int = OVERLAP) -> list[tuple[int, int]]:
-    """(start, end) of the windows over ``count`` tokens, ``room`` each: the last one ends at the end. No tokens: one empty window.
+    """(start, end) of the windows over ``count`` tokens: as few as there can be, about equally long, at most ``room`` each. No tokens: one empty
+    window.
 
     Raises ValueError unless room > overlap >= 0.
     """
@@ -38,8 +40,10 @@ def pieces(count: int, room: int, overlap: int = OVERLAP) -> list[tuple[int, int
         raise ValueError(f"a window of {room} tokens cannot overlap by {overlap}")
     if count <= room:
         return [(0, count)]
-    starts = list(range(0, count - room, room - overlap))
-    return [*((s, s + room) for s in starts if s + room < count), (count - room, count)]
+    number = -(-(count - overlap) // (room - overlap))
+    new = count - overlap  # the first window's tokens are counted without the overlap, like the others'
+    marks = [new * n // number for n in range(number + 1)]
+    return [(start, end + overlap) for start, end in pairwise(marks)]
 
 
 def shorten(request: Sequence[int]) -> list[int]:

@@ -38,6 +38,7 @@ class Config(BaseConfig):
         default="auto", description="what decides: auto is the reply where there is one, else the request; content is toxicity"
     )
     threads: int = Field(default=0, ge=0, description="threads of the encoder; 0 means at most two")
+    content_of_replies: bool = Field(default=True, description="replies also get toxicity and the other content heads, which takes as long again")
 
 
 class ClassifierJudge:
@@ -50,10 +51,10 @@ class ClassifierJudge:
     answers = ("harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal")
     names_hazards = True
 
-    def __init__(self, encoder: Encoder, subject: str = "auto") -> None:
+    def __init__(self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True) -> None:
         self.scorer = Scorer(encoder)
         self.version = encoder.version
-        self._subject = subject
+        self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
         self._points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {
             "toxicity": heads["moderation"]["points"]
@@ -72,7 +73,7 @@ class ClassifierJudge:
         pairs = [(conversations[n].prompt, conversations[n].reply or "") for n in replied]
         asked = prompts.probabilities["harmful_request"][replied] if replied else np.zeros(0)
         replies = self.scorer.replies(pairs, [labels[n] for n in replied], asked) if replied else None
-        content = self.scorer.texts([pair[1] for pair in pairs]) if replied else None
+        content = self.scorer.texts([pair[1] for pair in pairs]) if replied and self._content else None
         place = {n: k for k, n in enumerate(replied)}
         return [self._verdict(c, n, place.get(n), prompts, replies, content, labels.get(n, "")) for n, c in enumerate(conversations)]
 
@@ -108,10 +109,13 @@ class ClassifierJudge:
             return Verdict(subject=c.id, outcome="failed", reason=why, judge=self.name, judge_version=self.version)
         scores = {name: float(values[n]) for name, values in prompts.probabilities.items()}
         spans = prompts.spans[n]
-        if k is not None and replies is not None and content is not None:
-            kept = {name: float(values[k]) for name, values in content.probabilities.items() if name not in DECIDING["request"]}
-            scores |= kept | {name: float(values[k]) for name, values in replies.probabilities.items()}
-            spans = content.spans[k] | replies.spans[k]
+        if k is not None and replies is not None:
+            # what is asked keeps the request's heads, and its hazards where the reply's content was not read
+            scores = {name: value for name, value in scores.items() if name in DECIDING["request"] or (content is None and name in HAZARDS)}
+            if content is not None:
+                scores |= {name: float(values[k]) for name, values in content.probabilities.items() if name not in DECIDING["request"]}
+            scores |= {name: float(values[k]) for name, values in replies.probabilities.items()}
+            spans = (content.spans[k] if content is not None else {}) | replies.spans[k]
         heads = DECIDING[subject]
         outcome, worst = self._outcome(scores, heads)
         hazards = [code for code in HAZARDS if scores[code] >= NAMED] if outcome != "safe" else []
@@ -134,7 +138,8 @@ class ClassifierJudge:
 def build(config: Config) -> ClassifierJudge:
     """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered."""
     own = config.weights is not None or config.threads
-    return ClassifierJudge(Encoder(config.weights or WEIGHTS, config.threads) if own else shipped(), config.subject)
+    encoder = Encoder(config.weights or WEIGHTS, config.threads) if own else shipped()
+    return ClassifierJudge(encoder, config.subject, config.content_of_replies)
 
 
 __all__ = ["NOT_COVERED", "ClassifierJudge", "Config", "build", "openai_categories"]

@@ -47,7 +47,7 @@ class ClassifierScores:
     def __init__(self, judge: Any = None) -> None:
         if judge is None:
             module = registry.find("judges", CLASSIFIER)
-            judge = module.build(module.Config())
+            judge = module.build(module.Config(content_of_replies=False))  # rails ask for the content of a reply as of a text
         self.version = f"{judge.name}.{judge.version}"
         self._read = _Once(lambda conversations: _batch(judge, conversations))
 

@@ -25,7 +25,7 @@ def jailbreaks(data: Path, questions: Sequence[str], rng: random.Random) -> Iter
             yield LabelledText(_fill(template, question), None, {**labels, "harmful_request": 1.0}, "", "gptfuzz_templates", "MIT")
     for row in lines(data, "train/jailbreak_injection.jsonl.gz"):
         if row["source"] in _POOLED:
-            yield LabelledText(row["text"], None, labels, "", row["source"], row["licence"])
+            yield LabelledText(_bare(row["text"]), None, labels, "", row["source"], row["licence"])
     found: dict[str, list[str]] = {}
     for row in lines(data, "train/jailbreak_injection.jsonl.gz"):
         if row["source"] in _ARTIFACTS:
@@ -42,6 +42,11 @@ def jailbreaks(data: Path, questions: Sequence[str], rng: random.Random) -> Iter
             yield LabelledText(f"{text} {rng.choice(questions)}", None, {**labels, "harmful_request": 1.0}, "", "own_jailbreak", "Apache-2.0")
         else:
             yield LabelledText(text, None, labels, "", "own_jailbreak", "Apache-2.0")
+
+
+def _bare(template: str) -> str:
+    """Without the template engine's marks, which only attacks would have."""
+    return template.replace("{% raw %}", "").replace("{% endraw %}", "").strip()
 
 
 def _fill(template: str, question: str) -> str:
@@ -70,11 +75,28 @@ def injections(data: Path, rng: random.Random) -> Iterator[LabelledText]:
         yield LabelledText(text[start : start + 420], None, none, "", "bipia_contexts", "MIT", 0.7)
 
 
+def agent_injections(data: Path) -> Iterator[LabelledText]:
+    """Orders planted in memories and issues of agents, and the same places without them (Inspect Evals): kept for choosing, never learned from."""
+    for row in parsed(data, "inspect_evals/ipi_coding_agent/dataset/samples.json"):
+        labels = {"injection": float(row["injection_vector"] == "issue_text" and not row["is_benign"]), "jailbreak": 0.0}
+        yield LabelledText(str(row["issue_text"]), None, labels, "", "agent_injections", "MIT")
+    for row in parsed(data, "inspect_evals/agent_threat_bench/data/memory_poison.json"):
+        for text in map(str, row["memory_store"].values()):
+            planted = str(row["attack_marker"]).lower() in text.lower()
+            yield LabelledText(text, None, {"injection": float(planted), "jailbreak": 0.0}, "", "agent_injections", "MIT")
+    for row in parsed(data, "presidio_research/synth_dataset_v2.json")[:400]:
+        yield LabelledText(str(row["full_text"]), None, {"injection": 0.0, "jailbreak": 0.0, "harmful_request": 0.0}, "", "presidio_sentences", "MIT")
+
+
+def passages(data: Path) -> list[str]:
+    """Harmless passages to work on."""
+    found = [str(row["context"]) for row in lines(data, "bipia/email_train.jsonl")]
+    found += [row["text"] for row in lines(data, "train/harmful_request.jsonl.gz") if row["source"] == "truthfulqa"]
+    return [text.replace("{", "(").replace("}", ")") for text in found]
+
+
 def trigger_words(data: Path, rng: random.Random) -> Iterator[LabelledText]:
     """Harmless requests that use the words of attacks, and plain tasks on harmless passages."""
-    passages = [str(row["context"]) for row in lines(data, "bipia/email_train.jsonl")]
-    passages += [row["text"] for row in lines(data, "train/harmful_request.jsonl.gz") if row["source"] in ("truthfulqa", "persistbench")]
-    passages = [text.replace("{", "(").replace("}", ")") for text in passages]
     none = {"injection": 0.0, "jailbreak": 0.0, "harmful_request": 0.0, **NO_CONTENT}
-    for text in harmless(1900, rng, passages):
+    for text in harmless(1900, rng, passages(data)):
         yield LabelledText(text, None, none, "", "own_trigger_words", "Apache-2.0", 1.2)

@@ -15,9 +15,18 @@ from charter.judges._heads import CONTENT_HEADS, HAZARDS, TEXT_HEADS
 from charter.judges._scoring import REPLY_INPUTS, any_content, raw, reply_inputs
 from charter.train.classifier.rows import LabelledText
 
-#: Share of false alarms on held-out harmless rows: at the upper operating point ("unsafe") and at the lower one (under it is "safe").
-FALSE_ALARMS = {"harmful_request": (0.03, 0.15), "jailbreak": (0.01, 0.05), "injection": (0.01, 0.05), "harmful_reply": (0.05, 0.2)}
-_OTHER = (0.02, 0.1)
+#: Share of false alarms on held-out harmless rows, at the upper operating point ("unsafe") and at the lower one (under it is "safe"): among plain
+#: texts, and among those that were written to look like what they are not. The stricter of the two decides.
+FALSE_ALARMS = {
+    "harmful_request": ((0.01, 0.06), (0.05, 0.20)), "jailbreak": ((0.005, 0.03), (0.01, 0.05)), "injection": ((0.005, 0.03), (0.02, 0.08)),
+    "harmful_reply": ((0.05, 0.2), (0.05, 0.2)),
+}  # fmt: skip
+_OTHER = ((0.02, 0.1), (0.05, 0.2))
+#: Sources whose harmless rows look harmful.
+_LOOK_ALIKES = frozenset({
+    "starter_twin", "starter_lookalike", "wildguard_benign", "own_trigger_words", "own_content_held", "own_requests_held", "own_quotes_held",
+    "agent_injections",
+})  # fmt: skip
 _RIDGE = 1e-2
 #: Lowest upper operating point: where the held-out harmless rows are all far below, a point beside them would rest on rows nobody saw.
 _FLOOR = 0.25
@@ -62,15 +71,18 @@ def _head(head: str, logits: Any, rows: Sequence[LabelledText]) -> dict[str, Any
     scores = calibration(logits)
     before = expected_calibration_error(sigmoid(logits), labels)
     return {
-        "calibration": calibration.as_json(), "points": _points(head, scores[labels == 0]), "n": len(labels), "n_positive": int(labels.sum()),
+        "calibration": calibration.as_json(), "points": _points(head, scores[labels == 0], [rows[n].source for n in order if round(rows[n].labels[head]) == 0]), "n": len(labels), "n_positive": int(labels.sum()),
         "ece": round(error, 4), "ece_before": round(before, 4),
     }  # fmt: skip
 
 
-def _points(head: str, harmless: Any) -> dict[str, float]:
-    upper, lower = FALSE_ALARMS.get(head, _OTHER)
-    unsafe = max(_FLOOR, min(0.999, threshold_at(harmless, upper)))
-    return {"safe": round(min(threshold_at(harmless, lower), unsafe), 6), "unsafe": round(unsafe, 6)}
+def _points(head: str, harmless: Any, sources: Sequence[str]) -> dict[str, float]:
+    """The operating points: the higher of those that plain texts and look-alikes ask for."""
+    similar = np.array([source in _LOOK_ALIKES for source in sources])
+    groups = [(harmless[part], shares) for part, shares in zip((~similar, similar), FALSE_ALARMS.get(head, _OTHER), strict=True) if part.any()]
+    upper, lower = (max(threshold_at(scores, shares[n]) for scores, shares in groups) for n in (0, 1))
+    unsafe = max(_FLOOR, min(0.999, upper))
+    return {"safe": round(min(lower, unsafe), 6), "unsafe": round(unsafe, 6)}
 
 
 def _moderation(heads: dict[str, Any], high: Any, at: dict[str, int], rows: Sequence[LabelledText]) -> dict[str, Any]:

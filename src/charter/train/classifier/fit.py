@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,12 @@ class FitConfig(BaseConfig):
     frozen: int = 2
     length: int = 112
     checkpoint_steps: int = 200
+    average: float = Field(
+        default=0.998, ge=0.0, lt=1.0, description="decay of the running mean of the weights that is kept in the end; 0 keeps the last"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of the products; auto is bfloat16 where the processor has it"
+    )
     repeat: dict[str, int] = Field(default={}, description="rows of these sources stand so many times in an epoch")
 
 
@@ -105,12 +111,14 @@ def fit(
     plan = _plan(items, tokenizer, config, seed)
     groups = _groups(network, config)
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, eps=1e-6)
+    mean = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+    low, rarity = _low_precision(config), _rarity(items)
     path, first = folder / CHECKPOINT, 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        first = int(state["step"])
+        first, mean = int(state["step"]), state["mean"]
     network.train()
     shown = 0.0
     for step in range(first, len(plan)):
@@ -122,19 +130,44 @@ def fit(
         target = torch.from_numpy(np.stack([items[i].target for i in picked]))
         known = torch.from_numpy(np.stack([items[i].known for i in picked]))
         hazard = torch.tensor([items[i].hazard for i in picked])
-        loss = loss_of(network(*collate(windows)), target, known, hazard, config.smoothing)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+            logits = network(*collate(windows))
+        loss = loss_of(logits.float(), target, known, hazard, config.smoothing, rarity)
         if not torch.isfinite(loss):
             raise TrainError(f"the loss is not finite at step {step}", "lower body_rate in the recipe")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], 1.0)
         optimizer.step()
+        _into_mean(mean, network, min(config.average, (1.0 + step) / (10.0 + step)) if config.average else 0.0)
         shown = loss.item() if step == first else 0.98 * shown + 0.02 * loss.item()
         if (step + 1) % 50 == 0:
             tell(f"step {step + 1} of {len(plan)}, loss {shown:.4f}")
         if (step + 1) % config.checkpoint_steps == 0 and step + 1 < len(plan):
-            _save(path, {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+            _save(path, {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "mean": mean, "step": step + 1})
+    network.load_state_dict(mean, strict=False)
     network.eval()
+
+
+def _rarity(items: Sequence[Item]) -> torch.Tensor:
+    """Weight of each hazard: the root of how much rarer it is than the mean, from a half to two, so that the common ones are not said for all."""
+    counts = np.bincount([item.hazard for item in items if item.hazard >= 0], minlength=len(HAZARDS))
+    usual = max(1.0, float(counts.sum()) / max(1, int((counts > 0).sum())))
+    return torch.from_numpy(np.clip(np.sqrt(usual / np.maximum(counts, 1)), 0.5, 2.0).astype(np.float32))
+
+
+def _low_precision(config: FitConfig) -> bool:
+    from charter.models._device import cpu_placement
+
+    return (cpu_placement().dtype if config.precision == "auto" else config.precision) == "bfloat16"
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _into_mean(mean: dict[str, torch.Tensor], network: Network, decay: float) -> None:
+    """Moves the running mean of the weights: it holds better on sources that were not trained on than the last step's weights do."""
+    for name, parameter in network.named_parameters():
+        if name in mean:
+            mean[name].lerp_(parameter, 1.0 - decay)
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -75,10 +75,13 @@ def collate(windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor, torc
     return torch.from_numpy(ids), torch.from_numpy(segments), torch.from_numpy(mask)
 
 
-def loss_of(logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor, hazard: torch.Tensor, smoothing: float) -> torch.Tensor:
+def loss_of(
+    logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor, hazard: torch.Tensor, smoothing: float, rarity: torch.Tensor | None = None
+) -> torch.Tensor:
     """Binary cross-entropy over the known labels, with label smoothing, plus cross-entropy of the hazard where it is known.
 
-    ``targets`` and ``known`` are (batch, yes/no heads); ``known`` is the weight of each label, 0 for unknown; ``hazard`` is -1 for unknown.
+    ``targets`` and ``known`` are (batch, yes/no heads); ``known`` is the weight of each label, 0 for unknown; ``hazard`` is -1 for unknown;
+    ``rarity`` is the weight of each hazard.
     """
     count = len(YES_NO)
     smooth = targets * (1.0 - smoothing) + 0.5 * smoothing
@@ -87,6 +90,6 @@ def loss_of(logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor, ha
     loss = (each * known).sum() / known.sum().clamp(min=1.0)
     there = hazard >= 0
     if bool(there.any()):
-        named = nn.functional.cross_entropy(logits[there, count:], hazard[there], reduction="sum", label_smoothing=smoothing)
-        loss = loss + 0.3 * named / there.sum()
+        named = nn.functional.cross_entropy(logits[there, count:], hazard[there], rarity, reduction="sum", label_smoothing=smoothing)
+        loss = loss + 0.4 * named / there.sum()
     return loss

@@ -11,17 +11,20 @@ from typing import NamedTuple
 
 from charter.core.seeds import stream
 from charter.data.care import must_drop
-from charter.train.classifier import attacks, content, replies, requests
+from charter.train.classifier import attacks, content, contrast, replies, requests
 from charter.train.classifier.evaluated import Evaluated, evaluation_texts
 from charter.train.classifier.rows import LabelledText
 
 #: Sources kept out of training to choose, calibrate and set operating points on. The starter set is split by topic.
-HELD_OUT = frozenset({"dangerousqa", "gptfuzz_questions", "tdc2023", "bipia_attacks"})
+HELD_OUT = frozenset({
+    "dangerousqa", "gptfuzz_questions", "tdc2023", "bipia_attacks", "persistbench", "presidio_sentences", "agent_injections", "own_content_held",
+    "own_quotes_held", "own_requests_held", "own_everyday_held",
+})  # fmt: skip
 #: Replies of the JailbreakBench artifacts: the final mix is set on them.
 _MIX = ("jbb_JBC", "jbb_GCG", "jbb_DSN", "jbb_prompt_with_random_search")
 #: One row in so many is held out.
 _HELD_SHARE = {
-    "rtp": 8, "davidson": 8, "toxigen": 4, "wildguard_benign": 2, "persistbench": 2, "bipia_contexts": 2, "tulu_requests": 5, "tulu_replies": 5,
+    "rtp": 8, "davidson": 8, "toxigen": 4, "wildguard_benign": 3, "bipia_contexts": 2, "tulu_requests": 5, "tulu_replies": 5,
     "diasafety": 5, "pyrit_templates": 5, "sap": 5, "jbb_prompts": 5, "own_injection": 10, "own_jailbreak": 10, "own_trigger_words": 10,
 }  # fmt: skip
 
@@ -84,6 +87,10 @@ def _public(data: Path, seed: int) -> Iterator[LabelledText]:
     yield from attacks.jailbreaks(data, questions, rng("jailbreaks"))
     yield from attacks.injections(data, rng("injections"))
     yield from attacks.trigger_words(data, rng("trigger words"))
+    yield from contrast.contents(rng("contrast content"))
+    yield from contrast.requests(rng("contrast requests"))
+    yield from contrast.everyday(rng("everyday"), attacks.passages(data))
+    yield from attacks.agent_injections(data)
     yield from content.sap(data, rng("sap"))
     yield from content.perspective(data)
     yield from content.hate(data, rng("hate"))

@@ -80,7 +80,7 @@ def red_instruct(data: Path) -> Iterator[LabelledText]:
     for subjects in parsed(data, "red_instruct/harmfulqa.json").values():
         for questions in subjects.values():
             for text in questions:
-                yield LabelledText(text, None, {"harmful_request": 1.0, "jailbreak": 0.0, "injection": 0.0}, "", "harmfulqa", "Apache-2.0", 0.5)
+                yield LabelledText(text, None, {"harmful_request": 1.0, "jailbreak": 0.0, "injection": 0.0}, "", "harmfulqa", "Apache-2.0", 0.3)
 
 
 def star(data: Path) -> Iterator[LabelledText]:
@@ -92,7 +92,7 @@ def star(data: Path) -> Iterator[LabelledText]:
         labels = {"harmful_request": 1.0, "injection": 0.0} | ({} if row["source"] == "wildjailbreak" else {"jailbreak": 0.0})
         if len(codes) == 1:
             labels |= CONTENT.get(codes[0], {})
-        yield LabelledText(row["question"], None, labels, codes[0] if len(codes) == 1 else "", "star1", "Apache-2.0")
+        yield LabelledText(row["question"], None, labels, codes[0] if len(codes) == 1 else "", "star1", "Apache-2.0", 0.6)
         answer = row["response"].split("</think>")[-1].strip()
         if answer and int(row["id"]) % 2:
             yield LabelledText(row["question"], answer, {"harmful_reply": 0.0}, "", "star1_reply", "Apache-2.0")
