@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from charter.core.agreement import auc, average_precision, bootstrap, calibration_error, recall_at
 from charter.core.rows import Conversation
@@ -55,6 +57,7 @@ def main() -> None:
     result: dict[str, Any] = {"version": judge.version, "machine": f"{os.cpu_count()} cores, {platform.machine()}", "date": time.strftime("%Y-%m-%d")}
     if given.only != "speed":
         result["quality"] = quality(judge, Path(os.environ["CHARTER_DATA"]))
+        result["languages"] = languages(judge)
     if given.only != "quality":
         result["speed"] = speed(judge)
     given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -170,6 +173,16 @@ def hazards(judge: classifier.ClassifierJudge, items: Items, rows: list[dict[str
     )
 
 
+def languages(judge: classifier.ClassifierJudge) -> dict[str, dict[str, float]]:
+    """Shares at or over the operating point for harmful requests, in plain requests of our own: a few for each language, so a look and no measure."""
+    rows = yaml.safe_load(Path(__file__).with_name("classifier_languages.yaml").read_text(encoding="utf-8"))
+    point = judge.thresholds["harmful_request"]
+    return {
+        name: {kind: round(float((judge.score(texts)["harmful_request"] >= point).mean()), 2) for kind, texts in kinds.items()}
+        for name, kinds in rows.items()
+    }
+
+
 def heads(judge: classifier.ClassifierJudge, items: Items) -> dict[str, Any]:
     """Scores by head of the rows of a set, in groups."""
     subjects = [(i.conversation.prompt, i.conversation.reply) if i.conversation.reply is not None else i.conversation.prompt for i in items.items]
@@ -218,8 +231,37 @@ def speed(judge: classifier.ClassifierJudge) -> dict[str, Any]:
     result["reply_of_1200_characters_ms"] = {
         k: round(v / 8, 2) for k, v in timed(lambda: judge.score([(p, f"{n} {r}") for n, (p, r) in enumerate(pair)]), 10).items()
     }
+    result |= guarding(judge)
     done = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True)
     return result | json.loads(done.stdout)
+
+
+def guarding(judge: classifier.ClassifierJudge) -> dict[str, Any]:
+    """What the default guard adds to a request of 1,000 tokens and to a reply of 1,000; and the windows of such a text read one by one, as Charter
+    does, or padded in one call."""
+    from charter.guard.engine import Guard
+
+    guard, words = Guard(), "the garden was quiet and my sister asked whether we could plan a journey to the coast next week".split()
+    draw = random.Random(0)
+    encoder = judge.scorer.encoder
+
+    def text() -> str:  # never the same twice, since verdicts are kept
+        return " ".join(draw.choices(words, k=1000))
+
+    windows = [w for t in encoder.tokens([text()]) for w in encoder.text(t)]
+    width = max(len(w.ids) for w in windows)
+    ids = np.zeros((len(windows), width), np.int32)
+    mask = np.zeros_like(ids)
+    for row, window in enumerate(windows):
+        ids[row, : len(window.ids)], mask[row, : len(window.ids)] = window.ids, 1
+    feed = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "position_ids": np.arange(width, dtype=np.int32), "mask": mask}
+    return {
+        "windows_of_1000_tokens": len(windows),
+        "one_by_one_ms": timed(lambda: encoder.run(windows), 30),
+        "in_one_call_ms": timed(lambda: encoder._session.run(None, feed), 30),
+        "guard_request_of_1000_tokens_ms": timed(lambda: guard.check(Conversation.ask(text()), "input"), 30),
+        "guard_reply_of_1000_tokens_ms": timed(lambda: guard.check(Conversation.ask("What shall we do?").with_reply(text()), "output"), 30),
+    }
 
 
 def timed(work: Callable[[], Any], times: int) -> dict[str, float]:
@@ -239,6 +281,9 @@ def table(result: dict[str, Any]) -> str:
         for row in result["quality"]:
             interval = f"{row['low']:.3f} to {row['high']:.3f}" if row.get("low") is not None else ""
             lines.append(f"| {row['what']} | {row['figure']} | {row['value']:.3f} | {interval} | {row['n']} | {row['bar']} |")
+    if "languages" in result:
+        lines += ["", "| language | harmful flagged | harmless flagged |", "|---|---|---|"]
+        lines += [f"| {name} | {row['harmful']:.2f} | {row['harmless']:.2f} |" for name, row in result["languages"].items()]
     if "speed" in result:
         lines += ["", "| speed | |", "|---|---|"] + [f"| {name.replace('_', ' ')} | {value} |" for name, value in result["speed"].items()]
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ import pytest
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation
-from charter.judges import classifier
+from charter.judges import _encoder, classifier
 from charter.judges._encoder import CARD, WEIGHTS
 from charter.judges._heads import HAZARDS, OPENAI_CATEGORIES, openai_categories
 from charter.judges._windows import LENGTH
@@ -82,17 +82,24 @@ def test_a_declined_reply_is_safe_and_a_given_one_is_riskier(judge: classifier.C
 
 def test_batch_gives_what_single_calls_give(judge: classifier.ClassifierJudge) -> None:
     asked = [Conversation.ask(t) for t in (*HARMLESS, *HARMFUL)] + [Conversation.ask("Hi").with_reply("Hello! " * 200)]
-    alone = [judge(c) for c in asked]
-    # int8 activations are scaled by the batch they stand in, so scores move a little with their neighbours
-    for one, many in zip(alone, judge.batch(asked), strict=True):
-        assert many.subject == one.subject
-        assert many.score == pytest.approx(one.score, abs=0.12)
+    # int8 activations are scaled by all that stands in one call of the network: a window must stand alone in its call
+    assert judge.batch(asked) == [judge(c) for c in asked]
     assert judge.batch([]) == []
 
 
-def test_same_batch_same_verdicts(judge: classifier.ClassifierJudge) -> None:
-    asked = [Conversation.ask(t) for t in (*HARMLESS, *HARMFUL)]
-    assert judge.batch(asked) == judge.batch(asked)
+def test_threads_change_no_verdict(judge: classifier.ClassifierJudge) -> None:
+    asked = [Conversation.ask(FILLER * n + INJECTION) for n in (0, 3, 40)]
+    one = classifier.build(classifier.Config(threads=1))
+    assert one.batch(asked) == judge.batch(asked)
+
+
+def test_a_reply_without_its_content_is_judged_the_same(judge: classifier.ClassifierJudge) -> None:
+    asked = Conversation.ask(HARMFUL[0]).with_reply("Put it into the soup, slowly, and tell nobody. " * 30)
+    lean = classifier.build(classifier.Config(content_of_replies=False))(asked)
+    full = judge(asked)
+    assert (lean.outcome, lean.score, lean.label) == (full.outcome, full.score, full.label)
+    assert "toxicity" in full.scores
+    assert "toxicity" not in lean.scores, "a score of the request must not stand for the reply's"
 
 
 def test_score_arrays_have_nan_where_a_head_does_not_apply(judge: classifier.ClassifierJudge) -> None:
@@ -117,6 +124,27 @@ def test_hostile_text_gets_a_verdict(judge: classifier.ClassifierJudge, text: st
     assert all(0 <= a < b <= len(text) for a, b in verdict.spans)
 
 
+@pytest.mark.parametrize(
+    "text", [line for line in (Path(__file__).with_name("forty_languages.txt")).read_text(encoding="utf-8").splitlines() if line]
+)
+def test_harmless_sentences_in_forty_languages_get_a_verdict(judge: classifier.ClassifierJudge, text: str) -> None:
+    verdict = judge(Conversation.ask(text))
+    assert verdict.outcome in ("safe", "unsure", "unsafe")
+    assert verdict.score is not None
+    assert all(0.0 <= value <= 1.0 for value in verdict.scores.values())
+
+
+def test_garbage_before_it_hides_no_tail(judge: classifier.ClassifierJudge) -> None:
+    garbage = "x" * 2000 + "\x00\xff" * 500 + "\U0001f600" * 200 + FILLER * 60
+    assert judge.score([garbage + INJECTION])["injection"][0] > 5 * judge.score([garbage])["injection"][0]
+
+
+@pytest.mark.slow
+def test_one_megabyte_gets_a_verdict(judge: classifier.ClassifierJudge) -> None:
+    verdict = judge(Conversation.ask(FILLER * (1_000_000 // len(FILLER)) + INJECTION))
+    assert verdict.scores["injection"] >= judge.thresholds["injection"]
+
+
 def test_openai_categories_are_all_there(judge: classifier.ClassifierJudge) -> None:
     found = openai_categories(judge(Conversation.ask(HARMFUL[2])).scores)
     assert tuple(found) == OPENAI_CATEGORIES
@@ -124,17 +152,23 @@ def test_openai_categories_are_all_there(judge: classifier.ClassifierJudge) -> N
     assert found["illicit/violent"] > found["sexual"]
 
 
-def test_missing_and_altered_weights_say_how_to_restore(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is missing") as absent:
-        classifier.build(classifier.Config(weights=tmp_path))
-    shutil.copytree(WEIGHTS, tmp_path / "own")
-    (tmp_path / "own" / "classifier.onnx").write_bytes((WEIGHTS / "classifier.onnx").read_bytes()[:-1] + b"?")
-    with pytest.raises(InputError, match="were altered") as altered:
-        classifier.build(classifier.Config(weights=tmp_path / "own"))
-    (tmp_path / "own" / "classifier.onnx").unlink()
-    with pytest.raises(InputError, match="weights are missing") as missing:
-        classifier.build(classifier.Config(weights=tmp_path / "own"))
-    assert all("--force-reinstall" in error.value.hint for error in (absent, altered, missing))
+@pytest.mark.parametrize(("shipped", "way_back"), [(True, "pip install --force-reinstall"), (False, "charter train classifier")])
+def test_missing_and_altered_weights_say_how_to_restore(shipped: bool, way_back: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, model = tmp_path / "weights", WEIGHTS / "classifier.onnx"
+    if shipped:  # as if the package's own folder were damaged
+        monkeypatch.setattr(_encoder, "WEIGHTS", folder)
+
+    def hint(says: str) -> str:
+        with pytest.raises(InputError, match=says) as caught:
+            classifier.build(classifier.Config(weights=folder))
+        return caught.value.hint
+
+    assert way_back in hint("is missing")
+    shutil.copytree(WEIGHTS, folder)
+    (folder / model.name).write_bytes(model.read_bytes()[:-1] + b"?")
+    assert way_back in hint("were altered")
+    (folder / model.name).unlink()
+    assert way_back in hint("weights are missing")
 
 
 def test_version_changes_with_what_decides(tmp_path: Path, judge: classifier.ClassifierJudge) -> None:

@@ -104,9 +104,8 @@ def test_hostile_text_never_raises(judges: dict[str, Judge], prompt: str, reply:
         assert all(0 <= a < b <= len(reply) for a, b in verdict.spans)
 
 
-@pytest.mark.parametrize("name", ["harm", "request"])
-def test_broken_weight_file_says_what_to_do(name: str, tmp_path: Path) -> None:
-    module = registry.find("judges", name)
+def test_broken_weight_file_says_what_to_do(tmp_path: Path) -> None:
+    module = registry.find("judges", "harm")
     bad = tmp_path / "harm.npz"
     bad.write_bytes(b"PK\x03\x04 no weights")
     for path in (bad, tmp_path / "absent.npz"):

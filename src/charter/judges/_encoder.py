@@ -25,6 +25,7 @@ from charter.judges._windows import Window, cut_long_words, reply_windows, text_
 WEIGHTS = Path(__file__).with_name("weights")
 CARD = "classifier.json"
 RESTORE = "pip install --force-reinstall --no-deps charter-align"
+RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
 FORMAT = 1
 
 
@@ -101,7 +102,7 @@ def read_card(folder: Path) -> dict[str, Any]:
             raise KeyError("format")
         return card
     except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder / CARD}: is missing or not of this version of Charter", RESTORE) from None
+        raise InputError(f"{folder / CARD}: is missing or not of this version of Charter", _way_back(folder)) from None
 
 
 def version_of(card: dict[str, Any]) -> str:
@@ -110,13 +111,17 @@ def version_of(card: dict[str, Any]) -> str:
     return f"{card['format']}.{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
+def _way_back(folder: Path) -> str:
+    return RESTORE if folder == WEIGHTS else RETRAIN
+
+
 def _checked(path: Path, digest: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError:
-        raise InputError(f"{path}: the classifier's weights are missing", RESTORE) from None
+        raise InputError(f"{path}: the classifier's weights are missing", _way_back(path.parent)) from None
     if hashlib.sha256(data).hexdigest() != digest:
-        raise InputError(f"{path}: the classifier's weights were altered (checksum differs from {CARD})", RESTORE)
+        raise InputError(f"{path}: the classifier's weights were altered (checksum differs from {CARD})", _way_back(path.parent))
     return data
 
 

@@ -56,10 +56,10 @@ class ClassifierJudge:
         self.version = encoder.version
         self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
-        self._points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {
+        self.points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {
             "toxicity": heads["moderation"]["points"]
         }
-        self.thresholds = {name: self._points[name]["unsafe"] for name in self.answers}
+        self.thresholds = {name: self.points[name]["unsafe"] for name in self.answers}
         self._refusal = refusal.build(refusal.Config())
 
     def __call__(self, conversation: Conversation) -> Verdict:
@@ -119,7 +119,7 @@ class ClassifierJudge:
         heads = DECIDING[subject]
         outcome, worst = self._outcome(scores, heads)
         hazards = [code for code in HAZARDS if scores[code] >= NAMED] if outcome != "safe" else []
-        reason = f"{worst} {scores[worst]:.2f}, unsafe from {self._points[worst]['unsafe']:.2f}"
+        reason = f"{worst} {scores[worst]:.2f}, unsafe from {self.points[worst]['unsafe']:.2f}"
         return Verdict.model_validate(
             {"subject": c.id, "outcome": outcome, "score": max(scores[h] for h in heads), "scores": {k: round(v, 6) for k, v in scores.items()},
              "label": label, "hazards": hazards, "spans": (spans[worst],) if worst in spans and outcome != "safe" else (), "reason": reason,
@@ -128,10 +128,10 @@ class ClassifierJudge:
 
     def _outcome(self, scores: dict[str, float], heads: Sequence[str]) -> tuple[str, str]:
         """The outcome and the head that says it: the one furthest over (or nearest to) its upper operating point."""
-        worst = max(heads, key=lambda h: scores[h] - self._points[h]["unsafe"])
-        if scores[worst] >= self._points[worst]["unsafe"]:
+        worst = max(heads, key=lambda h: scores[h] - self.points[h]["unsafe"])
+        if scores[worst] >= self.points[worst]["unsafe"]:
             return "unsafe", worst
-        unsure = [h for h in heads if scores[h] >= self._points[h]["safe"]]
+        unsure = [h for h in heads if scores[h] >= self.points[h]["safe"]]
         return ("unsure", max(unsure, key=lambda h: scores[h])) if unsure else ("safe", worst)
 
 

@@ -1,28 +1,32 @@
-"""Is a request harmful? A small shipped classifier of the last user message.
+"""Is a request harmful? The shipped encoder's head for requests, on the last user message.
 
-Hashed n-gram logistic regression, see ``_hashed.py``; fitted by ``tools/fit_harm_judge.py`` on open request sets and Charter's own pairs.
+It is the judge ``classifier`` without its other answers. Its operating points are set by false alarms on held-out sources (``docs/classifier.md``).
+Version 1 was hashed n-grams, which know words and not sentences (XSTest AUC 0.78); those still serve the judge ``harm``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
-from charter.judges._hashed import load, outcome, request_features, sigmoid, words
+from charter.judges import classifier
+from charter.judges._hashed import words
 
 NOT_COVERED = (
-    "Intent that shows only in earlier turns, languages other than English, encoded or misspelt requests, and wording far from the training "
-    "sets. It names no hazard. It is a first filter, not a moderator."
+    "Intent that shows only in earlier turns, most languages other than English, encoded or misspelt requests, and wording far from the training "
+    "sets. It names no hazard and looks for no jailbreak (the judge classifier does). It is a first filter, not a moderator."
 )
+HEAD = "harmful_request"
 
 
 class Config(BaseConfig):
     """Settings of the request judge."""
 
-    weights: Path | None = Field(default=None, description="weight file; empty means the shipped one")
+    weights: Path | None = Field(default=None, description="folder of your own weights (charter train classifier); empty means the shipped ones")
 
 
 class RequestJudge:
@@ -30,21 +34,28 @@ class RequestJudge:
 
     name = "request"
 
-    def __init__(self, weights: Path | None = None) -> None:
-        self._model = load(weights)
-        self.version = self._model.version
+    def __init__(self, encoder: classifier.ClassifierJudge) -> None:
+        self._encoder = encoder
+        self.version = f"2+{encoder.version}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
-        prompt = conversation.prompt
-        if not words(prompt):
-            return Verdict(subject=conversation.id, outcome="failed", reason="no words in the request", judge=self.name, judge_version=self.version)
-        score = sigmoid(self._model.request.logit(request_features(prompt)))
-        low, high = float(self._model.thresholds[0]), float(self._model.thresholds[1])
-        return Verdict.model_validate(
-            {"subject": conversation.id, "outcome": outcome(score, low, high), "score": score, "judge": self.name, "judge_version": self.version}
-        )
+        return self.batch([conversation])[0]
+
+    def batch(self, conversations: Sequence[Conversation]) -> list[Verdict]:
+        """Verdicts in order; one pass of the encoder over all of them."""
+        asked = [n for n, c in enumerate(conversations) if words(c.prompt)]
+        found = dict(zip(asked, self._encoder.score([conversations[n].prompt for n in asked])[HEAD].tolist(), strict=True))
+        return [self._verdict(c, found.get(n)) for n, c in enumerate(conversations)]
+
+    def _verdict(self, conversation: Conversation, score: float | None) -> Verdict:
+        said = {"subject": conversation.id, "judge": self.name, "judge_version": self.version}
+        if score is None:
+            return Verdict.model_validate({**said, "outcome": "failed", "reason": "no words in the request"})
+        points = self._encoder.points[HEAD]
+        outcome = "unsafe" if score >= points["unsafe"] else "unsure" if score >= points["safe"] else "safe"
+        return Verdict.model_validate({**said, "outcome": outcome, "score": score, "scores": {HEAD: round(score, 6)}})
 
 
 def build(config: Config) -> RequestJudge:
-    """A judge with the weights of ``config``. Raises InputError if they cannot be read."""
-    return RequestJudge(config.weights)
+    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered."""
+    return RequestJudge(classifier.build(classifier.Config(weights=config.weights)))

@@ -45,7 +45,7 @@ class RulesPairwise:
         self._steepness = steepness
         self._harm = harm.build(harm.Config())
         self._request = request.build(request.Config())
-        self.version = f"1+{self._harm.version}"
+        self.version = f"1+{self._harm.version}+{self._request.version}"
 
     def __call__(self, conversation: Conversation, a: str, b: str, principle_text: str, principle_id: str, harmful: bool | None = None) -> Comparison:
         risk = self._risk(conversation, harmful)

@@ -70,9 +70,10 @@ def _head(head: str, logits: Any, rows: Sequence[LabelledText]) -> dict[str, Any
     calibration, error = choose(logits, labels)
     scores = calibration(logits)
     before = expected_calibration_error(sigmoid(logits), labels)
+    sources = [rows[n].source for n in order[labels == 0]]
     return {
-        "calibration": calibration.as_json(), "points": _points(head, scores[labels == 0], [rows[n].source for n in order if round(rows[n].labels[head]) == 0]), "n": len(labels), "n_positive": int(labels.sum()),
-        "ece": round(error, 4), "ece_before": round(before, 4),
+        "calibration": calibration.as_json(), "points": _points(head, scores[labels == 0], sources), "n": len(labels),
+        "n_positive": int(labels.sum()), "ece": round(error, 4), "ece_before": round(before, 4),
     }  # fmt: skip
 
 
