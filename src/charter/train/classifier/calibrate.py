@@ -22,10 +22,10 @@ FALSE_ALARMS = {
     "harmful_reply": ((0.05, 0.2), (0.05, 0.2)),
 }  # fmt: skip
 _OTHER = ((0.02, 0.1), (0.05, 0.2))
-#: Sources whose harmless rows look harmful.
+#: Sources whose harmless rows look harmful (Presidio's sentences are full of cards, passwords and stolen things).
 _LOOK_ALIKES = frozenset({
     "starter_twin", "starter_lookalike", "wildguard_benign", "own_trigger_words", "own_content_held", "own_requests_held", "own_quotes_held",
-    "agent_injections",
+    "agent_injections", "presidio_sentences",
 })  # fmt: skip
 _RIDGE = 1e-2
 #: Lowest upper operating point: where the held-out harmless rows are all far below, a point beside them would rest on rows nobody saw.
