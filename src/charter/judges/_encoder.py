@@ -41,12 +41,12 @@ class Encoder:
 
     def __init__(self, folder: Path = WEIGHTS, threads: int = 0) -> None:
         self.card = read_card(folder)
-        blobs = {name: _checked(folder / name, digest) for name, digest in self.card["files"].items()}
+        files = {name: _checked(folder / name, digest) for name, digest in self.card["files"].items()}
         self.version = version_of(self.card)
         self.outputs: tuple[str, ...] = tuple(self.card["outputs"])
         self.length = int(self.card["length"])
         self._threads = threads or min(2, os.cpu_count() or 1)
-        self._session, self._tokenizer = _load(blobs["classifier.onnx"], blobs["tokenizer.json"], self._threads)
+        self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"], self._threads)
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -115,17 +115,18 @@ def _way_back(folder: Path) -> str:
     return RESTORE if folder == WEIGHTS else RETRAIN
 
 
-def _checked(path: Path, digest: str) -> bytes:
+def _checked(path: Path, digest: str) -> Path:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         raise InputError(f"{path}: the classifier's weights are missing", _way_back(path.parent)) from None
-    if hashlib.sha256(data).hexdigest() != digest:
+    if found != digest:
         raise InputError(f"{path}: the classifier's weights were altered (checksum differs from {CARD})", _way_back(path.parent))
-    return data
+    return path
 
 
-def _load(model: bytes, tokenizer: bytes, threads: int) -> tuple[Any, Any]:
+def _load(model: Path, tokenizer: Path, threads: int) -> tuple[Any, Any]:
     try:
         import onnxruntime
         from tokenizers import Tokenizer
@@ -137,10 +138,10 @@ def _load(model: bytes, tokenizer: bytes, threads: int) -> tuple[Any, Any]:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread leaves the core to others
     options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
     options.log_severity_level = 3
-    found = Tokenizer.from_buffer(tokenizer)
+    found = Tokenizer.from_file(str(tokenizer))
     found.no_padding()
     found.no_truncation()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]), found
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]), found
 
 
 def _whole(text: str) -> str:
