@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from charter.guard.gateway.wire.errors import GatewayError
 
 Headers = list[tuple[bytes, bytes]]
+#: Who waited as long as told is let in, although sums of fractions fall short of 1 by a hair.
+_ROUNDING = 1e-6
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Limiter:
             message = f"this key may have {at_once} requests in work at once"
             raise GatewayError(429, "concurrency_limit_exceeded", message, retry_after_s=1, headers=told(per_minute, use.tokens))
         if per_minute is not None:
-            if use.tokens < 1:
+            if use.tokens < 1 - _ROUNDING:
                 wait_s = (1 - use.tokens) * 60 / per_minute
                 message = f"this key may make {per_minute} requests a minute"
                 raise GatewayError(429, "rate_limit_exceeded", message, retry_after_s=math.ceil(wait_s), headers=told(per_minute, use.tokens))
@@ -78,6 +80,6 @@ def told(per_minute: int | None, tokens: float) -> Headers:
     reset_s = (per_minute - tokens) * 60 / per_minute
     return [
         (b"x-ratelimit-limit-requests", str(per_minute).encode()),
-        (b"x-ratelimit-remaining-requests", str(max(0, int(tokens))).encode()),
+        (b"x-ratelimit-remaining-requests", str(max(0, int(tokens + _ROUNDING))).encode()),
         (b"x-ratelimit-reset-requests", f"{reset_s:.0f}s".encode()),
     ]
