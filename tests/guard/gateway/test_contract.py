@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import gateway_said
+import messages_said
 import pytest
+import responses_said
 from anthropic.types import Message, MessageCountTokensParams, MessageTokensCount, RawMessageStreamEvent
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 from openai.types import Completion, CreateEmbeddingResponse, EmbeddingCreateParams, ModerationCreateParams
@@ -161,6 +164,110 @@ def test_no_text_of_an_answer_goes_unread(name: str, guard: Guard) -> None:
             assert MARK not in json.dumps(case.surface.answer(asked, leaf.value, {}, frozenset())), f"{leaf.path} reaches the client unread"
     assert MARK not in "".join(told)
     assert read >= {"responses": 12, "messages": 12, "count_tokens": 0, "embeddings": 0, "chat": 12, "completions": 1}[name]
+
+
+RICH: dict[str, dict[str, Any]] = {
+    "responses": {
+        "model": "m",
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "hello"}]},
+            {"type": "function_call", "id": "f", "call_id": "c", "name": "n", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "hello"}]},
+            {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hello"}]},
+        ],
+        "tools": [{"type": "function", "name": "n", "parameters": {"type": "object"}}],
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}},
+        "reasoning": {"effort": "low"},
+        "metadata": {"a": "b"},
+    },
+    "messages": {
+        "model": "m",
+        "max_tokens": 9,
+        "system": [{"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "n", "input": {"a": {"b": "c"}}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "hello"}]}]},
+        ],
+        "tools": [{"name": "n", "input_schema": {"type": "object"}}],
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "context_management": {"edits": [{"type": "clear"}]},
+    },
+    "chat": {
+        "model": "m",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hello"}]},
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "n", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": "hello"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "n", "parameters": {"type": "object"}}}],
+        "stream_options": {"include_usage": True},
+    },
+    "completions": {"model": "m", "prompt": ["hello"], "stream_options": {"include_usage": True}},
+    "embeddings": {"model": "m", "input": ["hello"]},
+}
+
+
+def with_new_fields(value: Any) -> Iterator[Any]:
+    """``value`` with a field that nobody knows in one of its objects, once for each of them."""
+    if isinstance(value, dict):
+        yield {**value, "brand_new": {"deep": [MARK]}}
+        yield {**value, "brand_new": MARK}
+        for key, inner in value.items():
+            yield from ({**value, key: changed} for changed in with_new_fields(inner))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from ([*value[:at], changed, *value[at + 1 :]] for changed in with_new_fields(inner))
+
+
+@pytest.mark.parametrize("name", RICH)
+def test_fields_that_no_schema_has_are_read_too(name: str, guard: Guard) -> None:
+    surface = CASES[name].surface
+    assert all(guard.check(prompt.conversation, "input").passes for prompt in surface.ask(RICH[name]).prompts)
+    for body in with_new_fields(RICH[name]):
+        try:
+            asked = surface.ask(body)
+        except BadRequestError:
+            continue
+        assert not all(guard.check(prompt.conversation, "input").passes for prompt in asked.prompts), body
+
+
+SAID: dict[str, dict[str, Any]] = {
+    "responses": responses_said.response(responses_said.reasoning("why"), responses_said.message("hello"), responses_said.call("f", "{}")),
+    "messages": messages_said.message(messages_said.thinking("why"), messages_said.text("hello"), messages_said.tool_use("f", a="b")),
+    "chat": gateway_said.completion("hello", tool_calls=[{"id": "c", "type": "function", "function": {"name": "n", "arguments": "{}"}}]),
+}
+TOLD: dict[str, list[dict[str, Any]]] = {
+    "responses": responses_said.events(responses_said.reasoning("why"), responses_said.message("hello"), responses_said.call("f", "{}")),
+    "messages": messages_said.events(messages_said.thinking("why"), messages_said.text("hello"), messages_said.tool_use("f", a="b")),
+    "chat": [json.loads(gateway_said.chunk({"role": "assistant", "content": "hello"})), json.loads(gateway_said.chunk({}, finish_reason="stop"))],
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_fields_that_no_answer_has_do_not_pass_unread(name: str, guard: Guard) -> None:
+    surface = CASES[name].surface
+    asked = surface.ask(CASES[name].base)
+    for answer in with_new_fields(SAID[name]):
+        try:
+            said = surface.replies(asked, answer)
+        except BadAnswerError:
+            continue
+        if all(guard.check(each.located.conversation, "output").passes for each in said):
+            assert MARK not in json.dumps(surface.answer(asked, answer, {}, frozenset())), answer
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_fields_that_no_event_has_do_not_pass_unread(name: str) -> None:
+    surface = CASES[name].surface
+    asked = surface.ask(CASES[name].base)
+    for at, event in enumerate(TOLD[name]):
+        for changed in with_new_fields(event):
+            try:
+                held, out = streamed(surface.codec(asked), [*TOLD[name][:at], changed, *TOLD[name][at + 1 :]])
+            except (BadAnswerError, UpstreamFailedError):
+                continue
+            assert MARK in held or MARK not in out.decode(), changed
 
 
 RESPONSE_ITEMS: dict[str, dict[str, Any]] = {

@@ -124,6 +124,8 @@ MESSAGES: Final = Many(
         },
     )
 )
+#: What a message has besides its content.
+BESIDE: Final = Object(role=PLAIN)
 SYSTEM: Final = Either(text=TEXT, items=Many(Union("type", {"text": TEXT_BLOCK})))
 TOOL: Final = Object(
     type=PLAIN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from charter.guard.gateway.surfaces._messages_shape import ANSWER, AROUND, BLOCK, CONTENT, MESSAGES, REQUEST, SYSTEM, TEXT
+from charter.guard.gateway.surfaces._messages_shape import ANSWER, AROUND, BESIDE, BLOCK, CONTENT, REQUEST, SYSTEM, TEXT
 from charter.guard.gateway.surfaces._messages_stream import MessagesCodec, refusal_end
 from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer, unescaped
 from charter.guard.gateway.surfaces._shape import Many, contract_of
@@ -45,8 +45,11 @@ class Messages:
         if not isinstance(message, dict):
             raise BadRequestError("each message must be an object", param="messages")
         at = ("messages", number, "content")
-        bits_of(MESSAGES, [{**message, "content": []}], ("messages",), "messages")
-        role, content = ROLES[message["role"]], message.get("content")
+        role, content = ROLES.get(str(message.get("role"))), message.get("content")
+        if role is None:
+            raise BadRequestError("a message has a role that is not known", param="messages.role")
+        beside = {name: value for name, value in message.items() if name != "content"}
+        build.add(role, bits_of(BESIDE, beside, ("messages", number), "messages"))
         if not isinstance(content, list):
             build.add(role, bits_of(TEXT, content, at, "messages.content"))
             return
