@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,9 @@ class Client:
             if first:
                 took.first_ms.append((first - began) * 1000)
         else:
-            took.failed[status] = took.failed.get(status, 0) + 1
+            code = re.search(rb'"code":\s*"(\w+)"', answer)
+            name = f"{status} {code[1].decode() if code else ''}".strip()
+            took.failed[name] = took.failed.get(name, 0) + 1
         return bytes(answer)
 
     def close(self) -> None:
