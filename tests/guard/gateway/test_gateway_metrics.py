@@ -303,3 +303,19 @@ def test_an_audit_log_that_fails_is_counted(guarded):
     text = fetched(f"{running.root}/metrics")
     assert 'outcome="unavailable"} 1.0' in text
     assert "charter_audit_write_failures_total 2.0" in text, "the decision's row, and the closing row"
+
+
+def test_closing_rows_that_wait_for_a_slow_disk_turn_nobody_away(guarded):
+    import asyncio
+
+    class Slow:
+        async def decided(self, *_):
+            return
+
+        async def done(self, *_):
+            await asyncio.sleep(1.0)
+
+    running = guarded(limits={"requests": 2})
+    running.built.gateway.services.audit = Slow()
+    for _ in range(6):
+        ask(running, "hello")

@@ -95,7 +95,9 @@ class Gateway:
 
     def refusal(self, scope: Message) -> GatewayError | None:
         """Why a request is turned away before its key is looked at."""
-        if len(self.calls) > self.services.config.limits.requests:
+        most = self.services.config.limits.requests
+        # a call whose answer is out may still wait for its closing row: a disk that is slow for a moment must not turn clients away
+        if len(self.calls) > most and sum(not call.answered for call in self.calls) > most:
             return GatewayError(503, "overloaded", "too many requests are in work", retry_after_s=1)
         if self._local_only and _host(scope) not in _LOOPBACK_NAMES:
             return GatewayError(403, "host_not_allowed", "without keys the gateway answers only to localhost", retry=False)
