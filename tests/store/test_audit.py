@@ -138,6 +138,16 @@ def test_rows_cut_off_at_the_end_are_told_by_the_anchor(open_database: Opener, t
     assert "are gone" in found.why
 
 
+def test_the_last_head_is_anchored_when_the_log_closes(tmp_path: Path) -> None:
+    database, anchor = Database(tmp_path / "a.db"), tmp_path / "heads"
+    log = AuditLog(database, anchor=anchor, anchor_s=3600.0)
+    for n in range(3):
+        log.append(Row("r", {"n": n})).result(30)
+    log.close()
+    assert read_anchors(anchor)[-1] == verify(database).head
+    database.close()
+
+
 def test_a_log_rewritten_from_the_start_is_told_by_the_anchor_and_by_the_key(open_database: Opener) -> None:
     database = open_database()
     fill(database, 3, key=b"a key")
@@ -311,8 +321,9 @@ def test_a_lost_server_is_an_error_and_its_return_is_not(postgres: str, fresh: s
 def test_a_row_that_is_no_json_is_refused_and_harms_no_other(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.db")
     log = AuditLog(database)
-    with pytest.raises(AuditError):
-        log.append(Row("r", {"score": float("nan")})).result(10)
+    for row in (Row("r", {"score": float("nan")}), Row("r" * 65, {}), Row("a\0b", {}), Row("r", {"x": object()})):
+        with pytest.raises(AuditError):
+            log.append(row)
     assert log.append(Row("r", {"score": 1.0})).result(10) == 1
     log.close()
     database.close()

@@ -29,6 +29,7 @@ FIRST = "0" * 64
 _CHAIN_LOCK = 0x41554449  # any number, the same in every process
 #: Rows of one commit at most.
 BATCH = 1000
+LONGEST_ID = 64
 
 
 class AuditError(Exception):
@@ -40,6 +41,13 @@ class Row(NamedTuple):
 
     request_id: str
     body: Mapping[str, Any]
+
+
+class Written(NamedTuple):
+    """A row as it is stored."""
+
+    request_id: str
+    body: str
 
 
 class Head(NamedTuple):
@@ -73,18 +81,25 @@ class AuditLog:
     ) -> None:
         self._database, self._key = database, key
         self._anchor = _Anchor(anchor, anchor_s) if anchor is not None else None
-        self._waiting: queue.Queue[tuple[Row, Future[int]] | None] = queue.Queue(limit)
+        self._waiting: queue.Queue[tuple[Written, Future[int]] | None] = queue.Queue(limit)
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="charter-audit", daemon=True)
         self._thread.start()
 
     def append(self, row: Row) -> Future[int]:
-        """The row's number, once it is durable. The future raises AuditError if it cannot be written; so does this, at once, when too many wait."""
+        """The row's number, once it is durable. The future raises AuditError if it cannot be written; so does this, at once, when too many wait or
+        the row is none that a database takes: it would take the rows of its group with it."""
         done: Future[int] = Future()
         if self._closed:
             raise AuditError("the audit log is closed")
         try:
-            self._waiting.put_nowait((row, done))
+            body = canonical(row.body)
+        except (TypeError, ValueError):
+            raise AuditError("the row's body is no JSON") from None
+        if len(row.request_id) > LONGEST_ID or not row.request_id.isascii() or not row.request_id.isprintable():
+            raise AuditError(f"the request's id is no plain name of at most {LONGEST_ID} letters")
+        try:
+            self._waiting.put_nowait((Written(row.request_id, body), done))
         except queue.Full:
             raise AuditError("too many rows wait to be written") from None
         return done
@@ -107,9 +122,11 @@ class AuditLog:
             if batch:
                 self._commit(batch)
             if len(batch) < len(gathered):  # the end mark is the last thing that is ever put
+                if self._anchor is not None:
+                    self._anchor.end()
                 return
 
-    def _commit(self, batch: Sequence[tuple[Row, Future[int]]]) -> None:
+    def _commit(self, batch: Sequence[tuple[Written, Future[int]]]) -> None:
         try:
             head = self._write([row for row, _ in batch])
         except Exception as error:  # whatever it was: nobody may believe that the rows are there
@@ -124,16 +141,15 @@ class AuditLog:
         if self._anchor is not None:
             self._anchor.put(head)
 
-    def _write(self, rows: Sequence[Row]) -> Head:
+    def _write(self, rows: Sequence[Written]) -> Head:
         with self._database.write() as connection:
             if not self._database.is_sqlite:  # one chain: the next writer reads the head that this one leaves
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key), set_config('synchronous_commit', 'on', true)"), {"key": _CHAIN_LOCK})
             head = head_of(connection)
             made = []
             for row in rows:
-                body = canonical(row.body)
-                head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, body, self._key))
-                made.append({"seq": head.seq, "request_id": row.request_id, "body": body, "hash": head.hash})
+                head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, self._key))
+                made.append({"seq": head.seq, "request_id": row.request_id, "body": row.body, "hash": head.hash})
             connection.execute(insert(audit), made)
         return head
 
@@ -149,13 +165,23 @@ class _Anchor:
 
     def __init__(self, path: Path, every_s: float) -> None:
         self._path, self._every_s, self._last_s = path, every_s, float("-inf")
+        self._head: Head | None = None
+        self._anchored: Head | None = None
 
     def put(self, head: Head) -> None:
-        if time.monotonic() - self._last_s < self._every_s:
-            return
+        self._head = head
+        if time.monotonic() - self._last_s >= self._every_s:
+            self._append(head)
+
+    def end(self) -> None:
+        """The last head, however short the time since the one before it."""
+        if self._head is not None and self._head != self._anchored:
+            self._append(self._head)
+
+    def _append(self, head: Head) -> None:
         try:
             with self._path.open("a", encoding="ascii") as file:
                 file.write(f"{head.seq} {head.hash}\n")
-            self._last_s = time.monotonic()
+            self._last_s, self._anchored = time.monotonic(), head
         except OSError as error:
             log.error("%s: the anchor cannot be written: %s", self._path, error.strerror)
