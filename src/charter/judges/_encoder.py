@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -27,6 +29,8 @@ CARD = "classifier.json"
 RESTORE = "pip install --force-reinstall --no-deps charter-align"
 RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
 FORMAT = 1
+#: Windows whose numbers are kept: about 1 KB each.
+KEPT = 2048
 
 
 class Tokens(NamedTuple):
@@ -48,6 +52,7 @@ class Encoder:
         self._threads = threads or min(2, os.cpu_count() or 1)
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"], self._threads)
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
+        self._kept = _Kept(KEPT)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of each text. Half surrogates become U+FFFD; runs of letters without a space are cut (see ``_windows``)."""
@@ -65,20 +70,26 @@ class Encoder:
         return reply_windows(request.ids, reply.ids, self._cls, self._sep, self.length)
 
     def run(self, windows: Sequence[Window]) -> NDArray[np.float32]:
-        """Raw numbers, in the order of ``windows``; equal windows are read once. A window's numbers do not depend on the others."""
-        keys = [(tuple(w.ids), len(w.segments) - sum(w.segments)) for w in windows]
+        """Raw numbers, in the order of ``windows``; equal windows are read once, and lately read ones not again: a guard reads a request before it is
+        answered and beside its reply. A window's numbers do not depend on the others."""
+        keys = [_key(window) for window in windows]
         unique = dict(zip(keys, windows, strict=True))
-        if self._threads == 1 or len(unique) < 2:
-            rows = [self._call(window) for window in unique.values()]
+        rows = self._kept.get(unique)
+        missing = [key for key in unique if key not in rows]
+        if self._threads == 1 or len(missing) < 2:
+            fresh = {key: self._call(unique[key]) for key in missing}
         else:  # workers of this call only: they would not survive a fork of the process
-            with ThreadPoolExecutor(min(self._threads, len(unique))) as workers:
+            with ThreadPoolExecutor(min(self._threads, len(missing))) as workers:
                 # the longest first, so that no worker is left alone with one at the end
-                order = sorted(unique, key=lambda k: -len(k[0]))
-                found = dict(zip(order, workers.map(self._call, [unique[k] for k in order]), strict=True))
-            rows = [found[key] for key in unique]
-        table = np.stack(rows) if rows else np.zeros((0, len(self.outputs)), np.float32)
-        place = {key: n for n, key in enumerate(unique)}
-        return table[[place[key] for key in keys]]
+                order = sorted(missing, key=lambda k: -len(k[0]))
+                fresh = dict(zip(order, workers.map(self._call, [unique[k] for k in order]), strict=True))
+        self._kept.put(fresh)
+        rows |= fresh
+        return np.stack([rows[key] for key in keys]) if keys else np.zeros((0, len(self.outputs)), np.float32)
+
+    def forget(self) -> None:
+        """Read every window anew from here on: for measurements."""
+        self._kept.clear()
 
     def _call(self, window: Window) -> NDArray[np.float32]:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
@@ -86,6 +97,35 @@ class Encoder:
         feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": places, "mask": mask}
         out: NDArray[np.float32] = self._session.run(None, feed)[0][0]
         return out
+
+
+def _key(window: Window) -> tuple[bytes, int]:
+    return np.array(window.ids, np.int32).tobytes(), len(window.segments) - sum(window.segments)
+
+
+class _Kept:
+    """The numbers of the windows read last, for many threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._rows: OrderedDict[tuple[bytes, int], NDArray[np.float32]] = OrderedDict()
+
+    def get(self, keys: Iterable[tuple[bytes, int]]) -> dict[tuple[bytes, int], NDArray[np.float32]]:
+        with self._lock:
+            found = {key: self._rows[key] for key in keys if key in self._rows}
+            for key in found:
+                self._rows.move_to_end(key)
+        return found
+
+    def put(self, rows: Mapping[tuple[bytes, int], NDArray[np.float32]]) -> None:
+        with self._lock:
+            self._rows.update(rows)
+            while len(self._rows) > self._most:
+                self._rows.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rows.clear()
 
 
 @cache
