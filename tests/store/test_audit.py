@@ -9,18 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, text
+from sqlalchemy import Connection, insert, select, text
 
 from charter.core.errors import StoreError
 from charter.store.audit import BATCH, FIRST, AuditError, AuditLog, Head, Row, canonical, chained, head_of
 from charter.store.audit_verify import read_anchors, verify
-from charter.store.database import Database
+from charter.store.database import Database, UnreachableError
 from charter.store.tables import audit, metadata
 
 Opener = Callable[[], Database]
@@ -232,7 +233,7 @@ def test_one_flipped_bit_of_the_file_is_found_or_changes_no_row(small: tuple[Pat
 _CHILD = """
 import sys
 from charter.store.audit import AuditLog, Row
-from charter.store.database import Database
+from charter.store.database import Database, UnreachableError
 log = AuditLog(Database(sys.argv[1]))
 waiting = [log.append(Row(f"r{n}", {"n": n})) for n in range(50)]
 n = 50
@@ -316,6 +317,73 @@ def test_a_lost_server_is_an_error_and_its_return_is_not(postgres: str, fresh: s
         pytest.fail("the log did not come back")
     log.close()
     assert verify(database).broken is None
+
+
+def test_a_lock_that_ends_within_the_wait_costs_no_row_and_one_that_does_not_fails_closed(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.db", busy_s=0.01)
+    log, short = AuditLog(database, wait_s=30), AuditLog(database, wait_s=0.1)
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None, timeout=30)
+    other.execute("BEGIN IMMEDIATE")
+    late, early = log.append(Row("late", {})), short.append(Row("early", {}))
+    with pytest.raises(AuditError, match="cannot be written"):
+        early.result(30)
+    assert not late.done()
+    other.execute("ROLLBACK")
+    other.close()
+    assert late.result(30) == 1
+    log.close()
+    short.close()
+    assert (verify(database).rows, verify(database).broken) == (1, None)
+    database.close()
+
+
+def test_a_server_process_that_ends_mid_way_costs_no_row(postgres: str, fresh: str, open_database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = open_database()
+    if database.is_sqlite:
+        pytest.skip("SQLite has no server")
+    write, ended = database.write, []
+
+    @contextmanager
+    def ends_once() -> Iterator[Connection]:
+        with write() as connection:
+            yield connection
+            if not ended:
+                ended.append(1)
+                connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    monkeypatch.setattr(database, "write", ends_once)
+    fill(database, 3, wait_s=30)
+    assert ended == [1]
+    assert (verify(database).rows, verify(database).broken) == (3, None)
+
+
+def test_a_lost_answer_to_a_commit_writes_no_row_twice(open_database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, other = open_database(), open_database()
+    write, lost = database.write, []
+
+    @contextmanager
+    def loses_once() -> Iterator[Connection]:
+        with write() as connection:
+            yield connection
+        if not lost:
+            lost.append(1)
+            fill_one(other)  # somebody else goes on with the chain meanwhile
+            raise UnreachableError("the answer was lost")
+
+    monkeypatch.setattr(database, "write", loses_once)
+    log = AuditLog(database, wait_s=30)
+    assert log.append(Row("a", {})).result(30) == 1
+    assert log.append(Row("c", {})).result(30) == 3
+    log.close()
+    with database.read() as connection:
+        assert connection.execute(select(audit.c.request_id).order_by(audit.c.seq)).scalars().all() == ["a", "b", "c"]
+    assert verify(database).broken is None
+
+
+def fill_one(database: Database) -> None:
+    log = AuditLog(database)
+    log.append(Row("b", {})).result(30)
+    log.close()
 
 
 def test_a_row_that_is_no_json_is_refused_and_harms_no_other(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import logging
 import queue
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select, text
 
 from charter.core.errors import StoreError
-from charter.store.database import Database
+from charter.store.database import Database, UnreachableError
 from charter.store.tables import audit
 
 log = logging.getLogger("charter.audit")
@@ -30,6 +31,7 @@ _CHAIN_LOCK = 0x41554449  # any number, the same in every process
 #: Rows of one commit at most.
 BATCH = 1000
 LONGEST_ID = 64
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 class AuditError(Exception):
@@ -48,6 +50,14 @@ class Written(NamedTuple):
 
     request_id: str
     body: str
+
+
+class _Waiting(NamedTuple):
+    """A row until it is durable. ``until_s``: on the monotonic clock; it is not tried again after that."""
+
+    row: Written
+    done: Future[int]
+    until_s: float
 
 
 class Head(NamedTuple):
@@ -74,14 +84,23 @@ class AuditLog:
 
     ``key``: for HMAC, so that who can write the table but does not hold the key cannot make a chain that verifies. ``anchor``: a file to which the
     head is appended after every commit, at most once in ``anchor_s`` seconds. ``limit``: rows that may wait; more are refused at once.
+    ``wait_s``: while the database is locked or away, a row is tried again until it is this old; 0: it fails at once.
     """
 
     def __init__(
-        self, database: Database, *, key: bytes | None = None, anchor: Path | None = None, anchor_s: float = 60.0, limit: int = 10_000
+        self,
+        database: Database,
+        *,
+        key: bytes | None = None,
+        anchor: Path | None = None,
+        anchor_s: float = 60.0,
+        limit: int = 10_000,
+        wait_s: float = 0.0,
     ) -> None:
-        self._database, self._key = database, key
+        self._database, self._key, self._wait_s = database, key, wait_s
+        self._tried: tuple[Head, Sequence[_Waiting]] | None = None
         self._anchor = _Anchor(anchor, anchor_s) if anchor is not None else None
-        self._waiting: queue.Queue[tuple[Written, Future[int]] | None] = queue.Queue(limit)
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(limit)
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="charter-audit", daemon=True)
         self._thread.start()
@@ -99,7 +118,7 @@ class AuditLog:
         if len(row.request_id) > LONGEST_ID or not row.request_id.isascii() or not row.request_id.isprintable():
             raise AuditError(f"the request's id is no plain name of at most {LONGEST_ID} letters")
         try:
-            self._waiting.put_nowait((Written(row.request_id, body), done))
+            self._waiting.put_nowait(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s))
         except queue.Full:
             raise AuditError("too many rows wait to be written") from None
         return done
@@ -126,32 +145,52 @@ class AuditLog:
                     self._anchor.end()
                 return
 
-    def _commit(self, batch: Sequence[tuple[Written, Future[int]]]) -> None:
-        try:
-            head = self._write([row for row, _ in batch])
-        except Exception as error:  # whatever it was: nobody may believe that the rows are there
-            log.error("%d audit rows could not be written: %s", len(batch), error if isinstance(error, StoreError) else type(error).__name__)
-            for _, done in batch:
-                if done.set_running_or_notify_cancel():
-                    done.set_exception(AuditError("the audit log cannot be written"))
-            return
-        for seq, (_, done) in enumerate(batch, head.seq - len(batch) + 1):
-            if done.set_running_or_notify_cancel():  # False if nobody waits any more
-                done.set_result(seq)
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
+        self._tried = None
+        for pause_s in itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1])):
+            try:
+                head, batch = self._write(batch)
+                break
+            except Exception as error:  # whatever it was: nobody may believe that the rows are there
+                next_s = time.monotonic() + pause_s if isinstance(error, UnreachableError) else float("inf")
+                _fail([each for each in batch if each.until_s <= next_s], error)
+                batch = [each for each in batch if not each.done.done()]
+            if not batch:
+                return
+            time.sleep(pause_s)
+        for seq, each in enumerate(batch, head.seq - len(batch) + 1):
+            if not each.done.done() and each.done.set_running_or_notify_cancel():  # else nobody waits any more
+                each.done.set_result(seq)
         if self._anchor is not None:
             self._anchor.put(head)
 
-    def _write(self, rows: Sequence[Written]) -> Head:
+    def _write(self, batch: Sequence[_Waiting]) -> tuple[Head, Sequence[_Waiting]]:
+        """The head after the rows, and the rows: those tried before if their commit went through and only its answer was lost."""
         with self._database.write() as connection:
             if not self._database.is_sqlite:  # one chain: the next writer reads the head that this one leaves
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key), set_config('synchronous_commit', 'on', true)"), {"key": _CHAIN_LOCK})
+            if self._tried is not None and _is_there(connection, self._tried[0]):  # under the lock: an earlier try is over by now
+                return self._tried
             head = head_of(connection)
             made = []
-            for row in rows:
+            for row, _, _ in batch:
                 head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, self._key))
                 made.append({"seq": head.seq, "request_id": row.request_id, "body": row.body, "hash": head.hash})
             connection.execute(insert(audit), made)
-        return head
+            self._tried = head, batch
+        return head, batch
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    if batch:
+        log.error("%d audit rows could not be written: %s", len(batch), error if isinstance(error, StoreError) else type(error).__name__)
+    for _, done, _ in batch:
+        if done.set_running_or_notify_cancel():
+            done.set_exception(AuditError("the audit log cannot be written"))
+
+
+def _is_there(connection: Connection, head: Head) -> bool:
+    return connection.execute(select(audit.c.hash).where(audit.c.seq == head.seq)).scalar() == head.hash
 
 
 def head_of(connection: Connection) -> Head:

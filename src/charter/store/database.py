@@ -14,7 +14,7 @@ from typing import Any
 try:
     from sqlalchemy import Connection, Engine, create_engine, event, text
     from sqlalchemy.engine import URL, make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 except ImportError:  # pragma: no cover - the light install
     from charter.core.errors import MissingPartError
 
@@ -25,6 +25,10 @@ from charter.core.errors import InputError, StoreError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x43484152  # any number, the same in every process
 FORMS = "a file such as charter.db, or postgresql://USER@HOST/NAME"
+
+
+class UnreachableError(StoreError):
+    """A database that is locked, or whose server is away: the same may go well later."""
 
 
 class Database:
@@ -57,12 +61,16 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end, durable when this returns. Raises StoreError."""
+        """A transaction that writes: committed at the end, durable when this returns. Raises StoreError, UnreachableError among them."""
         try:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StoreError(f"{self.name}: cannot be written: {_said(error)}", "check the disk, or the database server") from None
+            lost = isinstance(error, OperationalError | InterfaceError | TimeoutError) or (
+                isinstance(error, DBAPIError) and error.connection_invalidated
+            )
+            kind = UnreachableError if lost else StoreError
+            raise kind(f"{self.name}: cannot be written: {_said(error)}", "check the disk, or the database server") from None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

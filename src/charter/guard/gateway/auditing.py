@@ -100,7 +100,8 @@ def open_kept(config: GatewayConfig, environ: Mapping[str, str], lost: Callable[
     if anchor is not None and not os.access(anchor.parent, os.W_OK):
         raise InputError(f"audit.anchor: {anchor.parent} cannot be written to", "name a file in a folder that is there and may be written to")
     database = open_database(config.database, environ)
-    return Kept(database, GatewayAudit(AuditLog(database, key=key, anchor=anchor, limit=config.audit.queue), config.audit, lost))
+    log = AuditLog(database, key=key, anchor=anchor, limit=config.audit.queue, wait_s=config.audit.wait_s)
+    return Kept(database, GatewayAudit(log, config.audit, lost))
 
 
 def record_admin(config: AuditConfig, database: Database, environ: Mapping[str, str], what: str, name: str) -> None:
