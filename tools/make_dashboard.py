@@ -118,7 +118,13 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         "Health",
         (
             Panel(
-                "Audit rows that could not be written", "ops", (("sum(rate(charter_audit_write_failures_total[$__rate_interval]))", "failures"),), ""
+                "Rows that could not be written",
+                "ops",
+                (
+                    ("sum(rate(charter_audit_write_failures_total[$__rate_interval]))", "audit"),
+                    ("sum(rate(charter_review_rows_dropped_total[$__rate_interval]))", "review"),
+                ),
+                "Audit rows, and rows for people.",
             ),
             Panel(
                 "Guard in use",

@@ -55,6 +55,7 @@ SPECS = (
     Spec("charter_model_refusals_total", "counter", ("model", "kind"), "Replies in which the refusal observer saw the model decline"),
     Spec("charter_reports_total", "counter", ("category",), "Reports from people, by category"),
     Spec("charter_audit_write_failures_total", "counter", (), "Audit rows that could not be written"),
+    Spec("charter_review_rows_dropped_total", "counter", (), "Checks and answers that were not kept for review"),
     Spec("charter_policy_info", "gauge", ("policy", "stream_mode", "audit"), "The guard in use; always 1"),
     Spec("charter_build_info", "gauge", ("version", "python"), "What runs; always 1"),
 )
@@ -93,6 +94,7 @@ class Metrics:
         self._endpoints, self._models = Names(endpoints, 0), Names(models, most_models)
         self._codes, self._labels = Names(most=64), Names(most=256)
         self._child("charter_audit_write_failures_total")
+        self._child("charter_review_rows_dropped_total")
         self._child("charter_build_info", version, platform.python_version()).set(1)
         self.app = make_asgi_app(self.registry)
 
@@ -107,6 +109,10 @@ class Metrics:
     def audit_failed(self, rows: int = 1) -> None:
         """Rows of the audit log were lost or withheld."""
         self._child("charter_audit_write_failures_total").inc(rows)
+
+    def review_dropped(self, rows: int) -> None:
+        """Rows for people found no place in the queue or in the database."""
+        self._child("charter_review_rows_dropped_total").inc(rows)
 
     def reported(self, category: str) -> None:
         """A person reported a reply."""

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from charter.core.errors import StoreError
 from charter.core.rows import Finding, Source, Verdict
@@ -24,10 +25,10 @@ _PAUSE_S = 0.5
 
 
 class ReviewSink:
-    """See ``record.Sink``. ``dropped`` counts what found no place in the queue, or none in the database by the end."""
+    """See ``record.Sink``. ``dropped`` counts what found no place in the queue, or none in the database by the end; ``lost`` hears of it."""
 
-    def __init__(self, database: Database, config: ReviewConfig) -> None:
-        self._database, self._config = database, config
+    def __init__(self, database: Database, config: ReviewConfig, lost: Callable[[int], None] | None = None) -> None:
+        self._database, self._config, self._lost = database, config, lost
         self._waiting: queue.Queue[Item | Answer | None] = queue.Queue(_LIMIT)
         self.dropped = 0
         self._closing = threading.Event()
@@ -57,6 +58,8 @@ class ReviewSink:
 
     def _drop(self, rows: int) -> None:
         self.dropped += rows
+        if self._lost is not None:
+            self._lost(rows)
         log.error("%d rows for review were dropped: the database does not take them", rows)
 
     def _work(self) -> None:

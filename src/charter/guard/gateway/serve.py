@@ -66,7 +66,7 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         *(["upstream state"] if config.upstream_state else []),
         *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else []),
     ]
-    review = ReviewSink(kept.database, config.review) if kept else None
+    review = ReviewSink(kept.database, config.review, watched.metrics.review_dropped if watched.metrics is not None else None) if kept else None
     reported = watched.metrics.reported if watched.metrics is not None else None
     safety = Safety(kept.database, gate, config.review, reported=reported) if kept else None
     sinks = (*watched.sinks, review) if review is not None else watched.sinks
