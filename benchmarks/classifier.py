@@ -24,7 +24,6 @@ from charter.core.agreement import auc, average_precision, bootstrap, calibratio
 from charter.core.rows import Conversation
 from charter.core.stats import wilson
 from charter.judges import classifier
-from charter.judges._encoder import shipped
 from charter.judges._heads import HAZARDS
 from charter.judges._sets import Items, load_set, read_set
 
@@ -221,16 +220,16 @@ def speed(judge: classifier.ClassifierJudge) -> dict[str, Any]:
     tokens = judge.scorer.encoder.tokens([long])[0]
     exact = long[: tokens.offsets[125][1]]  # 126 tokens and the two special ones
     short = [f"{words} on day {n}?" for n in range(64)]
-    result: dict[str, Any] = {"alone_128_tokens_ms": timed(lambda: judge.score([exact]), 200)}
-    result["verdict_128_tokens_ms"] = timed(lambda: judge(Conversation.ask(exact)), 100)
-    result["alone_short_ms"] = timed(lambda: judge.score([short[0]]), 200)
+    result: dict[str, Any] = {"alone_128_tokens_ms": timed(judge, lambda: judge.score([exact]), 200)}
+    result["verdict_128_tokens_ms"] = timed(judge, lambda: judge(Conversation.ask(exact)), 100)
+    result["alone_short_ms"] = timed(judge, lambda: judge.score([short[0]]), 200)
     result["short_tokens"] = len(judge.scorer.encoder.tokens(short[:1])[0].ids) + 2
-    batches = timed(lambda: judge.score(short), 20)
+    batches = timed(judge, lambda: judge.score(short), 20)
     result["batch_of_64_ms"] = batches
     result["texts_per_second"] = round(64_000 / batches["p50"], 1)
     pair = [(words + "?", long[:1200])] * 8
     result["reply_of_1200_characters_ms"] = {
-        k: round(v / 8, 2) for k, v in timed(lambda: judge.score([(p, f"{n} {r}") for n, (p, r) in enumerate(pair)]), 10).items()
+        k: round(v / 8, 2) for k, v in timed(judge, lambda: judge.score([(p, f"{n} {r}") for n, (p, r) in enumerate(pair)]), 10).items()
     }
     result |= guarding(judge)
     done = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True)
@@ -258,19 +257,19 @@ def guarding(judge: classifier.ClassifierJudge) -> dict[str, Any]:
     feed = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "position_ids": np.arange(width, dtype=np.int32), "mask": mask}
     return {
         "windows_of_1000_tokens": len(windows),
-        "one_by_one_ms": timed(lambda: encoder.run(windows), 30),
-        "in_one_call_ms": timed(lambda: encoder._session.run(None, feed), 30),
-        "guard_request_of_1000_tokens_ms": timed(lambda: guard.check(Conversation.ask(text()), "input"), 30),
-        "guard_reply_of_1000_tokens_ms": timed(lambda: guard.check(Conversation.ask("What shall we do?").with_reply(text()), "output"), 30),
+        "one_by_one_ms": timed(judge, lambda: encoder.run(windows), 30),
+        "in_one_call_ms": timed(judge, lambda: encoder._session.run(None, feed), 30),
+        "guard_request_of_1000_tokens_ms": timed(judge, lambda: guard.check(Conversation.ask(text()), "input"), 30),
+        "guard_reply_of_1000_tokens_ms": timed(judge, lambda: guard.check(Conversation.ask("What shall we do?").with_reply(text()), "output"), 30),
     }
 
 
-def timed(work: Callable[[], Any], times: int) -> dict[str, float]:
-    """Windows that were read lately are not read again, so they are forgotten before each time."""
+def timed(judge: classifier.ClassifierJudge, work: Callable[[], Any], times: int) -> dict[str, float]:
+    """What was read lately is not read again, so it is forgotten before each time."""
     work()
     taken = []
     for _ in range(times):
-        shipped().forget()
+        judge.scorer.forget()
         started = time.perf_counter()
         work()
         taken.append((time.perf_counter() - started) * 1000)

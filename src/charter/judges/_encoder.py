@@ -50,7 +50,7 @@ class Encoder:
         self.outputs: tuple[str, ...] = tuple(self.card["outputs"])
         self.length = int(self.card["length"])
         self._threads = threads or min(2, os.cpu_count() or 1)
-        self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"], self._threads)
+        self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
         self._kept = _Kept(KEPT)
 
@@ -166,16 +166,15 @@ def _checked(path: Path, digest: str) -> Path:
     return path
 
 
-def _load(model: Path, tokenizer: Path, threads: int) -> tuple[Any, Any]:
+def _load(model: Path, tokenizer: Path) -> tuple[Any, Any]:
     try:
         import onnxruntime
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingPartError(f"{error.name} is not installed; the classifier runs on it", "pip install onnxruntime tokenizers") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # windows are read side by side; two threads on one window gain nothing once the processor was idle
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread leaves the core to others
     options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
     options.log_severity_level = 3
     found = Tokenizer.from_file(str(tokenizer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from charter.judges._windows import Window
 #: What a refusal label says, as inputs of the mix for replies.
 LABELS = ("full", "partial", "none")
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
+#: Single texts whose scores are kept, and how long they may be.
+KEPT, LONGEST_KEPT = 256, 20_000
 
 
 class Raw(NamedTuple):
@@ -44,9 +47,24 @@ class Scorer:
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
+        self._one = lru_cache(KEPT)(self._text)
 
     def texts(self, texts: Sequence[str]) -> Scored:
-        """Heads on single texts and the hazards (softmax over S1..S14, on the window that asks most)."""
+        """Heads on single texts and the hazards (softmax over S1..S14, on the window that asks most). What one text alone was given lately is kept:
+        a guard reads a request again beside its reply."""
+        if len(texts) == 1 and len(texts[0]) <= LONGEST_KEPT:
+            return self._one(texts[0])
+        return self._texts(texts)
+
+    def forget(self) -> None:
+        """Read everything anew from here on: for measurements."""
+        self._one.cache_clear()
+        self.encoder.forget()
+
+    def _text(self, text: str) -> Scored:
+        return self._texts([text])
+
+    def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
         found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
         high = np.array([r.highest for r in found], dtype=np.float64).reshape(len(texts), len(self.encoder.outputs))

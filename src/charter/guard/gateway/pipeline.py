@@ -212,7 +212,7 @@ class Call:
             headers.setdefault("anthropic-version", "2023-06-01")
         answer = await self.services.upstream.send("POST", self.surface.path.removeprefix("/v1"), forward, headers)
         try:
-            if self.row is not None:
+            if self.row is not None and (asked.stream or answer.status != 200):
                 await self.row
             if answer.status != 200:
                 raise await self._upstream_error(answer, checking)
@@ -242,6 +242,8 @@ class Call:
             found, held = await checking.outputs(said), dict[int, Withheld]()
         else:
             found, held = await asyncio.gather(checking.outputs(said), checking.moderated(said))
+        if self.row is not None:  # it was written while the reply was checked, of which nothing is out yet
+            await self.row
         settled, withheld, changed = checking.settled(given, said, found)
         withheld = {**held, **withheld}
         self._settle()
