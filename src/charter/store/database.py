@@ -51,7 +51,7 @@ class Database:
         except StoreError:
             self.engine.dispose()
             raise
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, UnicodeDecodeError) as error:
             self.engine.dispose()
             raise StoreError(f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be written; give {FORMS}") from None
 
@@ -65,7 +65,7 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeDecodeError) as error:  # SQLite says where a file is damaged, in the bytes of the damage
             lost = isinstance(error, OperationalError | InterfaceError | TimeoutError) or (
                 isinstance(error, DBAPIError) and error.connection_invalidated
             )
@@ -78,7 +78,7 @@ class Database:
         try:
             with self.engine.connect().execution_options(reads=True) as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeDecodeError) as error:  # SQLite says where a file is damaged, in the bytes of the damage
             raise StoreError(f"{self.name}: cannot be read: {_said(error)}", "check the file, or the database server") from None
 
     def version(self) -> tuple[str | None, str]:
