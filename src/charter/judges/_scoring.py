@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +19,8 @@ from charter.judges._windows import Window
 #: What a refusal label says, as inputs of the mix for replies.
 LABELS = ("full", "partial", "none")
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
-#: Single texts whose scores are kept, and how long they may be.
-KEPT, LONGEST_KEPT = 256, 20_000
+#: Single texts whose scores are kept.
+KEPT = 256
 
 
 class Raw(NamedTuple):
@@ -47,22 +49,33 @@ class Scorer:
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
-        self._one = lru_cache(KEPT)(self._text)
+        self._kept: OrderedDict[bytes, Scored] = OrderedDict()
+        self._lock = threading.Lock()
 
     def texts(self, texts: Sequence[str]) -> Scored:
         """Heads on single texts and the hazards (softmax over S1..S14, on the window that asks most). What one text alone was given lately is kept:
         a guard reads a request again beside its reply."""
-        if len(texts) == 1 and len(texts[0]) <= LONGEST_KEPT:
-            return self._one(texts[0])
-        return self._texts(texts)
+        return self._once(texts[0]) if len(texts) == 1 else self._texts(texts)
 
     def forget(self) -> None:
         """Read everything anew from here on: for measurements."""
-        self._one.cache_clear()
+        with self._lock:
+            self._kept.clear()
         self.encoder.forget()
 
-    def _text(self, text: str) -> Scored:
-        return self._texts([text])
+    def _once(self, text: str) -> Scored:
+        """By the text's hash: what a person wrote is not kept."""
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        with self._lock:
+            known = self._kept.get(key)
+        if known is not None:
+            return known
+        found = self._texts([text])
+        with self._lock:
+            self._kept[key] = found
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
 
     def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
