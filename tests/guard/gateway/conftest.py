@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,13 +42,16 @@ class Loop:
 
 @dataclass
 class Running:
-    """A gateway that listens. ``told`` is what its sinks were told, in order."""
+    """A gateway that listens. ``told_so_far`` is what its sinks were told, in order; ``told`` waits until no request is in work.
+
+    A client has the last byte of an answer before the gateway has told anybody of it, so a test that reads too early sees one account too few.
+    """
 
     built: serve.Built
     server: serve.Server
     upstream: MockUpstream
     loop: Loop
-    told: list[Exchange] = field(default_factory=list)
+    told_so_far: list[Exchange] = field(default_factory=list)
     clients: dict[str, openai.OpenAI] = field(default_factory=dict)
 
     @property
@@ -65,14 +69,20 @@ class Running:
             self.clients[repr(settings)] = openai.OpenAI(base_url=f"{self.root}/v1", **given)
         return self.clients[repr(settings)]
 
-    def exchange(self, number: int = -1, timeout_s: float = 5.0) -> Exchange:
-        """What was told of a request; waits until none is in work."""
-        import time
+    @property
+    def told(self) -> list[Exchange]:
+        """Never read this on the gateway's own loop: it waits."""
+        return self._settled(0)
 
+    def exchange(self, number: int = -1) -> Exchange:
+        """What was told of a request; waits until none is in work."""
+        return self._settled(max(number, 0) + 1)[number]
+
+    def _settled(self, least: int, timeout_s: float = 10.0) -> list[Exchange]:
         end = time.monotonic() + timeout_s
-        while (self.built.gateway.calls or len(self.told) <= max(number, 0)) and time.monotonic() < end:
+        while (self.built.gateway.calls or len(self.told_so_far) < least) and time.monotonic() < end:
             time.sleep(0.005)
-        return self.told[number]
+        return self.told_so_far
 
 
 class Listener:

@@ -139,9 +139,7 @@ def hear(bench: Bench, stream: bool, **request: Any) -> Heard:
 
 def account(bench: Bench) -> Any:
     """The one account of the request."""
-    end = time.monotonic() + 5
-    while not bench.running.told and time.monotonic() < end:
-        time.sleep(0.005)
+    bench.running.exchange()
     [exchange] = bench.running.told
     bench.running.told.clear()
     bench.audit.rows.clear()
