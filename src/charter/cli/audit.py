@@ -24,7 +24,7 @@ def verify(
     anchor: Annotated[Path | None, typer.Option("--anchor", help="the file of heads that the gateway wrote (audit.anchor)")] = None,
     key_env: Annotated[str, typer.Option("--key-env", help="environment variable with the chain's key, if there is one")] = "CHARTER_AUDIT_KEY",
 ) -> None:
-    """Walk the chain of the whole log. Exit code 3 if a row was changed, removed, added or moved."""
+    """Walk the chain of the whole log. Exit code 3 if a row was changed, removed, added or moved, 2 if the file is damaged or no database."""
     from charter.guard.gateway.auditing import open_database
     from charter.guard.gateway.config import DatabaseConfig
     from charter.store.audit_verify import read_anchors

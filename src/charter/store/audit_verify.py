@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import LargeBinary, cast, select
 
-from charter.core.errors import StoreError
+from charter.core.errors import InputError
 from charter.store.audit import FIRST, Head, chained
 from charter.store.database import Database
 from charter.store.tables import audit
@@ -72,15 +72,15 @@ def _text(value: Any) -> str:
 
 
 def read_anchors(path: Path) -> list[Head]:
-    """Raises StoreError naming the line."""
+    """Raises InputError naming the line."""
     heads = []
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not an anchor file'}", f"ls -l {path}") from None
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not an anchor file'}", f"ls -l {path}") from None
     for number, line in enumerate(lines, 1):
         seq, _, found = line.partition(" ")
         if not seq.isdigit() or len(found) != len(FIRST):
-            raise StoreError(f"{path}: line {number} is no anchor (a number and a hash)", "give the file that the gateway wrote")
+            raise InputError(f"{path}: line {number} is no anchor (a number and a hash)", "give the file that the gateway wrote")
         heads.append(Head(int(seq), found))
     return heads

@@ -6,6 +6,7 @@ that two writers wait for each other and never fail half-way.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ except ImportError:  # pragma: no cover - the light install
 
     raise MissingPartError("SQL tables need SQLAlchemy, which is not installed", "pip install 'charter-align[serve]'") from None
 
-from charter.core.errors import InputError, StoreError
+from charter.core.errors import EXIT_USAGE, InputError, StoreError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x43484152  # any number, the same in every process
@@ -31,6 +32,12 @@ class UnreachableError(StoreError):
     """A database that is locked, or whose server is away: the same may go well later."""
 
 
+class UnreadableError(StoreError):
+    """A file that is no database of Charter's, or a damaged one: another file has to be named, as for any other input that cannot be read."""
+
+    exit_code = EXIT_USAGE
+
+
 class Database:
     """A database whose tables are those of this Charter. Safe for many threads."""
 
@@ -38,7 +45,8 @@ class Database:
         """``spec``: the path of a SQLite file, or a URL. Tables are made or upgraded. ``password``: in place of the URL's. ``busy_s``: how long to
         wait for another writer.
 
-        Raises InputError for a URL that is none, StoreError where it cannot be opened or belongs to a newer Charter.
+        Raises InputError for a URL that is none, UnreadableError for a file that is no database or a damaged one, StoreError where it cannot be
+        opened for another reason or belongs to a newer Charter.
         """
         url = _url(spec)
         self.url = url.set(password=password) if password and url.host else url
@@ -53,7 +61,8 @@ class Database:
             raise
         except (SQLAlchemyError, OSError, UnicodeDecodeError) as error:
             self.engine.dispose()
-            raise StoreError(f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be written; give {FORMS}") from None
+            kind = UnreadableError if _is_damaged(error) else StoreError
+            raise kind(f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be written; give {FORMS}") from None
 
     @property
     def is_sqlite(self) -> bool:
@@ -69,17 +78,18 @@ class Database:
             lost = isinstance(error, OperationalError | InterfaceError | TimeoutError) or (
                 isinstance(error, DBAPIError) and error.connection_invalidated
             )
-            kind = UnreachableError if lost else StoreError
+            kind = UnreachableError if lost else UnreadableError if _is_damaged(error) else StoreError
             raise kind(f"{self.name}: cannot be written: {_said(error)}", "check the disk, or the database server") from None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read with. Raises StoreError."""
+        """A connection to read with. Raises StoreError, UnreadableError among them."""
         try:
             with self.engine.connect().execution_options(reads=True) as connection:
                 yield connection
         except (SQLAlchemyError, UnicodeDecodeError) as error:  # SQLite says where a file is damaged, in the bytes of the damage
-            raise StoreError(f"{self.name}: cannot be read: {_said(error)}", "check the file, or the database server") from None
+            kind = UnreadableError if _is_damaged(error) else StoreError
+            raise kind(f"{self.name}: cannot be read: {_said(error)}", "check the file, or the database server") from None
 
     def version(self) -> tuple[str | None, str]:
         """The schema's version here, and that of this Charter."""
@@ -161,8 +171,19 @@ def _head() -> str:
     return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
 
 
+def _is_damaged(error: Exception) -> bool:
+    """Whether SQLite cannot read a file for what stands in it. SQLITE_ERROR is a table, column or file format that is not ours."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    original = error.orig if isinstance(error, DBAPIError) else None
+    code = getattr(original, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
+
+
 def _said(error: Exception) -> str:
     """What a driver says, in one line and without the statement or its values."""
+    if isinstance(error, UnicodeDecodeError):
+        return "its names are damaged"
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     first = str(original).strip().splitlines()
     return first[0][:200] if first else type(original).__name__
