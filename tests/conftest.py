@@ -1,7 +1,16 @@
 """Settings of the whole test run."""
 
-import os
+from __future__ import annotations
 
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Timings belong in benchmarks/, not in pass or fail: a busy machine must not fail a property.
@@ -10,3 +19,53 @@ settings.load_profile("charter")
 
 # No test reaches out for data: what is missing is missing.
 os.environ["CHARTER_OFFLINE"] = "1"
+
+
+def _programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).parent if on_path else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server in a cluster of the test run's own; databases in it are the tests' to make."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    root = os.geteuid() == 0
+    if root and (shutil.which("runuser") is None or subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode):
+        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+    home = Path(tempfile.mkdtemp(prefix="charter-postgres-"))  # pytest's own folders are closed to other users
+    if root:
+        shutil.chown(home, "postgres")
+    before = ["runuser", "-u", "postgres", "--"] if root else []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+
+    def run(*command: str) -> None:
+        subprocess.run([*before, *command], check=True, capture_output=True, cwd=home, timeout=60)
+
+    run(str(programs / "initdb"), "-D", str(home / "data"), "-U", "charter", "--auth=trust", "-E", "UTF8", "--locale=C")
+    options = f"-p {port} -h 127.0.0.1 -k {home}"
+    run(str(programs / "pg_ctl"), "-D", str(home / "data"), "-l", str(home / "log"), "-w", "-o", options, "start")
+    yield f"postgresql://charter@127.0.0.1:{port}"
+    stopped = subprocess.run(
+        [*before, str(programs / "pg_ctl"), "-D", str(home / "data"), "-m", "immediate", "-w", "stop"], capture_output=True, text=True, cwd=home
+    )
+    shutil.rmtree(home, ignore_errors=True)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture
+def fresh_postgres(postgres: str) -> str:
+    """The URL of a database that nobody else uses."""
+    import psycopg
+
+    name = "t" + os.urandom(6).hex()
+    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{postgres}/{name}"

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Finding, Source, Verdict
 from charter.store.database import Database
-from charter.store.review import Answer, Item, Report, add_items, file_report, purge
+from charter.store.reports import Report, file_report
+from charter.store.review import add_items, purge
+from charter.store.review_rows import Answer, Item
 from charter.store.tables import kept_text, report, review_item
 
 DAY_S = 86_400.0
@@ -49,7 +51,7 @@ def test_items_come_back_as_the_rows_they_were_and_once(open_database: Opener) -
 
 def test_a_report_finds_its_answer_by_either_id_and_becomes_an_item(open_database: Opener) -> None:
     database = open_database()
-    add_items(database, [], [Answer("r1", "d1", "p@1", "m" * 300, (TALK, TALK.with_user("x").with_reply("second")))], DAY_S, DAY_S)
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m" * 300, {0: TALK, 1: TALK.with_user("x").with_reply("second")})], DAY_S, DAY_S)
     assert file_report(database, said("r1"), keep_s=DAY_S).verified
     assert file_report(database, said("d1", choice_index=1), keep_s=DAY_S).verified
     assert not file_report(database, said("r1", choice_index=2), keep_s=DAY_S).verified
@@ -61,7 +63,7 @@ def test_a_report_finds_its_answer_by_either_id_and_becomes_an_item(open_databas
 
 def test_one_report_for_each_answer_and_reporter_and_priority_by_reporters(open_database: Opener) -> None:
     database = open_database()
-    add_items(database, [], [Answer("r1", "d1", "p@1", "m", (TALK,))], DAY_S, DAY_S)
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
     first = file_report(database, said("r1"), keep_s=DAY_S)
     again = file_report(database, said("r1", category="privacy", comment="again"), keep_s=DAY_S)
     assert (again.id, again.duplicate) == (first.id, True)
@@ -95,7 +97,7 @@ def test_an_idempotency_key_stands_for_one_report(open_database: Opener) -> None
 
 def test_feedback_is_kept_and_queues_nothing(open_database: Opener) -> None:
     database = open_database()
-    add_items(database, [], [Answer("r1", "d1", "p@1", "m", (TALK,))], DAY_S, DAY_S)
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
     assert file_report(database, said("r1", kind="feedback", category="down"), keep_s=DAY_S).verified
     assert not file_report(database, said("r1"), keep_s=DAY_S).duplicate
     assert len(items(database)) == 1
@@ -103,7 +105,7 @@ def test_feedback_is_kept_and_queues_nothing(open_database: Opener) -> None:
 
 def test_texts_go_when_their_time_is_over_and_rows_stay(open_database: Opener) -> None:
     database = open_database()
-    add_items(database, [item(1), item(2)], [Answer("r1", "d1", "p@1", "m", (TALK,))], 30 * DAY_S, 2 * DAY_S)
+    add_items(database, [item(1), item(2)], [Answer("r1", "d1", "p@1", "m", {0: TALK})], 30 * DAY_S, 2 * DAY_S)
     file_report(database, said("r9", comment="they said"), keep_s=DAY_S)
     now = time.time()
     assert tuple(purge(database, now)) == (0, 0, 0)
@@ -114,3 +116,89 @@ def test_texts_go_when_their_time_is_over_and_rows_stay(open_database: Opener) -
     with database.read() as connection:
         assert connection.execute(select(kept_text)).all() == []
         assert connection.execute(select(report.c.comment)).scalars().all() == [""]
+
+
+def test_a_report_that_comes_before_its_text_finds_it_when_it_comes(open_database: Opener) -> None:
+    database = open_database()
+    early = file_report(database, said("r1"), keep_s=DAY_S)
+    file_report(database, said("d1", "two"), keep_s=DAY_S)
+    file_report(database, said("d1", kind="feedback", category="down"), keep_s=DAY_S)
+    twice = file_report(database, said("d1"), keep_s=DAY_S)  # nobody can know yet that it is the same answer
+    assert not early.verified
+    assert not twice.duplicate
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK}), Answer("r2", "d2", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
+    [found] = items(database)
+    assert (found["why"], found["priority"], found["decision_id"]) == ("report", 51, "d1")
+    with database.read() as connection:
+        told = connection.execute(select(report.c.verified, report.c.decision_id)).all()
+    assert {tuple(row) for row in told} == {(1, "d1")}
+    assert file_report(database, said("r1"), keep_s=DAY_S) == early._replace(duplicate=True, verified=True)
+
+
+def test_a_report_and_its_text_that_come_at_the_same_moment_find_each_other(open_database: Opener) -> None:
+    database, other = open_database(), open_database()
+    for number in range(10):
+        ready = threading.Barrier(2)
+
+        def keep(number: int = number, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            add_items(other, [], [Answer(f"r{number}", f"d{number}", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
+
+        thread = threading.Thread(target=keep)
+        thread.start()
+        ready.wait()
+        file_report(database, said(f"r{number}"), keep_s=DAY_S)
+        thread.join()
+    with database.read() as connection:
+        assert connection.execute(select(report.c.verified)).scalars().all() == [1] * 10
+    assert [row["priority"] for row in items(database)] == [50] * 10
+
+
+def test_an_answers_own_name_holds_within_its_key_and_only_for_one_answer(open_database: Opener) -> None:
+    database = open_database()
+
+    def kept(number: int, key: str, name: str, request: str = "") -> Answer:
+        return Answer(request or f"r{number}", f"d{number}", "p@1", "m", {0: TALK.with_user(key).with_reply(str(number))}, key, name)
+
+    answers = [kept(1, "web", "chatcmpl-1"), kept(2, "app", "chatcmpl-1"), kept(3, "app", "chatcmpl-3"), kept(4, "web", "chatcmpl-4")]
+    answers += [kept(5, "web", "chatcmpl-4"), kept(6, "web", "", "trace"), kept(7, "web", "", "trace"), kept(8, "app", "", "trace")]
+    answers += [kept(9, "app", "", "chatcmpl-1")]  # a client that calls its request what another's answer is called
+    add_items(database, [], answers, DAY_S, DAY_S)
+
+    def reply(name: str, key: str) -> str | None:
+        filed = file_report(database, said(name, f"{name} {key}", key_name=key), keep_s=DAY_S)
+        with database.read() as connection:
+            decision = connection.execute(select(report.c.decision_id).where(report.c.id == filed.id)).scalar_one()
+        assert filed.verified == bool(decision)
+        return str(decision)
+
+    assert reply("chatcmpl-1", "web") == "d1"
+    assert reply("chatcmpl-3", "app") == "d3"
+    assert reply("chatcmpl-3", "web") == "", "another key's answer"
+    assert reply("chatcmpl-4", "web") == "", "two answers"
+    assert reply("chatcmpl-1", "app") == "", "an answer and a request of one key"
+    assert reply("trace", "web") == "", "two answers to requests of one name"
+    assert reply("trace", "app") == "d8", "its own one goes before those of others"
+    assert reply("r3", "front") == "d3", "a key that only reports"
+    assert file_report(database, said("d1", "chatcmpl-1 web"), keep_s=DAY_S).duplicate, "by whatever name, it is one report"
+    said_of = {str(row["decision_id"]): str(row["finding"]) for row in items(database)}
+    assert '"3"' in said_of["d3"]
+
+
+def test_answers_that_were_kept_before_version_3_are_still_found(fresh: str) -> None:
+    from alembic import command
+
+    from charter.store import database as room
+
+    engine, config = room._engine(room._url(fresh), 5.0), room._alembic()
+    talk = Conversation.ask("q").with_reply("as it was").model_dump_json(exclude_defaults=True)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(text("INSERT INTO kept_text VALUES ('r1', 'd1', 1.0, 9e12, 'p@1', 'm', :talks)"), {"talks": f"[{talk}]"})
+    engine.dispose()
+    database = Database(fresh)
+    assert file_report(database, said("r1"), keep_s=DAY_S).verified
+    assert file_report(database, said("d1"), keep_s=DAY_S).duplicate
+    assert "as it was" in str(items(database)[0]["finding"])
+    database.close()

@@ -13,7 +13,8 @@ from sqlalchemy import select, text
 from charter.core.rows import Conversation
 from charter.store.audit_verify import verify
 from charter.store.database import Database
-from charter.store.review import Answer, add_items
+from charter.store.review import add_items
+from charter.store.review_rows import Answer
 from charter.store.tables import audit, kept_text
 
 
@@ -43,7 +44,7 @@ def test_purge_takes_out_what_is_over_keeps_the_rest_and_is_in_the_audit_log(
     fresh: str, tmp_path: Path, open_database: Callable[[], Database]
 ) -> None:
     database = open_database()
-    talk = (Conversation.ask("q").with_reply("a"),)
+    talk = {0: Conversation.ask("q").with_reply("a")}
     add_items(database, [], [Answer("old", "d1", "p@1", "m", talk)], 1.0, -1.0)
     add_items(database, [], [Answer("new", "d2", "p@1", "m", talk)], 1.0, 3600.0)
     done = charter(tmp_path, "purge", fresh)

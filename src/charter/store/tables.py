@@ -35,6 +35,7 @@ api_key = Table(
 )
 
 #: What people should look at. ``finding`` is a Finding row as JSON, text included: it is deleted when ``keep_until_unix_s`` has passed.
+#: ``key_name``: whose request it was. ``response_id``: the answer's own id, as its body has it.
 #: ``lease_until_unix_s``, ``holder`` and ``lease_token`` are for the review queue: a lease that has run out is free.
 review_item = Table(
     "review_item",
@@ -44,6 +45,8 @@ review_item = Table(
     Column("keep_until_unix_s", Float, nullable=False, index=True),
     Column("request_id", String(64), nullable=False, index=True),
     Column("decision_id", String(64), nullable=False, index=True),
+    Column("key_name", String(64), nullable=False, server_default=""),
+    Column("response_id", String(64), nullable=False, server_default="", index=True),
     Column("why", String(32), nullable=False),
     Column("stage", String(16), nullable=False),
     Column("policy", String(128), nullable=False),
@@ -61,8 +64,10 @@ review_item = Table(
 kept_text = Table(
     "kept_text",
     metadata,
-    Column("request_id", String(64), primary_key=True),
-    Column("decision_id", String(64), nullable=False, index=True),
+    Column("decision_id", String(64), primary_key=True),
+    Column("request_id", String(64), nullable=False, index=True),
+    Column("key_name", String(64), nullable=False, server_default=""),
+    Column("response_id", String(64), nullable=False, server_default="", index=True),
     Column("created_unix_s", Float, nullable=False),
     Column("keep_until_unix_s", Float, nullable=False, index=True),
     Column("policy", String(128), nullable=False),
@@ -70,7 +75,7 @@ kept_text = Table(
     Column("conversation", Text, nullable=False),
 )
 
-#: What users said about answers. One report for each answer and reporter.
+#: What users said about answers. One report for each answer and reporter. ``decision_id``: of the answer, once it is found; until then ''.
 report = Table(
     "report",
     metadata,
@@ -84,5 +89,6 @@ report = Table(
     Column("category", String(64), nullable=False),
     Column("comment", Text, nullable=False),
     Column("verified", Integer, nullable=False),
+    Column("decision_id", String(64), nullable=False, server_default="", index=True),
     UniqueConstraint("kind", "answer", "choice_index", "reporter", name="uq_report_once"),
 )

@@ -12,7 +12,7 @@ from charter.guard.gateway import reviewing
 from charter.guard.gateway.config import ReviewConfig
 from charter.guard.gateway.metrics import Metrics
 from charter.store.database import Database
-from charter.store.review import Answer
+from charter.store.review_rows import Answer
 
 
 def test_rows_that_the_database_never_takes_are_counted_at_the_end(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_rows_that_the_database_never_takes_are_counted_at_the_end(tmp_path: Pat
     sink = reviewing.ReviewSink(database, ReviewConfig(), metrics.review_dropped)
     with database.write():  # nobody else may write meanwhile
         for number in range(3):
-            sink._put(Answer(f"r{number}", f"d{number}", "p@1", "m", (Conversation.ask("q").with_reply("a"),)))
+            sink._put(Answer(f"r{number}", f"d{number}", "p@1", "m", {0: Conversation.ask("q").with_reply("a")}))
         time.sleep(0.3)
         sink.close()
     assert sink.dropped == 3

@@ -223,6 +223,7 @@ class Checking:
             if path is None:
                 return Final(self._own_words(said.located), {})
             masks[str(path[0])] = (*masks.get(str(path[0]), ()), (mask.start, mask.end, mask.placeholder))
+        self.exchange.replies[said.choice] = checked
         return Final(None, masks)
 
 

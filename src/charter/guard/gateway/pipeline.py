@@ -247,6 +247,7 @@ class Call:
         settled, withheld, changed = checking.settled(given, said, found)
         withheld = {**held, **withheld}
         self._settle()
+        self.exchange.replies = {each.choice: checked for each, checked in zip(said, found, strict=False) if each.choice not in withheld}
         told = self.surface.answer(asked, settled, withheld, changed)
         await self._answer(200, strict.write(told if checking.moderating is None else checking.moderating.annotate(told, withheld.keys())))
 

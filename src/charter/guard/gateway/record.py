@@ -24,6 +24,7 @@ class Exchange:
     model: str = ""
     key: str = ""  # the key's public name, never the key
     policy: str = ""
+    response_id: str = ""  # the answer's own id, as its body has it and the client sees it; '' if it has none that is a plain name
     traceparent: str = ""  # the client's trace, as its header has it
     streamed: bool = False
     outcome: Outcome = "rejected"
@@ -31,6 +32,7 @@ class Exchange:
     code: str = ""  # error code sent, '' if none
     inputs: list[Checked] = field(default_factory=list)
     outputs: list[Checked] = field(default_factory=list)
+    replies: dict[int, Checked] = field(default_factory=dict)  # of the choices that went out whole: their checks, which are in ``outputs`` too
     bypass: list[str] = field(default_factory=list)
     blocked_by: list[str] = field(default_factory=list)  # why something was withheld that no check withheld: it could not be masked, grew too long
     total_ms: float = 0.0

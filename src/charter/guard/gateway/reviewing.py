@@ -15,7 +15,8 @@ from charter.guard.decision import Checked
 from charter.guard.gateway.config import ReviewConfig
 from charter.guard.gateway.record import Exchange
 from charter.store.database import Database
-from charter.store.review import Answer, Item, add_items, purge
+from charter.store.review import add_items, purge
+from charter.store.review_rows import Answer, Item
 
 log = logging.getLogger("charter.gateway")
 _LIMIT = 2000
@@ -41,9 +42,10 @@ class ReviewSink:
             if checked.review:
                 self._put(item_of(exchange, checked))
         if self._config.keep_answers_hours and exchange.status == 200:
-            talks = tuple(checked.conversation for checked in exchange.outputs if checked.passes)
+            talks = {choice: checked.conversation for choice, checked in exchange.replies.items()}
             if talks:
-                self._put(Answer(exchange.request_id, exchange.decision_id, exchange.policy, exchange.model, talks))
+                named = (exchange.request_id, exchange.decision_id, exchange.policy, exchange.model)
+                self._put(Answer(*named, talks, exchange.key, exchange.response_id))
 
     def close(self) -> None:
         """Write what waits; a database that is lost then is waited for no longer."""
@@ -110,4 +112,5 @@ def item_of(exchange: Exchange, checked: Checked) -> Item:
             verdict=Verdict(subject=checked.decision.subject, outcome="failed", reason=checked.reason, judge=judge, judge_version=""),
             source=Source(dataset="guard", revision=checked.policy, row=checked.decision.subject, run=exchange.request_id),
         )
-    return Item(exchange.request_id, exchange.decision_id, checked.review, checked.stage, checked.policy, finding)
+    named = (exchange.request_id, exchange.decision_id, checked.review, checked.stage, checked.policy)
+    return Item(*named, finding, exchange.key, exchange.response_id)

@@ -21,7 +21,7 @@ from charter.guard.gateway.reading import credential, read_body
 from charter.guard.gateway.wire import strict
 from charter.guard.gateway.wire.errors import GatewayError
 from charter.store.database import Database
-from charter.store.review import Filed, Report, file_report
+from charter.store.reports import Filed, Report, file_report
 
 #: A comment may be 2,000 characters of 12 bytes each, written as escapes.
 MOST_BYTES = 64 << 10
