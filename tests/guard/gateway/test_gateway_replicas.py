@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_upstream import Asked, MockUpstream, Wire, says
+from gateway_said import completion
+from gateway_upstream import Asked, MockUpstream, Wire, answers, says
 from sqlalchemy import func, select
 
 from charter.store.database import Database
@@ -198,6 +199,21 @@ def test_what_one_answered_can_be_reported_at_the_other_and_counts_once(site: Si
     assert "Prune in March. Or in May." in item["finding"]
     [kept] = _rows(site, report, "reported-1")
     assert kept["verified"] == 1
+
+
+def test_the_id_in_an_answers_body_is_known_at_the_other_too(site: Site, replicas: tuple[Client, Client]) -> None:
+    site.upstream.script = answers({**completion("Not before spring."), "id": "chatcmpl-of-one"})
+    try:
+        decision = replicas[0].ask("by-name").headers["x-decision-id"]
+    finally:
+        site.upstream.script = SAYS
+    filed = replicas[1].report(response_id="chatcmpl-of-one")
+    assert replicas[0].report(response_id="chatcmpl-of-one") == {"report_id": filed["report_id"], "duplicate": True}
+    [item] = wait_for(lambda: _rows(site, review_item, "by-name"), "the report is in the queue")
+    assert (item["decision_id"], item["priority"], item["response_id"]) == (decision, 50, "chatcmpl-of-one")
+    assert "Not before spring." in item["finding"]
+    again = replicas[0].report(request_id="by-name")
+    assert again == {"report_id": filed["report_id"], "duplicate": True}, "it is the same answer"
 
 
 def test_the_same_report_at_both_at_the_same_moment_is_one(site: Site, replicas: tuple[Client, Client]) -> None:

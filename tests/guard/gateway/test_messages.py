@@ -15,7 +15,7 @@ from charter.guard.gateway.surfaces.count_tokens import surface as count_tokens
 from charter.guard.gateway.surfaces.messages import surface
 from charter.guard.segments import Mask, view
 
-IDS = Ids("r1", "d1", 1)
+IDS = Ids("d1", 1)
 
 
 def ask(content: Any = "hello", **body: Any) -> Any:
@@ -199,7 +199,7 @@ def test_a_whole_stream_can_decline() -> None:
     assert [event["type"] for event in events] == [
         "message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop",
     ]  # fmt: skip
-    assert events[0]["message"]["id"] == "msg_r1"
+    assert events[0]["message"]["id"] == "msg_d1"
 
 
 @pytest.mark.parametrize(

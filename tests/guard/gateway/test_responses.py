@@ -14,7 +14,7 @@ from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestEr
 from charter.guard.gateway.surfaces.responses import Responses, surface
 from charter.guard.segments import Mask, view
 
-IDS = Ids("r1", "d1", 1)
+IDS = Ids("d1", 1)
 CALL = {"type": "function_call", "id": "fc_0", "call_id": "c1", "name": "look_up", "arguments": '{"q": "where"}'}
 
 
@@ -253,7 +253,7 @@ def test_a_whole_stream_can_decline() -> None:
         "response.created", "response.output_item.added", "response.content_part.added", "response.refusal.delta", "response.refusal.done",
         "response.content_part.done", "response.output_item.done", "response.incomplete",
     ]  # fmt: skip
-    assert {event["response"]["id"] for event in events if "response" in event} == {"resp_r1"}
+    assert {event["response"]["id"] for event in events if "response" in event} == {"resp_d1"}
 
 
 @pytest.mark.parametrize(

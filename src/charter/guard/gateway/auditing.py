@@ -139,6 +139,7 @@ def ended(exchange: Exchange) -> dict[str, Any]:
         "outcome": exchange.outcome,
         "status": exchange.status,
         "code": _name(exchange.code),
+        "response_id": exchange.response_id,
         "streamed": exchange.streamed,
         "bypass": list(exchange.bypass),
         "blocked_by": list(exchange.blocked_by),

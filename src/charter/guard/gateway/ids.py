@@ -6,7 +6,9 @@ import os
 import re
 import time
 
-_SAFE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+#: A name by which an answer may be asked for: what may stand in a header, a log and a column of the database.
+NAME = r"[A-Za-z0-9._-]{1,64}"
+_SAFE = re.compile(NAME)
 
 
 def new() -> str:
@@ -20,4 +22,9 @@ def new() -> str:
 
 def request_id(given: bytes | None) -> str:
     """The client's own, if it has one that may stand in a header and a log."""
-    return given.decode("ascii") if given is not None and _SAFE.fullmatch(given) else new()
+    return (plain(given.decode("latin-1")) if given is not None else "") or new()
+
+
+def plain(given: object) -> str:
+    """The id of an answer, as the model server has it; '' if it is none that may be kept."""
+    return given if isinstance(given, str) and _SAFE.fullmatch(given) else ""

@@ -194,9 +194,10 @@ class Call:
             raise error
         self._settle()
         withheld = Withheld(error.message, self.services.config.refusal_in_content)
-        named = Ids(self.exchange.request_id, self.exchange.decision_id, int(self.exchange.began_unix_s))
+        named = Ids(self.exchange.decision_id, int(self.exchange.began_unix_s))
+        answer = self.surface.refuse(asked, withheld, named)
+        self.exchange.response_id = ids.plain(answer.get("id"))
         if not asked.stream:
-            answer = self.surface.refuse(asked, withheld, named)
             await self._answer(200, strict.write(answer if moderating is None else moderating.annotate(answer, frozenset(range(asked.choices)))))
             return
         self.outbox.put(self.surface.refuse_stream(asked, withheld, named))
@@ -249,6 +250,7 @@ class Call:
         self._settle()
         self.exchange.replies = {each.choice: checked for each, checked in zip(said, found, strict=False) if each.choice not in withheld}
         told = self.surface.answer(asked, settled, withheld, changed)
+        self.exchange.response_id = ids.plain(told.get("id"))
         await self._answer(200, strict.write(told if checking.moderating is None else checking.moderating.annotate(told, withheld.keys())))
 
     async def _upstream_error(self, answer: Answer, checking: Checking) -> GatewayError:
@@ -324,6 +326,7 @@ class Call:
         self.answered = True
         if self.pump is not None:
             self.pump.close()
+            self.exchange.response_id = ids.plain(self.pump.codec.answer_id)
             tally = self.pump.tally
             self.exchange.held_ms = tally.held_s * 1000
             if tally.first_put_s is not None:

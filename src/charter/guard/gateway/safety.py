@@ -1,5 +1,5 @@
 """``POST /v1/safety/reports`` and ``/v1/safety/feedback``: users say what was wrong with an answer. The answer's text is looked up here, by the ids
-that every answer carries (``x-request-id``, ``x-decision-id``); what a report says of it is never believed."""
+that every answer carries (``x-request-id``, ``x-decision-id``, and the one in its body); what a report says of it is never believed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charter.core.errors import InputError, StoreError
+from charter.guard.gateway import ids
 from charter.guard.gateway.config import ReviewConfig
 from charter.guard.gateway.gate import Gate
 from charter.guard.gateway.limits import Limiter
@@ -29,12 +30,15 @@ Category = Literal[
     "hate", "harassment", "sexual", "child_safety", "violence", "self_harm", "illegal", "privacy", "misinformation", "jailbreak",
     "over_refusal", "appeal", "other",
 ]  # fmt: skip
-AnswerId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="x-request-id or x-decision-id of the answer")]
+RequestId = Annotated[str, msgspec.Meta(pattern=f"^{ids.NAME}$", description="x-request-id or x-decision-id of the answer")]
+ResponseId = Annotated[
+    str, msgspec.Meta(pattern=f"^{ids.NAME}$", description="id in the answer's body (chatcmpl-..., resp_..., msg_...), asked for with the same key")
+]
 
 
 class _About(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    response_id: AnswerId | None = None
-    request_id: AnswerId | None = None
+    response_id: ResponseId | None = None
+    request_id: RequestId | None = None
     choice_index: Annotated[int, msgspec.Meta(ge=0, le=127)] = 0
     comment: Annotated[str, msgspec.Meta(max_length=2000)] = ""
     reporter_ref: Annotated[str, msgspec.Meta(max_length=128, description="who reports, as you name them; kept as a hash")] = ""

@@ -63,6 +63,10 @@ class ChatCodec:
         """Something of this choice is out, so it has its role."""
         self._told.add(choice)
 
+    @property
+    def answer_id(self) -> object:
+        return self._head.get("id")
+
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
         if data == b"[DONE]":
             self.ended = True

@@ -43,8 +43,12 @@ class MessagesCodec:
         self._asked = asked
         self._blocks: dict[int, Block] = {}
         self._calls = Calls()
-        self._head: dict[str, Any] = {"id": "msg_withheld", "usage": {"input_tokens": 0, "output_tokens": 0}}
+        self._head: dict[str, Any] = {"usage": {"input_tokens": 0, "output_tokens": 0}}
         self._began = False
+
+    @property
+    def answer_id(self) -> object:
+        return self._head.get("id")
 
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
         value = read(data)
@@ -97,7 +101,7 @@ class MessagesCodec:
 
     def _begin(self) -> bytes:
         self._began = True
-        empty = {"type": "message", "role": "assistant", "model": self._asked.model, "stop_reason": None, "stop_sequence": None}
+        empty = {"id": "msg_withheld", "type": "message", "role": "assistant", "model": self._asked.model, "stop_reason": None, "stop_sequence": None}
         return _event("message_start", message={**empty, **self._head, "content": []})
 
     def _start(self, value: dict[str, Any]) -> Frame:

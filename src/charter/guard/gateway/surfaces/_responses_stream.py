@@ -102,6 +102,10 @@ class ResponsesCodec:
         self._began = False
         self._number = -1
 
+    @property
+    def answer_id(self) -> object:
+        return self._head.get("id")
+
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
         if data == b"[DONE]":
             return ()

@@ -72,7 +72,6 @@ class Withheld(NamedTuple):
 class Ids(NamedTuple):
     """Names for what the gateway makes itself."""
 
-    request_id: str
     decision_id: str
     created_unix_s: int
 
@@ -126,10 +125,14 @@ class Annotated(Protocol):
 class Codec(Protocol):
     """The stream of one answer. One object per request; it keeps what it needs to end the stream properly at any time.
 
-    ``ended`` turns true at the upstream's end mark. A reply's last frame has ``ends``; after it no frame of that choice may hold text.
+    ``ended`` turns true at the upstream's end mark. ``answer_id`` is how the answer calls itself in what the client gets, None until that is known.
+    A reply's last frame has ``ends``; after it no frame of that choice may hold text.
     """
 
     ended: bool
+
+    @property
+    def answer_id(self) -> object: ...
 
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
         """The next event (its name, '' if it has none). An event that tells of several choices gives a frame for each; one that tells nothing,

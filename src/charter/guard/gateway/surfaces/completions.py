@@ -201,6 +201,10 @@ class CompletionsCodec:
         self._asked = asked
         self._seen: set[Any] = set()
 
+    @property
+    def answer_id(self) -> object:
+        return self.head.get("id")
+
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
         if data == b"[DONE]":
             self.ended = True

@@ -57,7 +57,7 @@ class Messages:
             build.add(speaker, [bit for nth, block in blocks for bit in bits_of(BLOCK, block, (*at, nth), "messages.content")])
 
     def refuse(self, asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
-        head = {"id": f"msg_{ids.request_id}", "type": "message", "role": "assistant", "model": asked.model}
+        head = {"id": f"msg_{ids.decision_id}", "type": "message", "role": "assistant", "model": asked.model}
         return {
             **head,
             "content": [{"type": "text", "text": withheld.text}],
@@ -67,7 +67,7 @@ class Messages:
 
     def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
         codec = MessagesCodec(asked)
-        codec.name(f"msg_{ids.request_id}")
+        codec.name(f"msg_{ids.decision_id}")
         return codec.withhold(0, withheld) + codec.end()
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:

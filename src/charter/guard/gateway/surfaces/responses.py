@@ -67,13 +67,13 @@ class Responses:
             build.add(_speaker(item), bits_of(self._item, item, ("input", number), "input"))
 
     def refuse(self, asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
-        told = {"id": f"resp_{ids.request_id}", "created_at": ids.created_unix_s, "status": "incomplete", "usage": USAGE}
-        item = refusal_item(f"msg_{ids.request_id}", withheld)
+        told = {"id": f"resp_{ids.decision_id}", "created_at": ids.created_unix_s, "status": "incomplete", "usage": USAGE}
+        item = refusal_item(f"msg_{ids.decision_id}", withheld)
         return {**bare(asked), **told, "incomplete_details": {"reason": "content_filter"}, "output": [item]}
 
     def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
         codec = ResponsesCodec(asked)
-        codec.name(f"resp_{ids.request_id}", ids.created_unix_s)
+        codec.name(f"resp_{ids.decision_id}", ids.created_unix_s)
         return codec.withhold(0, withheld) + codec.end()
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
