@@ -9,9 +9,10 @@ from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces import _chat_answer as whole_answer
 from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, UpstreamFailedError, Withheld
+from charter.guard.gateway.surfaces._stream import chunk_of
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, Withheld
 from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, named, without_texts
-from charter.guard.gateway.wire import sse, strict
+from charter.guard.gateway.wire import sse
 
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
 _DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
@@ -68,17 +69,10 @@ class ChatCodec:
         return self._head.get("id")
 
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
-        if data == b"[DONE]":
+        chunk = chunk_of(event, data)
+        if chunk is None:
             self.ended = True
             return ()
-        try:
-            chunk = strict.read(data)
-        except strict.NotJsonError as error:
-            raise BadAnswerError(error.kind) from None
-        if not isinstance(chunk, dict):
-            raise BadAnswerError("not an object")
-        if event == "error" or chunk.get("error") is not None:
-            raise UpstreamFailedError
         chunk = named(without_texts(chunk, whole_answer.TOP), _NAMES)
         if not is_name(chunk.get("model")):  # the path of a file, say
             chunk = {**chunk, "model": self._asked.model}

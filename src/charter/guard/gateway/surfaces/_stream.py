@@ -9,7 +9,7 @@ from typing import Any
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import undone
-from charter.guard.gateway.surfaces._surface import BadAnswerError, Piece, Said
+from charter.guard.gateway.surfaces._surface import BadAnswerError, Piece, Said, UpstreamFailedError
 from charter.guard.gateway.surfaces._texts import Gather, Text
 from charter.guard.gateway.wire import sse, strict
 
@@ -91,6 +91,16 @@ def read(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadAnswerError("an event is no object")
     return value
+
+
+def chunk_of(event: str, data: bytes) -> dict[str, Any] | None:
+    """The next chunk of a chat completion or a completion; None for the end mark. Raises BadAnswerError, and UpstreamFailedError for an error."""
+    if data == b"[DONE]":
+        return None
+    chunk = read(data)
+    if event == "error" or chunk.get("error") is not None:
+        raise UpstreamFailedError
+    return chunk
 
 
 def index(value: dict[str, Any], name: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from charter.guard.gateway.surfaces._located import Path, put
+from charter.guard.gateway.surfaces._stream import chunk_of
 from charter.guard.gateway.surfaces._surface import (
     Asked,
     BadAnswerError,
@@ -17,12 +18,11 @@ from charter.guard.gateway.surfaces._surface import (
     Ids,
     Piece,
     Said,
-    UpstreamFailedError,
     Withheld,
 )
 from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, unknown, without_texts
 from charter.guard.gateway.surfaces._tidy import is_token, spells, tidy
-from charter.guard.gateway.wire import sse, strict
+from charter.guard.gateway.wire import sse
 
 _OPAQUE = (
     "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty", "seed", "stream", "stream_options",
@@ -206,17 +206,10 @@ class CompletionsCodec:
         return self.head.get("id")
 
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
-        if data == b"[DONE]":
+        chunk = chunk_of(event, data)
+        if chunk is None:
             self.ended = True
             return ()
-        try:
-            chunk = strict.read(data)
-        except strict.NotJsonError as error:
-            raise BadAnswerError(error.kind) from None
-        if not isinstance(chunk, dict):
-            raise BadAnswerError("not an object")
-        if event == "error" or chunk.get("error") is not None:
-            raise UpstreamFailedError
         chunk = _head(chunk, self._seen)
         self.head = self.head or {key: chunk[key] for key in ("id", "created", "model", "system_fingerprint") if key in chunk}
         choices = chunk.get("choices")
