@@ -387,3 +387,21 @@ def test_upstream_rate_limits_pass_through(told):
         told.client().chat.completions.create(model="m", messages=HI)
     assert error.value.response.headers["retry-after"] == "7"
     assert "slow down" in error.value.message
+
+
+def test_a_client_that_hangs_up_on_an_error_did_not_leave(launch, fakes):
+    """The stream broke off, and its client was told, while a check was still at work: that is what the accounts say."""
+    release = threading.Event()
+
+    def slow(conversation, stage):
+        if stage == "output":
+            release.wait(10)
+        return fakes.verdict("safe", 0.0)
+
+    running = launch(fakes.guard({"a": slow}, cache=0, stream={"hold_chars": 4, "window_chars": 8}))
+    running.upstream.script = streams(*spoken("Prune in March, or so. " * 4, end=False)[:-1])
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(running.client().chat.completions.create(model="m", messages=HI, stream=True))
+    exchange = running.exchange()
+    release.set()
+    assert (exchange.outcome, exchange.code) == ("upstream_error", "upstream_interrupted")

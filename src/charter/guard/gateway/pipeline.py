@@ -131,7 +131,9 @@ class Call:
             self.exchange.outcome = "disconnected"
             raise asyncio.CancelledError
         self.task.uncancel()
-        if self.left:
+        if self.left and self.pump is not None and self.pump.failed is not None:
+            self.ended_in(self.pump.failed)  # clients hang up on the error that they were told
+        elif self.left:
             self.exchange.outcome = "disconnected"
         else:
             await self._fail(GatewayError(503, "shutting_down", "the gateway is shutting down", retry_after_s=1))
