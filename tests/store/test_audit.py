@@ -429,3 +429,21 @@ def test_a_database_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
         Database("mysql://root@localhost/x")
     with pytest.raises(StoreError):
         Database(tmp_path / "notes.txt" / "under" / "a.db")
+
+
+def test_several_that_open_an_empty_database_at_once_make_its_tables_once(fresh: str) -> None:
+    ready, found = threading.Barrier(4), list[tuple[str | None, str]]()
+
+    def open_() -> None:
+        ready.wait()
+        database = Database(fresh, busy_s=30.0)
+        found.append(database.version())
+        database.close()
+
+    threads = [threading.Thread(target=open_) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert {here == wanted for here, wanted in found} == {True}

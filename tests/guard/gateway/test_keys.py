@@ -106,6 +106,27 @@ def test_a_revoked_key_is_out_and_a_new_one_in_within_seconds(database: Database
     assert (found.status, found.code) == (401, "invalid_api_key")
 
 
+def test_what_a_slow_reading_found_lets_no_revoked_key_in(database: Database) -> None:
+    clock, slow = Clock(), []
+    made = add_key(database, "one", pepper=PEPPER)
+
+    def load() -> list[Key]:
+        found = all_keys(database)
+        if slow:
+            slow.clear()
+            revoke_key(database, "one")  # while it is on its way
+            clock.now_s += 20
+        return found
+
+    gate = KeyGate(load, PEPPER, clock=clock)
+    assert refused(gate, made.secret) is None
+    slow.append(1)
+    clock.now_s += 5
+    found = refused(gate, made.secret)
+    assert found is not None
+    assert found.status == 401
+
+
 def test_unknown_keys_do_not_make_the_database_work(database: Database) -> None:
     clock, reads = Clock(), []
 

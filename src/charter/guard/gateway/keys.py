@@ -91,7 +91,12 @@ class KeyGate:
         if age_s <= 2 * self._refresh_s:
             self._start()
             return
+        before_s = self._read_s
         await self._read_again()
+        if (
+            self._read_s != before_s and self._clock() - self._read_s > 2 * self._refresh_s
+        ):  # a slow reading that began long ago: it may miss a revocation
+            await self._read_again()
         if self._clock() - self._read_s > self._stale_s:
             raise GatewayError(503, "keys_unavailable", "keys cannot be looked up", retry=False, retry_after_s=5)
 
