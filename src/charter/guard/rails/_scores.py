@@ -21,7 +21,7 @@ from charter.judges import harm, refusal, request
 Head = Literal["harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal"]
 Read = Callable[[Sequence[Conversation]], list[Verdict]]
 #: Readings kept, by content; verdicts only, no text.
-KEPT = 8192
+KEPT = 1024
 #: The judge on the shelf that knows every head.
 CLASSIFIER = "classifier"
 
