@@ -1,6 +1,7 @@
 """Somebody else's attacks: garak's dan, encoding and promptinject probes against a local model, alone and behind the gateway.
 
-Run: .venv/bin/python benchmarks/gateway/outside.py --garak VENV/bin/python [MODEL] [--cap 20] [--probes dan,encoding,promptinject] [--out FILE.json]
+Run: .venv/bin/python benchmarks/gateway/outside.py --garak VENV/bin/python [MODEL] [--cap 20] [--probes dan,encoding,promptinject]
+     [--out FILE.json] [--alone]
 
 garak lives in a virtual environment of its own (benchmarks/gateway/peers/garak.txt) and sees an OpenAI-compatible URL. ``--cap``: prompts of each
 probe at most. Both runs have the same prompts (one seed). Its own detectors decide what counts as a hit.
@@ -97,13 +98,20 @@ def main() -> None:
     parser.add_argument("--probes", default="dan,encoding,promptinject")
     parser.add_argument("--guard", default="default")
     parser.add_argument("--out", type=Path, default=Path("gateway-outside.json"))
+    parser.add_argument("--alone", action="store_true", help="stop after the model alone; a later run with the same --out goes on from there")
     given = parser.parse_args()
     port = _servers.free_port()
     command = [sys.executable, str(_servers.HERE / "local_server.py"), given.model, "--port", str(port)]
-    found: dict[str, Any] = {"machine": _servers.machine(), "model": given.model, "cap": given.cap}
+    asked = {"model": given.model, "cap": given.cap, "probes": given.probes}
+    before = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
+    known = before.get("alone") if {name: before.get(name) for name in asked} == asked else None
+    found: dict[str, Any] = {"machine": _servers.machine(), **asked}
     with tempfile.TemporaryDirectory() as folder, _servers.started("model", command, port, ready="/v1/models", patience_s=300) as behind:
-        found["alone"] = attacked(given.garak, behind.url, "alone", given, Path(folder))
+        found["alone"] = known or attacked(given.garak, behind.url, "alone", given, Path(folder))
         sys.stdout.write(f"alone: {json.dumps(found['alone'])}\n")
+        given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        if given.alone:
+            return
         policy = load_policy(given.guard).model_copy(update={"refusal": REFUSAL})
         with _servers.gateway(behind.url, dump_policy(policy), lines=LINES) as server:
             found["guarded"] = attacked(given.garak, server.url, "guarded", given, Path(folder))
