@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from charter.core.normalise import reorder
-from charter.core.normalise.mapped import Edit
+from charter.core.normalise import begins, reorder
+from charter.core.normalise.mapped import Edit, Offsets
 from charter.core.normalise.readable import readable
+from charter.core.normalise.scan import LONG, Scan, found_at
 
 #: Encodings inside encodings that are opened.
 MAX_DEPTH = 3
@@ -27,11 +28,12 @@ Decoder = Callable[[str], "str | None"]
 
 class Scheme(NamedTuple):
     """``pattern`` finds candidates, ``decode`` reads one or returns None; ``sure`` candidates need not read as language;
-    a text without any of ``signs`` has none."""
+    a text without any of ``signs`` has none; ``begins`` says where in a long text one can begin."""
 
     name: str
     pattern: re.Pattern[str]
     decode: Decoder
+    begins: Callable[[Scan], Offsets]
     sure: bool = False
     signs: tuple[str, ...] = ("",)
 
@@ -129,17 +131,17 @@ _ONE = re.compile(_ESCAPE)
 _BYTES = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 _SIGN = r"[.\-·•∙*–—−_‐]"
 SCHEMES = (
-    Scheme("escapes", re.compile(rf"{_ESCAPE}(?:\s?{_ESCAPE})+"), _escape, sure=True, signs=("\\", "U+")),
-    Scheme("octal", re.compile(r"\\[0-3][0-7]{2}(?:\s?\\[0-3][0-7]{2}){2,}"), _octal, signs=("\\",)),
-    Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, sure=True, signs=("&#",)),
-    Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, sure=True, signs=("%",)),
-    Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"), _base64),
-    Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary),
-    Scheme("hex", re.compile(rf"(?<![0-9a-zA-Z]){_UNIT}(?:[\s:,\-]?{_UNIT}){{3,}}(?![0-9a-zA-Z])"), _hex),
-    Scheme("base32", re.compile(r"(?<![A-Z0-9])[A-Z2-7]{8,}+={0,6}+(?![A-Za-z0-9])"), _base32),
-    Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{8,}+={0,2}|[A-Za-z0-9+/_\-]{6,7}={1,2})"), _base64),
-    Scheme("decimal", re.compile(r"(?<![\d.])\d{2,3}(?:[\s,;]{1,2}\d{2,3}){3,}(?![\d.])"), _decimal),
-    Scheme("morse", re.compile(rf"(?<!\S)(?:{_SIGN}{{1,6}}(?:\s{{1,4}}|\s?[/|]\s?)){{3,}}{_SIGN}{{1,6}}"), _morse),
+    Scheme("escapes", re.compile(rf"{_ESCAPE}(?:\s?{_ESCAPE})+"), _escape, begins.escapes, sure=True, signs=("\\", "U+")),
+    Scheme("octal", re.compile(r"\\[0-3][0-7]{2}(?:\s?\\[0-3][0-7]{2}){2,}"), _octal, begins.octal, signs=("\\",)),
+    Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, begins.entities, sure=True, signs=("&#",)),
+    Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, begins.percent, sure=True, signs=("%",)),
+    Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"), _base64, begins.wrapped),
+    Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary, begins.binary),
+    Scheme("hex", re.compile(rf"(?<![0-9a-zA-Z]){_UNIT}(?:[\s:,\-]?{_UNIT}){{3,}}(?![0-9a-zA-Z])"), _hex, begins.hexadecimal),
+    Scheme("base32", re.compile(r"(?<![A-Z0-9])[A-Z2-7]{8,}+={0,6}+(?![A-Za-z0-9])"), _base32, begins.base32),
+    Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{8,}+={0,2}|[A-Za-z0-9+/_\-]{6,7}={1,2})"), _base64, begins.base64),
+    Scheme("decimal", re.compile(r"(?<![\d.])\d{2,3}(?:[\s,;]{1,2}\d{2,3}){3,}(?![\d.])"), _decimal, begins.decimal),
+    Scheme("morse", re.compile(rf"(?<!\S)(?:{_SIGN}{{1,6}}(?:\s{{1,4}}|\s?[/|]\s?)){{3,}}{_SIGN}{{1,6}}"), _morse, begins.morse),
 )
 
 
@@ -148,8 +150,11 @@ def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = st
     may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone. ``plain`` undoes other disguises, for telling
     whether what it says is language."""
     found: list[tuple[Edit, str]] = []
+    scan = Scan(text) if len(text) >= LONG else None
     for scheme in SCHEMES:
-        matches = [(m.span(), m[0]) for m in scheme.pattern.finditer(text)] if any(sign in text for sign in scheme.signs) else []
+        if not any(sign in text for sign in scheme.signs):
+            continue
+        matches = [(m.span(), m[0]) for m in (found_at(scheme.pattern, text, scheme.begins(scan)) if scan else scheme.pattern.finditer(text))]
         said = _said(scheme, {passage for _, passage in matches}, depth, plain)
         new = [(Edit(*span, said[passage]), scheme.name) for span, passage in matches if passage in said]
         found += _apart(new, sorted((edit.start, edit.end) for edit, _ in found)) if new else []

@@ -100,10 +100,15 @@ def _undo(original: Mapped, cleaned: Mapped | None = None) -> tuple[Mapped, tupl
     """Every step until nothing changes. Where it does not settle, only the first step counts: so the result is the same when done again.
     ``cleaned`` is what the first step makes of the text, where it is known."""
     m, counts = original, dict.fromkeys((name for name, _ in _STEPS), 0)
+    settled: dict[str, str] = {}  # the text that a step left as it was: it need not look at it again
     for number in range(MAX_ROUNDS):
         before = m.text
         for name, step in _STEPS:
+            if settled.get(name) == m.text:
+                continue
             new = cleaned if cleaned is not None and number == 0 and name == "unicode" else step(m)
+            if new.text == m.text:
+                settled[name] = m.text
             counts[name] += 0 if new.text == m.text else max(1, abs(len(m.text) - len(new.text)), _differ(m.text, new.text))
             m = new
         if m.text == before:

@@ -1,0 +1,84 @@
+"""Where in a long text a pattern can begin, found for the whole text at once: a regular expression is then tried only there.
+
+A class of characters is written as in a regular expression, without the brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charter.core.normalise.mapped import Offsets, codes
+
+Mask = NDArray[np.bool_]
+#: Characters from which a text is looked through in this way; shorter ones are quicker by the pattern alone.
+LONG = 2000
+#: Characters from here on are in no script; what is said of the last one before holds for all of them.
+_PLANES = 0x40000
+_ASCII = 128
+
+
+class Scan:
+    """The characters of a text by class."""
+
+    def __init__(self, text: str) -> None:
+        ascii_only = text.isascii()
+        self.points = np.frombuffer(text.encode("ascii"), dtype=np.uint8) if ascii_only else np.minimum(codes(text), _PLANES - 1)
+        self._size = _ASCII if ascii_only else _PLANES
+
+    def of(self, chars: str) -> Mask:
+        """Which characters are in the class. Those beyond the scripts are in none that is not negative."""
+        return members(chars, self._size)[self.points]
+
+
+@cache
+def members(chars: str, size: int = _PLANES) -> Mask:
+    """The code points below ``size`` that are in the class."""
+    table = np.zeros(size, dtype=np.bool_)
+    for found in re.finditer(f"[{chars}]+", "".join(map(chr, range(size)))):
+        table[found.start() : found.end()] = True
+    return table
+
+
+def runs(mask: Mask) -> tuple[Offsets, Offsets]:
+    """Starts and ends of the stretches where ``mask`` is true."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return edges[::2], edges[1::2]
+
+
+def before(mask: Mask, count: int = 1) -> Mask:
+    """Whether the character ``count`` places before each has it; before the text there is nothing."""
+    return np.concatenate([np.zeros(min(count, len(mask)), dtype=np.bool_), mask[:-count]])
+
+
+def after(mask: Mask, count: int = 1) -> Mask:
+    """Whether the character ``count`` places after each has it; after the text there is nothing."""
+    return np.concatenate([mask[count:], np.zeros(min(count, len(mask)), dtype=np.bool_)])
+
+
+def in_a_row(starts: Offsets, ends: Offsets, count: int, longest: int, gap: int) -> Offsets:
+    """Starts of ``count`` runs with at most ``gap`` characters between them, all but the last of at most ``longest`` characters."""
+    last = len(starts) - count + 1
+    if last <= 0:
+        return starts[:0]
+    fits = ends - starts <= longest
+    good = fits[:last].copy()
+    near = starts[1:] - ends[:-1] <= gap
+    for number in range(1, count):  # the last one may be longer than what is taken of it
+        good &= near[number - 1 : number - 1 + last]
+        if number < count - 1:
+            good &= fits[number : number + last]
+    return starts[:last][good]
+
+
+def found_at(pattern: re.Pattern[str], text: str, starts: Offsets) -> Iterator[re.Match[str]]:
+    """The matches that ``pattern.finditer`` finds, if all of them begin at one of ``starts``, which are in order."""
+    end, match = 0, pattern.match
+    for at in starts.tolist():
+        if at >= end and (found := match(text, at)):
+            end = found.end()
+            yield found
