@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from charter.core.normalise.mapped import Edit, Mapped, codes, decode
+from charter.core.normalise.kinds import GONE, JOINS, LONGEST, MANY, ONE, SWAPPED, is_special, kinds, one, plain, swapped
+from charter.core.normalise.mapped import Edit, Mapped, Offsets, codes, decode
+from charter.core.normalise.scan import LONG, Mask, Scan, after, found_at, runs
 
 #: Rounds after which a text that still changes is left as it is. Two are enough for any text seen.
 ROUNDS = 6
-#: Characters that become more than so many stay: they are words, such as \ufdfa, and a text must not grow without bound.
-LONGEST = 6
 _PICTURE = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001faff"
@@ -40,11 +41,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MARK = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _MARKED = re.compile(f"[{_MARK}]")
 #: A pile of marks, or one that strikes through or encloses; keycaps and the prohibition sign on a picture stay.
-_PILE = re.compile(f"[^\\W\\d_](?:[{_MARK}]{{2,}}|[\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0])[{_MARK}]*")
-#: Format characters that are seen: number signs and the like.
-_SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufe0e\ufe0f\u180b\u180c\u180d\u180f")
-_SPACES = {"\u1680": " ", "\u2800": " ", "\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"}
+_STRUCK = "\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0"
+_PILE = re.compile(f"[^\\W\\d_](?:[{_MARK}]{{2,}}|[{_STRUCK}])[{_MARK}]*")
+#: Combines with nothing.
+_APART = "\ufdd0"
 
 
 def clean(m: Mapped) -> Mapped:
@@ -72,73 +72,77 @@ def _pairs(m: Mapped) -> Mapped:
     return Mapped(decode(points.astype(np.uint32)[mask]), m.starts[mask], ends[mask])
 
 
-@lru_cache(maxsize=8192)
-def _fate(char: str) -> str:
-    """What becomes of a character on its own: itself, '' if it goes, or another."""
-    if char in _SPACES:
-        return _SPACES[char]
-    kind = unicodedata.category(char)
-    if kind == "Cs":
-        return "\ufffd"
-    if char in _BLANK or (kind == "Cf" and char not in _SEEN) or (kind == "Cc" and char not in "\t\n\r"):
-        return ""
-    return "" if "\ufe00" <= char <= "\ufe0d" or "\U000e0000" <= char <= "\U000e0fff" else char
-
-
 def _drop(m: Mapped) -> Mapped:
-    changed = {ord(c): fate for c in set(m.text) if (fate := _fate(c)) != c}
-    if not changed:
+    points = codes(m.text)
+    fate = kinds()[points]
+    if not (fate & (GONE | SWAPPED)).any():
         return m
-    gone = np.zeros(0x110000, dtype=np.bool_)
-    gone[[point for point, fate in changed.items() if not fate]] = True
-    mask = ~gone[codes(m.text)]
-    for found in _KEPT.finditer(m.text):
-        mask[found.start() : found.end()] = True
-    swapped = m.text.translate({point: fate for point, fate in changed.items() if fate})
-    return m.with_text(swapped).keep(mask)
+    gone, other = (fate & GONE).astype(np.bool_), np.flatnonzero(fate & SWAPPED)
+    for found in found_at(_KEPT, m.text, _may_stay(points, np.flatnonzero(gone))):
+        gone[found.start() : found.end()] = False
+    if len(other):
+        points = points.copy()
+        points[other] = swapped(points[other])
+    return Mapped(decode(points[~gone]), m.starts[~gone], m.ends[~gone])
+
+
+def _may_stay(points: NDArray[np.uint32], at: Offsets) -> Offsets:
+    """Those of the places where ``_KEPT`` may begin: behind what is no letter, digit or sign of ASCII, except for keycaps."""
+    at = at[1:] if len(at) and at[0] == 0 else at
+    char, last = points[at], points[at - 1]
+    keycap = (last == 0x23) | (last == 0x2A) | ((last >= 0x30) & (last <= 0x39))
+    is_tag = (char >= 0xE0000) & (char < 0xE0100)
+    return at[np.where(is_tag, last == 0x1F3F4, (last >= 0x80) | keycap)]
 
 
 def _compose(m: Mapped) -> Mapped:
     """NFKC by clusters of a character and what can combine with it, except for characters that are pictures here."""
-    if unicodedata.is_normalized("NFKC", m.text):
-        return m
-    odd = sorted(c for c in set(m.text) if not c.isascii())
-    joins = "".join(c for c in odd if unicodedata.category(c)[0] == "M" or "\u1160" <= c <= "\u11ff" or c in "\uff9e\uff9f")
-    alone = [c for c in odd if c not in joins and len(new := unicodedata.normalize("NFKC", c)) <= LONGEST and new != c]
-    m = _swap(m, {c: new for c in alone if len(new := _plain(c)) == 1}, joins)
-    if not joins:
-        return m.expand({c: new for c in alone if (new := _plain(c)) != c})
-    patterns = [f"[^{re.escape(joins)}]?[{re.escape(joins)}]+"] if joins else []
-    if alone:
-        patterns.append(f"[{re.escape(''.join(alone))}]")
-    found = re.compile("|".join(patterns) or r"(?!)", re.DOTALL).finditer(m.text)
-    return m.replace([Edit(*f.span(), new) for f in found if (new := _plain(f[0])) != f[0]])
-
-
-def _swap(m: Mapped, table: dict[str, str], joins: str) -> Mapped:
-    """Character for character, all at once; what something joins on to is left alone."""
-    if not table:
-        return m
     points = codes(m.text)
-    joined = np.zeros(0x110000, dtype=np.bool_)
-    joined[[ord(c) for c in joins]] = True
-    bare = np.append(~joined[points[1:]], True)
-    new = codes(m.text.translate({ord(c): fate for c, fate in table.items()}))
-    return m.with_text(decode(np.where(bare, new, points)))
+    kind = kinds()[points]
+    if not (kind & (ONE | MANY)).any() and (not (kind & JOINS).any() or unicodedata.is_normalized("NFKC", m.text)):
+        return m
+    joins = (kind & JOINS).astype(np.bool_)
+    bare = np.flatnonzero((kind & ONE).astype(np.bool_) & ~after(joins))
+    if len(bare):
+        present = np.zeros(0x110000, dtype=np.bool_)
+        present[points[joins]] = True
+        points = points.copy()
+        points[bare] = one(points[bare])
+        kind[bare] = 0
+        joins |= present[points]
+        m = m.with_text(decode(points))
+    many = (kind & MANY).astype(np.bool_) & ~after(joins)
+    if not joins.any():
+        return m.expand({c: plain(c) for c in set(decode(points[many]))}) if many.any() else m
+    singles = [Edit(at, at + 1, plain(m.text[at])) for at in np.flatnonzero(many & ~joins).tolist()]
+    return m.replace(sorted([*_clusters(m.text, joins), *singles]))
 
 
-@lru_cache(maxsize=65536)
-def _plain(cluster: str) -> str:
-    if cluster[-1] in "\ufe0e\ufe0f" or "\U0001f200" <= cluster[0] <= "\U0001f2ff":
-        return cluster
-    if "\u249c" <= cluster[0] <= "\u24b5" or "\U0001f110" <= cluster[0] <= "\U0001f129":
-        return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster[0])[1] + cluster[1:])  # (a) is meant to be read as a
-    plain = unicodedata.normalize("NFKC", cluster)
-    return plain if len(plain) <= LONGEST * len(cluster) else cluster
+def _clusters(text: str, joins: Mask) -> Iterator[Edit]:
+    """What to replace where characters join on to another."""
+    starts, ends = runs(joins)
+    places = list(zip(np.maximum(starts - 1, 0).tolist(), ends.tolist(), strict=True))
+    clusters = [text[start:end] for start, end in places]
+    if _APART in text:
+        new = [plain(cluster) for cluster in clusters]
+    else:  # all at once
+        new = unicodedata.normalize("NFKC", _APART.join(clusters)).split(_APART)
+    for place, cluster, form in zip(places, clusters, new, strict=True):
+        if form != cluster and (form := plain(cluster) if is_special(cluster) or len(form) > LONGEST * len(cluster) else form) != cluster:
+            yield Edit(*place, form)
 
 
 def _unpile(m: Mapped) -> Mapped:
     """Letters freed from more marks than any orthography puts on one."""
     if not _MARKED.search(m.text):
         return m
-    return m.replace([Edit(*found.span(), unicodedata.normalize("NFD", found[0])[0]) for found in _PILE.finditer(m.text)])
+    if len(m.text) < LONG:
+        return m.replace([Edit(*found.span(), _base(found[0])) for found in _PILE.finditer(m.text)])
+    scan = Scan(m.text)
+    marks = scan.of(_MARK)
+    places = np.flatnonzero(after(marks) & scan.of(r"^\W\d_") & (after(marks, 2) | after(scan.of(_STRUCK))))
+    return m.replace([Edit(*found.span(), _base(found[0])) for found in found_at(_PILE, m.text, places)])
+
+
+def _base(cluster: str) -> str:
+    return unicodedata.normalize("NFD", cluster[0])[0]

@@ -12,13 +12,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from charter.core.normalise.mapped import Offsets, codes
+from charter.core.normalise.mapped import Offsets, codes, decode
 
 Mask = NDArray[np.bool_]
 #: Characters from which a text is looked through in this way; shorter ones are quicker by the pattern alone.
 LONG = 2000
-#: Characters from here on are in no script; what is said of the last one before holds for all of them.
-_PLANES = 0x40000
+#: Characters from here on are in no script; one of them stands for all.
+_PLANES = 0x40001
 _ASCII = 128
 
 
@@ -31,7 +31,7 @@ class Scan:
         self._size = _ASCII if ascii_only else _PLANES
 
     def of(self, chars: str) -> Mask:
-        """Which characters are in the class. Those beyond the scripts are in none that is not negative."""
+        """Which characters are in the class. """
         return members(chars, self._size)[self.points]
 
 
@@ -39,7 +39,7 @@ class Scan:
 def members(chars: str, size: int = _PLANES) -> Mask:
     """The code points below ``size`` that are in the class."""
     table = np.zeros(size, dtype=np.bool_)
-    for found in re.finditer(f"[{chars}]+", "".join(map(chr, range(size)))):
+    for found in re.finditer(f"[{chars}]+", decode(np.arange(size, dtype=np.uint32))):
         table[found.start() : found.end()] = True
     return table
 
