@@ -18,8 +18,10 @@ LONGEST = 6
 _SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufe0e\ufe0f\u180b\u180c\u180d\u180f"
 _SPACES = {"\u1680": " ", "\u2800": " ", "\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"}
-#: Planes with scripts of letters, and the compatibility ideographs; nothing else has a plain form or joins.
-_SCRIPTS = (range(0x20000), range(0x2F800, 0x2FA20))
+#: Where characters are that go or join.
+_SCRIPTS = (range(0x20000), range(0xE0100, 0xE01F0))
+#: Where characters with a plain form are: not among ideographs, syllables and what is private.
+_FORMED = (range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x12000), range(0x1CC00, 0x20000), range(0x2F800, 0x2FA20))
 _HIGH, _LOW, _TAGS = 0xD800, 0xE000, slice(0xE0000, 0xE1000)
 
 
@@ -43,8 +45,7 @@ def kinds() -> NDArray[np.uint8]:
     """Flags by code point."""
     table = np.zeros(0x110000, dtype=np.uint8)
     for point in (point for points in _SCRIPTS for point in points):
-        char = chr(point)
-        kind = unicodedata.category(char)
+        kind = unicodedata.category(chr(point))
         if kind in ("Cf", "Cc"):
             table[point] = GONE
         elif kind[0] == "M":
@@ -53,7 +54,6 @@ def kinds() -> NDArray[np.uint8]:
     table[_of(_BLANK)] |= GONE
     table[0xFE00:0xFE10] |= GONE
     table[_TAGS] |= GONE
-    table[0xE0100:0xE01F0] |= JOINS
     table[_of(_SPACES)] |= SWAPPED
     table[_HIGH:_LOW] |= SWAPPED
     table[0x1160:0x1200] |= JOINS
@@ -66,7 +66,7 @@ def kinds() -> NDArray[np.uint8]:
 @cache
 def _forms() -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Characters that have a plain form, in order, and their forms."""
-    found = [(p, new) for points in _SCRIPTS for p in points if p > 0x7F and not _HIGH <= p < _LOW and (new := plain(chr(p))) != chr(p)]
+    found = [(p, new) for points in _FORMED for p in points if (new := plain(chr(p))) != chr(p)]
     return np.array([point for point, _ in found]), tuple(new for _, new in found)
 
 

@@ -9,15 +9,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from charter.core.normalise.lexicon import is_word
-from charter.core.normalise.mapped import Mapped
+from charter.core.normalise.mapped import Mapped, Offsets, codes, decode
+from charter.core.normalise.scan import SIZE, Mask, Runs, Scan, members
 
 _PICTURED = "\U0001f150-\U0001f169\U0001f170-\U0001f189"
 _FLAGGED = "\U0001f1e6-\U0001f1ff"
-_LATIN = re.compile("[A-Za-z\u00c0-\u024f\u0250-\u02af\u0300-\u036f\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff]+")
+_LATIN = "A-Za-z\u00c0-\u024f\u0250-\u02af\u0300-\u036f\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff"
+_LETTER = r"^\W\d_"
+_IS_LATIN, _IS_GREEK, _SMALL = 1, 2, 4
+#: Where letters are whose names say that they are Latin, Greek, turned or small capitals.
+_NAMED = (range(0x3400), range(0xA000, 0xAC00), range(0xF900, 0x12000), range(0x1CC00, 0x20000))
 _LATIN_WITH = re.compile(r"^LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .+)?$")
 #: Two-letter codes of ISO 3166 that have a flag, run together.
 _FLAGS = (
@@ -68,45 +76,39 @@ def _flagged(found: re.Match[str]) -> str:
 
 
 def _words(text: str) -> str:
-    posing = "".join(sorted(set(text) & _alike().keys()))
-    if not re.search(f"[^{_PICTURED}{_FLAGGED}]", posing):
+    scan = Scan(text)
+    posing = _posing()[scan.points]
+    if not (posing & ~scan.of(_PICTURED + _FLAGGED)).any():
         return text
-    pattern = re.compile(f"(?:[^\\W\\d_]|[{re.escape(posing)}])+")
-    words = pattern.findall(text)
-    latin = sum(len(w) for w in words if w.isascii())
-    masks = set(posing)
-    foreign = {w for w in words if not w.isascii() and not masks.isdisjoint(w)}
-    mostly_latin = latin > 0.6 * sum(map(len, words)) or any(_is_mixed(w) for w in foreign)
-    unmasked = {w: new for w in foreign if (new := _unmasked(w, mostly_latin)) != w}
-    return pattern.sub(lambda found: unmasked.get(found[0], found[0]), text) if unmasked else text
+    words = Runs(posing | scan.of(_LETTER))
+    plain = words.every(scan.points < 0x80)
+    foreign = np.flatnonzero(~plain & words.any(posing))
+    mixed = _mixed(text, scan, words, foreign)
+    mostly_latin = int(words.sizes[plain].sum()) > 0.6 * int(words.sizes.sum()) or bool(mixed.any())
+    folded = codes(text).copy()
+    folded[posing] = _folded_points(folded[posing])
+    rest = foreign[~mixed & ~words.any(folded > 0x7F)[foreign]]
+    capital = words.every((scan.points < 0x80) | (_traits()[scan.points] & _SMALL > 0))[rest] & (words.sizes[rest] > 1)
+    spelled = rest[~capital] if mostly_latin else rest[:0]
+    english = _english(words.texts(decode(folded), spelled))
+    some = np.concatenate([foreign[mixed], rest[capital], spelled[english]])
+    return decode(np.where(words.mask(some, len(text)), folded, codes(text))) if len(some) else text
 
 
-@lru_cache(maxsize=65536)
-def _script(char: str) -> str:
-    """First word of the Unicode name, which is the script for letters."""
-    return unicodedata.name(char, "?").partition(" ")[0]
+def _mixed(text: str, scan: Scan, words: Runs, some: Offsets) -> Mask:
+    """Which of them are Latin together with letters of another script that all look Latin."""
+    traits = _traits()[scan.points]
+    others = traits & _IS_LATIN == 0
+    masks = words.count(others)[some]
+    found: Mask = (masks > 0) & (masks < words.sizes[some]) & ~words.any(others & ~_posing()[scan.points])[some]
+    single = np.flatnonzero(found & words.any(traits & _IS_GREEK > 0)[some] & (masks == 1))
+    found[single] = _english([_fold(word) for word in words.texts(text, some[single])])
+    return found
 
 
-def _is_mixed(word: str) -> bool:
-    """Latin together with letters of another script that all look Latin."""
-    if word.isascii():
-        return False
-    scripts = {_script(c) for c in word}
-    if "LATIN" not in scripts or scripts == {"LATIN"}:
-        return False
-    masks = [c for c in word if _script(c) != "LATIN"]
-    return all(c in _alike() for c in masks) and ("GREEK" not in scripts or len(masks) > 1 or is_word(_fold(word)))
-
-
-def _unmasked(word: str, mostly_latin: bool) -> str:
-    folded = _fold(word)
-    if _is_mixed(word):
-        return folded
-    if not folded.isascii():
-        return word
-    if all(c.isascii() or "SMALL CAPITAL" in unicodedata.name(c, "") or "TURNED" in unicodedata.name(c, "") for c in word) and len(word) > 1:
-        return folded
-    return folded if mostly_latin and is_word(folded) else word
+def _english(words: list[str]) -> Mask:
+    known = {word for word in set(words) if is_word(word)}
+    return np.array([word in known for word in words], dtype=np.bool_)
 
 
 def _fold(word: str) -> str:
@@ -118,7 +120,32 @@ def _table() -> dict[int, str]:
     return {ord(c): letter for c, letter in _alike().items()}
 
 
-@lru_cache(maxsize=65536)
+@cache
+def _posing() -> Mask:
+    """By code point: whether it looks like a Latin letter."""
+    table = np.zeros(SIZE, dtype=np.bool_)
+    table[list(_table())] = True
+    return table
+
+
+def _folded_points(points: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The letters that posing ones look like."""
+    every = np.array(sorted(_table()))
+    return np.array([ord(_table()[point]) for point in every.tolist()], dtype=np.uint32)[np.searchsorted(every, points)]
+
+
+@cache
+def _traits() -> NDArray[np.uint8]:
+    """By code point: Latin and Greek by the first word of its Unicode name, which is the script for letters; and Latin letters of another shape."""
+    table = np.zeros(SIZE, dtype=np.uint8)
+    for point in (point for points in _NAMED for point in points):
+        name = unicodedata.name(chr(point), "?")
+        script = name.partition(" ")[0]
+        small = "SMALL CAPITAL" in name or "TURNED" in name
+        table[point] = _IS_LATIN * (script == "LATIN") | _IS_GREEK * (script == "GREEK") | _SMALL * small
+    return table
+
+
 def _bare(char: str) -> str:
     """An accented Latin letter without its accent."""
     found = _LATIN_WITH.match(unicodedata.name(char, ""))
@@ -132,15 +159,25 @@ def _accents(text: str) -> str:
     """Accents on English words, where nearly all accented words are English: no language does that."""
     if not re.search("[\u00c0-\u024f\u0250-\u02af\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff]", text):
         return text
-    words = Counter(re.findall(r"[^\W\d_]+", text))
-    masked = {w: bare for w in words if not w.isascii() and _LATIN.fullmatch(w) and (bare := _strip(w)).isascii()}
-    english = {w for w, bare in masked.items() if is_word(bare)}
-    n_english = sum(words[w] for w in english)
-    known = n_english + sum(n for w, n in words.items() if w.isascii() and is_word(w))
-    if n_english < max(_MASKED_WORDS, _MASKED_SHARE * sum(words[w] for w in masked)) or known < _MASKED_SHARE * words.total():
+    scan = Scan(text)
+    words, latin = Runs(scan.of(_LETTER)), scan.of(_LATIN)
+    bare = codes(text).copy()
+    bare[latin] = _bare_points()[bare[latin]]
+    masked = np.flatnonzero(~words.every(scan.points < 0x80) & words.every(latin & (bare < 0x80)))
+    english = masked[_english(words.texts(decode(bare), masked))]
+    if len(english) < max(_MASKED_WORDS, _MASKED_SHARE * len(masked)):
         return text
-    return re.sub(r"[^\W\d_]+", lambda found: masked[found[0]] if found[0] in english else found[0], text)
+    counts = Counter(word for word in re.findall(f"[{_LETTER}]+", text) if word.isascii())
+    known = len(english) + sum(n for word, n in counts.items() if is_word(word))
+    if known < _MASKED_SHARE * len(words.sizes):
+        return text
+    return decode(np.where(words.mask(english, len(text)), bare, codes(text)))
 
 
-def _strip(word: str) -> str:
-    return "".join(_bare(c) for c in word)
+@cache
+def _bare_points() -> NDArray[np.uint32]:
+    """Latin letters without their accents, by code point."""
+    every = [chr(point) for point in np.flatnonzero(members(_LATIN)).tolist()]
+    table = np.zeros(ord(every[-1]) + 1, dtype=np.uint32)
+    table[[ord(c) for c in every]] = [ord(_bare(c)) for c in every]
+    return table

@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 #: Characters from which a text is looked through in this way; shorter ones are quicker by the pattern alone.
 LONG = 2000
 #: Characters from here on are in no script; one of them stands for all.
-_PLANES = 0x40001
+SIZE = 0x40001
 _ASCII = 128
 
 
@@ -27,8 +27,8 @@ class Scan:
 
     def __init__(self, text: str) -> None:
         ascii_only = text.isascii()
-        self.points = np.frombuffer(text.encode("ascii"), dtype=np.uint8) if ascii_only else np.minimum(codes(text), _PLANES - 1)
-        self._size = _ASCII if ascii_only else _PLANES
+        self.points = np.frombuffer(text.encode("ascii"), dtype=np.uint8) if ascii_only else np.minimum(codes(text), SIZE - 1)
+        self._size = _ASCII if ascii_only else SIZE
 
     def of(self, chars: str) -> Mask:
         """Which characters are in the class. """
@@ -36,7 +36,7 @@ class Scan:
 
 
 @cache
-def members(chars: str, size: int = _PLANES) -> Mask:
+def members(chars: str, size: int = SIZE) -> Mask:
     """The code points below ``size`` that are in the class."""
     table = np.zeros(size, dtype=np.bool_)
     for found in re.finditer(f"[{chars}]+", decode(np.arange(size, dtype=np.uint32))):
@@ -82,3 +82,32 @@ def found_at(pattern: re.Pattern[str], text: str, starts: Offsets) -> Iterator[r
         if at >= end and (found := match(text, at)):
             end = found.end()
             yield found
+
+
+class Runs:
+    """The stretches of a text where ``mask`` is true, such as its words."""
+
+    def __init__(self, mask: Mask) -> None:
+        self.starts, self.ends = runs(mask)
+        self.sizes = self.ends - self.starts
+
+    def count(self, mask: Mask) -> Offsets:
+        """How many characters of each run are in another mask."""
+        so_far = np.append(0, np.cumsum(mask))
+        return so_far[self.ends] - so_far[self.starts]
+
+    def any(self, mask: Mask) -> Mask:
+        return self.count(mask) > 0
+
+    def every(self, mask: Mask) -> Mask:
+        return self.count(mask) == self.sizes
+
+    def texts(self, text: str, some: Offsets) -> list[str]:
+        """What ``text`` has in the place of these runs."""
+        return [text[start:end] for start, end in zip(self.starts[some].tolist(), self.ends[some].tolist(), strict=True)]
+
+    def mask(self, some: Offsets, size: int) -> Mask:
+        """Which of ``size`` characters are in these runs."""
+        edges = np.zeros(size + 1, dtype=np.int8)
+        edges[self.starts[some]], edges[self.ends[some]] = 1, -1
+        return np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_)
