@@ -30,9 +30,16 @@ def is_word(text: str) -> bool:
 def gapped(length: int, start: int, count: int) -> dict[str, list[str]]:
     """Words of a length by what is left of them when ``count`` letters from ``start`` become stars."""
     table: dict[str, list[str]] = {}
+    for word in _by_length().get(length, ()):
+        table.setdefault(word[:start] + "*" * count + word[start + count :], []).append(word)
+    return table
+
+
+@cache
+def _by_length() -> dict[int, list[str]]:
+    table: dict[int, list[str]] = {}
     for word in ranks():
-        if len(word) == length:
-            table.setdefault(word[:start] + "*" * count + word[start + count :], []).append(word)
+        table.setdefault(len(word), []).append(word)
     return table
 
 

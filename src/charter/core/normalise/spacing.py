@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
 from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank
 from charter.core.normalise.mapped import Edit, Mapped
+from charter.core.normalise.scan import LONG, Scan, found_at, in_a_row, runs
 from charter.core.normalise.tokens import plain_token
 
 _SEPARATOR = r"[ \t]?[.\-*·•/|~+:,;=^#&\\_]{1,2}[ \t]?"
@@ -33,11 +35,24 @@ _LOOSE, _SURE = 10, 0.6
 
 def close_up(m: Mapped) -> Mapped:
     """``m`` with pulled-apart words closed."""
-    m = m.replace([Edit(*f.span(), new) for f in _BLANKED.finditer(m.text) if (new := _blanked(f[0])) is not None])
+    m = m.replace([Edit(*f.span(), new) for f in _blanked_runs(m.text) if (new := _blanked(f[0])) is not None])
     m = _signed(m)
     phrases = [(f.span(), f[0].split()) for f in _PHRASE.finditer(m.text)]
     unknown = {piece for piece in set().union(*(pieces for _, pieces in phrases)) if not is_word(piece)}
     return m.replace([Edit(*span, new) for span, pieces in phrases if not unknown.isdisjoint(pieces) and (new := _phrase(pieces, unknown))])
+
+
+def _blanked_runs(text: str) -> Iterator[re.Match[str]]:
+    if len(text) < LONG:
+        return _BLANKED.finditer(text)
+    scan = Scan(text)
+    starts, ends = runs(~scan.of(r" \t\r\n"))
+    single, last = scan.of(r"^\W_") | scan.of("@$!|€+"), len(starts) - 3  # the last character of a run, two alone, and the first one of a run
+    if last <= 0:
+        return iter(())
+    alone = single[starts] & (ends - starts == 1)
+    begins = single[ends - 1][:last] & alone[1 : 1 + last] & alone[2 : 2 + last] & single[starts][3:]
+    return found_at(_BLANKED, text, ends[:last][begins] - 1)
 
 
 def _blanked(run: str) -> str | None:
@@ -64,7 +79,7 @@ def _spelled(words: list[str]) -> str | None:
 
 
 def _signed(m: Mapped) -> Mapped:
-    found = [(f.span(), f["sep"], f[0].replace(f["sep"], "")) for f in _SIGNED.finditer(m.text) if f["sep"].strip()]
+    found = [(f.span(), f["sep"], f[0].replace(f["sep"], "")) for f in _signed_runs(m.text) if f["sep"].strip()]
     spelled = {letters: new for letters in {f[2] for f in found} if len(letters) > 3 and (new := _spelled([letters]))}
     if not spelled:
         return m
@@ -74,13 +89,34 @@ def _signed(m: Mapped) -> Mapped:
     return m.replace([Edit(*span, closed[letters]) for span, _, letters in found if letters in closed])
 
 
+def _signed_runs(text: str) -> Iterator[re.Match[str]]:
+    """Single characters with signs between them, if four of them are in a row anywhere."""
+    if len(text) < LONG:
+        return _SIGNED.finditer(text)
+    starts, ends = runs(Scan(text).of(r"^\W_"))
+    if not len(in_a_row(starts, ends, count=4, longest=1, gap=4)):
+        return iter(())
+    return found_at(_SIGNED, text, in_a_row(starts, ends, count=2, longest=1, gap=4))
+
+
 def _phrase(pieces: list[str], unknown_pieces: set[str]) -> str | None:
     """A phrase with blanks in the wrong places: all of it cut anew, or single pieces joined to their neighbour."""
-    unknown = sum(p in unknown_pieces for p in pieces)
+    places = [n for n, piece in enumerate(pieces) if piece in unknown_pieces]
+    unknown = len(places)
     if unknown >= max(2, _BROKEN * len(pieces)):
         words = cut("".join(pieces).lower())
         return " ".join(words) if words and len(words) < len(pieces) and sum(map(len, words)) / len(words) >= _MEAN else None
-    return _neighbours(pieces) if unknown <= (1 - _ENGLISH) * len(pieces) else None
+    return _neighbours(pieces) if unknown <= (1 - _ENGLISH) * len(pieces) and _any_joins(pieces, places) else None
+
+
+def _any_joins(pieces: list[str], places: list[int]) -> bool:
+    """Whether one of the unknown pieces at ``places`` makes a commoner word with the one before or after it."""
+    for place in places:
+        for first, second in ((place - 1, place), (place, place + 1)):
+            if 0 <= first and second < len(pieces) and len(both := pieces[first] + pieces[second]) > 3:
+                if is_word(both) and rank(both) < min(rank(pieces[first]), rank(pieces[second])):
+                    return True
+    return False
 
 
 def _neighbours(pieces: list[str]) -> str | None:

@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from functools import cache, lru_cache
 
+import numpy as np
+
 from charter.core.normalise.lexicon import cut, gapped, is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
 
@@ -20,6 +22,8 @@ _SIGNS = {
     "@": "a", "$": "s", "!": "i", "|": "il", "€": "e", "£": "l", "+": "t",
 }  # fmt: skip
 _LOOKS = str.maketrans("o0il1!|£z2e3€a4@s5$gb689t7+", "ooiiiiiizzeeeaaasssggggg" + "ttt")
+#: The same without what may stand between letters.
+_CLOSED = _LOOKS | dict.fromkeys(map(ord, ".,-*·•/|~_^#+&"))
 _OUTER = ".,;:?!\"'()[]{}<>…“”‘’«»*_~`-"
 #: The same without what may be a letter too.
 _INNER = _OUTER.replace("!", "")
@@ -48,16 +52,36 @@ def undisguise(m: Mapped) -> Mapped:
         start = len(m.text) - len(m.text.lstrip().lstrip(_OUTER))
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
     drawn = _DRAWN.search(m.text) is not None
-    odd = [t for t in tokens if len(t) <= _LONGEST and (not t.isalpha() or (drawn and _DRAWN.search(t))) and _MAY.fullmatch(t)]
-    plain = {t: new for t in odd if (new := plain_token(t)) is not None}
-    bold = plain | {t: new for t in odd if t not in plain and (new := plain_token(t, dense=True)) is not None}
+    odd = [t for t in tokens if len(t) <= _LONGEST and (not t.isalpha() or (drawn and _DRAWN.search(t)))]
+    candidates = [t for t in _likely(odd) if _MAY.fullmatch(t)]
+    plain = {t: new for t in candidates if (new := plain_token(t)) is not None}
+    bold = plain | {t: new for t in candidates if t not in plain and (new := plain_token(t, dense=True)) is not None}
     every, mixed = tokens.total(), [t for t in bold if _MIXED.search(t)]
     sure, likely, mixes = (sum(tokens[t] for t in some) for some in (plain, bold, mixed))
     if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
-        plain = bold | {t: new for t in odd if t not in bold and (new := _unknown(t)) is not None}
+        plain = bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := _unknown(t)) is not None}
     if not plain:
         return m
     return m.replace([Edit(*found.span(), plain[found[0]]) for found in re.finditer(r"\S+", m.text) if found[0] in plain])
+
+
+def _likely(tokens: list[str]) -> list[str]:
+    """Those for which ``plain_token`` may find something, and few others; all at once."""
+    tokens = [t for t in tokens if t.isascii()]
+    if not tokens:
+        return []
+    found, known = np.zeros(len(tokens), dtype=np.bool_), _looks()
+    for outer in (_OUTER, _INNER):
+        cores = [t.strip(outer) for t in tokens]
+        text = "\n".join(cores)
+        lower = text.lower()
+        found |= [look in known for look in lower.translate(_LOOKS).split("\n")]
+        found |= [look in known for look in lower.translate(_CLOSED).split("\n")]
+        if "*" in text:
+            found |= ["*" in core and _starred(core) is not None for core in cores]
+        if _DRAWN.search(text):
+            found |= [core.isalpha() and _DRAWN.search(core) is not None for core in cores]
+    return [tokens[n] for n in np.flatnonzero(found).tolist()]
 
 
 @lru_cache(maxsize=65536)
@@ -128,10 +152,13 @@ def _drawn(core: str) -> str | None:
 
 def _missing(core: str) -> str | None:
     """Letters replaced by stars, where only one common word fits."""
-    if len(core) < 4 or not re.fullmatch(r"[A-Za-z]+\*{1,2}[A-Za-z]+", core):
-        return None
-    start = core.index("*")
-    found = gapped(len(core), start, core.count("*")).get(core.lower(), ())
+    return _starred(core) if len(core) >= 4 and re.fullmatch(r"[A-Za-z]+\*{1,2}[A-Za-z]+", core) else None
+
+
+def _starred(core: str) -> str | None:
+    """The only word with other letters in the place of the stars."""
+    stars = core.count("*")
+    found = gapped(len(core), core.index("*"), stars).get(core.lower(), ()) if stars <= 2 else ()
     return found[0] if len(found) == 1 else None
 
 
