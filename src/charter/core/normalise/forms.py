@@ -89,9 +89,10 @@ def views(text: str) -> tuple[View, ...]:
     if decoded:
         found.append(View("opened", opened))
         found.append(View("decoded", _alone(decoded)))
-    turned = reorder.rot13(opened)
+    words = reorder.Words.of(opened.text)
+    turned = reorder.rot13(opened, words)
     found += [View("rot13", turned)] if turned else []
-    found += [View("backwards", m) for m in reorder.backwards(opened)]
+    found += [View("backwards", m) for m in reorder.backwards(opened, words)]
     found += [View("turned", m) for m in reorder.turned(cleaned)]
     return tuple({view.text: view for view in reversed(found)}[t] for t in dict.fromkeys(view.text for view in found))
 

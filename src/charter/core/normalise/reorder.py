@@ -10,9 +10,13 @@ import re
 from codecs import encode
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
+
+import numpy as np
 
 from charter.core.normalise.lexicon import is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
+from charter.core.normalise.scan import Scan, runs
 
 _WORD = re.compile(r"[A-Za-z]+")
 #: Weight that a stretch must reach. A word of 3 or 4 letters weighs 1, of 5 or 6 letters 2, a longer one 3.
@@ -27,25 +31,38 @@ _UP = str.maketrans(_TURNED | _SWAPPED)
 _ALONE = str.maketrans(_TURNED)
 
 
-def rot13(m: Mapped) -> Mapped | None:
-    """``m`` with the stretch that is in ROT13 turned back, None if there is none."""
-    stretch = _stretch(m.text, _rotated)
+class Words(NamedTuple):
+    """The words of a text in lower case, in order, and once each."""
+
+    every: list[str]
+    distinct: set[str]
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        every = " ".join(_WORD.findall(text)).lower().split()
+        return cls(every, set(every))
+
+
+def rot13(m: Mapped, words: Words) -> Mapped | None:
+    """``m`` with the stretch that is in ROT13 turned back, None if there is none. ``words`` are those of its text."""
+    stretch = _stretch(m.text, words, _rotated)
     return m.replace([Edit(*stretch, encode(m.text[slice(*stretch)], "rot13"))]) if stretch else None
 
 
-def backwards(m: Mapped) -> list[Mapped]:
+def backwards(m: Mapped, words: Words) -> list[Mapped]:
     """``m`` with the backward stretch turned round as a whole, and with each of its words turned round; empty if there is none."""
-    stretch = _stretch(m.text, _reversed)
+    stretch = _stretch(m.text, words, _reversed)
     if stretch is None:
         return []
     start, end = stretch
-    words = m.with_text(m.text[:start] + _WORD.sub(lambda found: found[0][::-1], m.text[start:end]) + m.text[end:])
-    return [m.flip([(start, end)]), words]
+    each = m.with_text(m.text[:start] + _WORD.sub(lambda found: found[0][::-1], m.text[start:end]) + m.text[end:])
+    return [m.flip([(start, end)]), each]
 
 
 def is_turned(text: str) -> bool:
     """Whether a stretch of ``text`` is backwards or in ROT13."""
-    return _stretch(text, _rotated) is not None or _stretch(text, _reversed) is not None
+    words = Words.of(text)
+    return _stretch(text, words, _rotated) is not None or _stretch(text, words, _reversed) is not None
 
 
 def turned(m: Mapped) -> list[Mapped]:
@@ -56,21 +73,21 @@ def turned(m: Mapped) -> list[Mapped]:
     return [up.flip([line.span() for line in _LINE.finditer(up.text)]), m.with_text(m.text.translate(_ALONE))]
 
 
-def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:
+def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, int] | None:
     """Start and end of the words that speak most for ``turn``, None if they do not say enough."""
-    words = {word.lower() for word in _WORD.findall(text)}
-    weights = {word: _weight(word, 1) for word in words & _turned_words(turn) if not is_word(word)}
-    if sum(weights.values()) == 0:
+    weights = {word: _weight(word, 1) for word in words.distinct & _turned_words(turn) if not is_word(word)}
+    if not weights:
         return None
-    weights |= {word: _weight(word, -1) for word in words if is_word(word) and not is_word(turn(word))}
-    best, best_span, total, start = 0, (0, 0), 0, 0
-    for found in _WORD.finditer(text):
-        if total <= 0:
-            total, start = 0, found.start()
-        total += weights.get(found[0].lower(), 0)
-        if total > best:
-            best, best_span = total, (start, found.end())
-    return best_span if best >= _ENOUGH else None
+    weights |= {word: _weight(word, -1) for word in words.distinct.intersection(ranks()) if not is_word(turn(word))}
+    said = np.append(0, np.cumsum([weights.get(word, 0) for word in words.every]))
+    least = np.minimum.accumulate(said)
+    gains = said[1:] - least[:-1]
+    last = int(gains.argmax())
+    if gains[last] < _ENOUGH:
+        return None
+    first = int(np.flatnonzero(said[: last + 1] == least[last])[-1])
+    starts, ends = runs(Scan(text).of("A-Za-z"))
+    return int(starts[first]), int(ends[last])
 
 
 @cache

@@ -15,6 +15,7 @@ import numpy as np
 
 from charter.core.normalise.lexicon import cut, gapped, is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
+from charter.core.normalise.scan import Scan
 
 #: Letters that a sign may stand for, likeliest first.
 _SIGNS = {
@@ -51,9 +52,9 @@ def undisguise(m: Mapped) -> Mapped:
     if len(tokens) == 1 and (words := _run_on(m.text)) is not None:
         start = len(m.text) - len(m.text.lstrip().lstrip(_OUTER))
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
-    drawn = _DRAWN.search(m.text) is not None
-    odd = [t for t in tokens if len(t) <= _LONGEST and (not t.isalpha() or (drawn and _DRAWN.search(t)))]
-    candidates = [t for t in _likely(odd) if _MAY.fullmatch(t)]
+    drawn = _drawn_out(m.text)
+    odd = [t for t in tokens if (not t.isalpha() or t in drawn) and len(t) <= _LONGEST]
+    candidates = [t for t in _likely(odd, drawn) if _MAY.fullmatch(t)]
     plain = {t: new for t in candidates if (new := plain_token(t)) is not None}
     bold = plain | {t: new for t in candidates if t not in plain and (new := plain_token(t, dense=True)) is not None}
     every, mixed = tokens.total(), [t for t in bold if _MIXED.search(t)]
@@ -65,7 +66,18 @@ def undisguise(m: Mapped) -> Mapped:
     return m.replace([Edit(*found.span(), plain[found[0]]) for found in re.finditer(r"\S+", m.text) if found[0] in plain])
 
 
-def _likely(tokens: list[str]) -> list[str]:
+def _drawn_out(text: str) -> set[str]:
+    """Tokens that have a letter three times in a row."""
+    scan = Scan(text)
+    same = scan.of("A-Za-z")[1:-1] & (scan.points[1:-1] == scan.points[:-2]) & (scan.points[1:-1] == scan.points[2:])
+    if not same.any():
+        return set()
+    blanks = np.concatenate([[-1], np.flatnonzero(scan.of(r"\s")), [len(text)]])
+    owners = np.unique(np.searchsorted(blanks, np.flatnonzero(same)))  # the place after the blank that comes last before it
+    return {text[start + 1 : end] for start, end in zip(blanks[owners - 1].tolist(), blanks[owners].tolist(), strict=True)}
+
+
+def _likely(tokens: list[str], drawn: set[str]) -> list[str]:
     """Those for which ``plain_token`` may find something, and few others; all at once."""
     tokens = [t for t in tokens if t.isascii()]
     if not tokens:
@@ -79,8 +91,8 @@ def _likely(tokens: list[str]) -> list[str]:
         found |= [look in known for look in lower.translate(_CLOSED).split("\n")]
         if "*" in text:
             found |= ["*" in core and _starred(core) is not None for core in cores]
-        if _DRAWN.search(text):
-            found |= [core.isalpha() and _DRAWN.search(core) is not None for core in cores]
+        if drawn:
+            found |= [t in drawn and core.isalpha() for t, core in zip(tokens, cores, strict=True)]
     return [tokens[n] for n in np.flatnonzero(found).tolist()]
 
 
