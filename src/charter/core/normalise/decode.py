@@ -12,6 +12,7 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from charter.core.normalise import begins, reorder
 from charter.core.normalise.mapped import Edit, Offsets
@@ -84,7 +85,10 @@ def _decimal(text: str) -> str | None:
 
 def _percent(text: str) -> str | None:
     """A token with percent escapes; form encoding writes blanks as plus signs."""
-    raw = re.sub(r"(?:%[0-9a-fA-F]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"), text)
+    if text.isascii():
+        raw = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    else:
+        raw = re.sub(r"(?:%[0-9a-fA-F]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"), text)
     said = raw.replace("+", " ")
     return None if _BROKEN.search(said) else said  # bytes that are no UTF-8 have become lone surrogates
 

@@ -142,8 +142,7 @@ def _plain(text: str) -> str:
 
 def _put(m: Mapped, found: list[tuple[Edit, str]], schemes: dict[tuple[int, int], tuple[str, ...]]) -> Mapped:
     """Put passages in plain where they stand, and note how they were encoded under their place in the original."""
-    for edit, name in found:
-        place = m.span(edit.start, edit.end)
+    for place, (_, name) in zip(m.spans([edit for edit, _ in found]), found, strict=True):
         schemes[place] = (*schemes.get(place, ()), name)
     return m.replace(sorted(edit for edit, _ in found))
 
@@ -157,14 +156,17 @@ def _passages(m: Mapped, original: Mapped, schemes: dict[tuple[int, int], tuple[
         else:
             outer.append((start, end, names))
     owner = np.full(len(original.text) + 1, -1, dtype=np.int64)
-    for number, (start, end, _) in enumerate(outer):
-        owner[start:end] = number
+    bounds = np.array([(start, end) for start, end, _ in outer], dtype=np.int64).reshape(-1, 2)
+    inside = np.zeros(len(owner) + 1, dtype=np.int64)
+    np.add.at(inside, bounds[:, 0], 1)
+    np.add.at(inside, bounds[:, 1], -1)
+    owner[np.cumsum(inside)[:-1] > 0] = np.repeat(np.arange(len(outer)), bounds[:, 1] - bounds[:, 0])
     owners = owner[m.starts]
     texts = [""] * len(outer)
-    edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)] if len(owners) else []
-    for start, end in itertools.pairwise(edges):
-        if owners[start] >= 0:
-            texts[int(owners[start])] += m.text[start:end]
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(owners)) + 1, [len(owners)]]) if len(owners) else np.zeros(1, dtype=np.int64)
+    for number, (start, end) in zip(owners[edges[:-1]].tolist(), itertools.pairwise(edges.tolist()), strict=True):
+        if number >= 0:
+            texts[number] += m.text[start:end]
     return [Decoded(text, start, end, names) for text, (start, end, names) in zip(texts, outer, strict=True)]
 
 

@@ -40,6 +40,15 @@ class Mapped(NamedTuple):
             return at, at
         return int(self.starts[start:end].min()), int(self.ends[start:end].max())
 
+    def spans(self, edits: Sequence[Edit]) -> list[tuple[int, int]]:
+        """``span`` of each of the edits, which must not overlap or be empty."""
+        ranges = np.array([(edit.start, edit.end) for edit in edits], dtype=np.int64).reshape(-1, 2).ravel()
+        if not len(ranges):
+            return []
+        starts = np.minimum.reduceat(np.append(self.starts, np.iinfo(np.int64).max), ranges)[::2]
+        ends = np.maximum.reduceat(np.append(self.ends, -1), ranges)[::2]
+        return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
     def with_text(self, text: str) -> Mapped:
         """The same places under a text of the same length."""
         return Mapped(text, self.starts, self.ends)
