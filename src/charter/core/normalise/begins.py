@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from charter.core.normalise.mapped import Offsets
-from charter.core.normalise.scan import Scan, after, before, in_a_row, runs
+from charter.core.normalise.scan import Runs, Scan, after, before, in_a_row, runs
 
 _BASE64, _HEX, _SIGN = r"A-Za-z0-9+/_\-", "0-9a-fA-F", r".\-·•∙*–—−_‐"
 
@@ -41,9 +41,12 @@ def wrapped(scan: Scan) -> Offsets:
 
 
 def base64(scan: Scan) -> Offsets:
-    starts, ends = runs(scan.of(_BASE64))
-    padded = np.append(scan.of("="), False)[ends]
-    return starts[(ends - starts >= 8) | ((ends - starts >= 6) & padded)]
+    """Long enough, and not what ``decode.py`` refuses to read as base64: all digits, letters of one case only, an odd length."""
+    found = Runs(scan.of(_BASE64))
+    padded = np.append(scan.of("="), False)[found.ends]
+    upper, lower, digits = (found.count(scan.of(chars)) for chars in ("A-Z", "a-z", "0-9"))
+    refused = (digits == found.sizes) | ((upper == 0) != (lower == 0)) | (found.sizes % 4 == 1)
+    return found.starts[((found.sizes >= 8) | ((found.sizes >= 6) & padded)) & ~refused]
 
 
 def base32(scan: Scan) -> Offsets:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank
 from charter.core.normalise.mapped import Edit, Mapped
-from charter.core.normalise.scan import LONG, Scan, found_at, in_a_row, runs
+from charter.core.normalise.scan import LONG, Scan, before, found_at, in_a_row, runs
 from charter.core.normalise.tokens import plain_token
 
 _SEPARATOR = r"[ \t]?[.\-*·•/|~+:,;=^#&\\_]{1,2}[ \t]?"
@@ -37,7 +37,7 @@ def close_up(m: Mapped) -> Mapped:
     """``m`` with pulled-apart words closed."""
     m = m.replace([Edit(*f.span(), new) for f in _blanked_runs(m.text) if (new := _blanked(f[0])) is not None])
     m = _signed(m)
-    phrases = [(f.span(), f[0].split()) for f in _PHRASE.finditer(m.text)]
+    phrases = [(f.span(), f[0].split()) for f in _phrases(m.text)]
     unknown = {piece for piece in set().union(*(pieces for _, pieces in phrases)) if not is_word(piece)}
     return m.replace([Edit(*span, new) for span, pieces in phrases if not unknown.isdisjoint(pieces) and (new := _phrase(pieces, unknown))])
 
@@ -97,6 +97,19 @@ def _signed_runs(text: str) -> Iterator[re.Match[str]]:
     if not len(in_a_row(starts, ends, count=4, longest=1, gap=4)):
         return iter(())
     return found_at(_SIGNED, text, in_a_row(starts, ends, count=2, longest=1, gap=4))
+
+
+def _phrases(text: str) -> Iterator[re.Match[str]]:
+    if len(text) < LONG:
+        return _PHRASE.finditer(text)
+    scan = Scan(text)
+    starts, ends = runs(scan.of("A-Za-z"))
+    last = len(starts) - 2
+    if last <= 0:
+        return iter(())
+    near = (starts[1:] - ends[:-1] <= 3) & scan.of(r" \t")[ends[:-1]]
+    begins = near[:last] & near[1 : 1 + last] & ~before(scan.of(r"\w'’%\\"))[starts[:last]]
+    return found_at(_PHRASE, text, starts[:last][begins])
 
 
 def _phrase(pieces: list[str], unknown_pieces: set[str]) -> str | None:
