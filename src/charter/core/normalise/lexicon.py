@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 #: Price of a letter that belongs to no known word, beside words at about 5 to 14.
 _LETTER = 6.0
+#: Letters from which a text is cut many places at once, and how many; letters of the alphabet; letters of the longest word.
+_LONG, _BLOCK, _LETTERS, _LONGEST = 500, 20_000, 26, 20
 
 
 @cache
@@ -79,6 +85,8 @@ def _prefixes() -> frozenset[str]:
 def cut(text: str) -> list[str] | None:
     """The likeliest words that lower-case ``text`` without blanks consists of, or None if it does not. A word's cost is the logarithm of its
     rank (Zipf's law), so few and common words win. Linear in the text."""
+    if len(text) >= _LONG:
+        return _cut_long(text)
     known, prefixes, price = ranks(), _prefixes(), math.log(len(ranks())) / 2
     best: dict[int, tuple[float, int]] = {0: (0.0, 0)}
     reach = 0
@@ -100,3 +108,54 @@ def cut(text: str) -> list[str] | None:
         words.append(text[start:end])
         end = start
     return words[::-1]
+
+
+def _cut_long(text: str) -> list[str] | None:
+    """``cut``, with the words found for many places at once."""
+    if not text.isascii():
+        return None
+    letters = np.append(np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.int64) - ord("a"), np.full(_LONGEST, _LETTERS))
+    letters[(letters < 0) | (letters >= _LETTERS)] = _LETTERS
+    price = math.log(len(ranks())) / 2
+    best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
+    reach = 0
+    for at in range(0, len(text), _BLOCK):
+        for start, end, cost in _words_in(letters, at, min(at + _BLOCK, len(text))):
+            if (so_far := best[start] + price + cost) < best[end]:
+                best[end], back[end], reach = so_far, start, max(reach, end)
+        if reach < min(at + _BLOCK, len(text)):
+            return None
+    words, end = [], len(text)
+    while end:
+        words.append(text[back[end] : end])
+        end = back[end]
+    return words[::-1]
+
+
+def _words_in(letters: NDArray[np.int64], first: int, last: int) -> Iterator[tuple[int, int, float]]:
+    """Start, end and cost of every word that begins at places ``first`` to ``last``, by start and then by end."""
+    following, costs = _tree()
+    places = np.arange(first, last)
+    nodes = np.zeros(len(places), dtype=np.int64)
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    for size in range(1, _LONGEST + 1):
+        nodes = following[nodes, letters[places + size - 1]].astype(np.int64)
+        places, nodes = places[nodes > 0], nodes[nodes > 0]
+        is_end = np.isfinite(costs[nodes])
+        found.append((places[is_end], places[is_end] + size, costs[nodes[is_end]]))
+    starts, ends, prices = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((ends, starts))
+    return zip(starts[order].tolist(), ends[order].tolist(), prices[order].tolist(), strict=True)
+
+
+@cache
+def _tree() -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+    """All beginnings of words: for each and a letter the next one, 0 for none; and what it costs if it is a word, else infinity."""
+    number = {prefix: n for n, prefix in enumerate(sorted(_prefixes(), key=len), start=1)} | {"": 0}
+    following, costs = np.zeros((len(number), _LETTERS + 1), dtype=np.uint16), np.full(len(number), math.inf)
+    for prefix, n in number.items():
+        if prefix:
+            following[number[prefix[:-1]], ord(prefix[-1]) - ord("a")] = n
+    for word, rank in ranks().items():
+        costs[number[word]] = math.log(rank + 1)
+    return following, costs

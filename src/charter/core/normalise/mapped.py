@@ -91,6 +91,17 @@ class Mapped(NamedTuple):
         starts, ends = self._places(first, last)
         return Mapped("".join(pieces), *self._repeat(starts, ends, first, last, np.array([len(e.new) for e in resized])))
 
+    def swap(self, old: Sequence[str], new: Sequence[str]) -> Mapped:
+        """``replace`` for a text that falls into the pieces ``old``: each becomes the one of ``new``."""
+        sizes, lengths = (np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces)) for pieces in (old, new))
+        resized = np.flatnonzero(sizes != lengths)
+        if not len(resized):
+            return self.with_text("".join(new))
+        last = np.cumsum(sizes)[resized]
+        first = last - sizes[resized]
+        starts, ends = self._places(first, last)
+        return Mapped("".join(new), *self._repeat(starts, ends, first, last, lengths[resized]))
+
     def _places(self, first: Offsets, last: Offsets) -> tuple[Offsets, Offsets]:
         """Places with those of each stretch gathered on its first character."""
         starts, ends = self.starts.copy(), self.ends.copy()

@@ -63,7 +63,8 @@ def undisguise(m: Mapped) -> Mapped:
         plain = bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := _unknown(t)) is not None}
     if not plain:
         return m
-    return m.replace([Edit(*found.span(), plain[found[0]]) for found in re.finditer(r"\S+", m.text) if found[0] in plain])
+    pieces = re.split(r"(\s+)", m.text)
+    return m.swap(pieces, [plain.get(piece, piece) for piece in pieces])
 
 
 def _drawn_out(text: str) -> set[str]:
