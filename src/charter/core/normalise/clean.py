@@ -42,7 +42,8 @@ _MARK = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _MARKED = re.compile(f"[{_MARK}]")
 #: A pile of marks, or one that strikes through or encloses; keycaps and the prohibition sign on a picture stay.
 _STRUCK = "\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0"
-_PILE = re.compile(f"[^\\W\\d_](?:[{_MARK}]{{2,}}|[{_STRUCK}])[{_MARK}]*")
+_LETTER = r"^\W\d_"
+_PILE = re.compile(f"[{_LETTER}](?:[{_MARK}]{{2,}}|[{_STRUCK}])[{_MARK}]*")
 #: Combines with nothing.
 _APART = "\ufdd0"
 
@@ -99,7 +100,7 @@ def _compose(m: Mapped) -> Mapped:
     """NFKC by clusters of a character and what can combine with it, except for characters that are pictures here."""
     points = codes(m.text)
     kind = kinds()[points]
-    if not (kind & (ONE | MANY)).any() and (not (kind & JOINS).any() or unicodedata.is_normalized("NFKC", m.text)):
+    if not (kind & (ONE | MANY | JOINS)).any():
         return m
     joins = (kind & JOINS).astype(np.bool_)
     bare = np.flatnonzero((kind & ONE).astype(np.bool_) & ~after(joins))
@@ -114,22 +115,29 @@ def _compose(m: Mapped) -> Mapped:
     many = (kind & MANY).astype(np.bool_) & ~after(joins)
     if not joins.any():
         return m.expand({c: plain(c) for c in set(decode(points[many]))}) if many.any() else m
-    singles = [Edit(at, at + 1, plain(m.text[at])) for at in np.flatnonzero(many & ~joins).tolist()]
-    return m.replace(sorted([*_clusters(m.text, joins), *singles]))
+    edits = list(_clusters(m.text, points, joins))
+    singles = np.flatnonzero(many & ~joins).tolist()
+    return m.replace(sorted([*edits, *(Edit(at, at + 1, plain(m.text[at])) for at in singles)]) if singles else edits)
 
 
-def _clusters(text: str, joins: Mask) -> Iterator[Edit]:
-    """What to replace where characters join on to another."""
+def _clusters(text: str, points: NDArray[np.uint32], joins: Mask) -> Iterator[Edit]:
+    """What to replace where characters join on to another; all of it goes through NFKC at once."""
     starts, ends = runs(joins)
-    places = list(zip(np.maximum(starts - 1, 0).tolist(), ends.tolist(), strict=True))
-    clusters = [text[start:end] for start, end in places]
+    starts = np.maximum(starts - 1, 0)
     if _APART in text:
+        clusters = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         new = [plain(cluster) for cluster in clusters]
-    else:  # all at once
-        new = unicodedata.normalize("NFKC", _APART.join(clusters)).split(_APART)
-    for place, cluster, form in zip(places, clusters, new, strict=True):
+    else:
+        inside = joins | after(joins)
+        first = np.cumsum(inside)[starts] - 1
+        together = decode(np.insert(points[inside], first[1:], ord(_APART)))
+        formed = unicodedata.normalize("NFKC", together)
+        if formed == together:
+            return
+        clusters, new = together.split(_APART), formed.split(_APART)
+    for start, end, cluster, form in zip(starts.tolist(), ends.tolist(), clusters, new, strict=True):
         if form != cluster and (form := plain(cluster) if is_special(cluster) or len(form) > LONGEST * len(cluster) else form) != cluster:
-            yield Edit(*place, form)
+            yield Edit(start, end, form)
 
 
 def _unpile(m: Mapped) -> Mapped:
@@ -137,12 +145,11 @@ def _unpile(m: Mapped) -> Mapped:
     if not _MARKED.search(m.text):
         return m
     if len(m.text) < LONG:
-        return m.replace([Edit(*found.span(), _base(found[0])) for found in _PILE.finditer(m.text)])
-    scan = Scan(m.text)
-    marks = scan.of(_MARK)
-    places = np.flatnonzero(after(marks) & scan.of(r"^\W\d_") & (after(marks, 2) | after(scan.of(_STRUCK))))
-    return m.replace([Edit(*found.span(), _base(found[0])) for found in found_at(_PILE, m.text, places)])
-
-
-def _base(cluster: str) -> str:
-    return unicodedata.normalize("NFD", cluster[0])[0]
+        found = list(_PILE.finditer(m.text))
+    else:
+        scan = Scan(m.text)
+        marks = scan.of(_MARK)
+        places = np.flatnonzero(after(marks) & scan.of(_LETTER) & (after(marks, 2) | after(scan.of(_STRUCK))))
+        found = list(found_at(_PILE, m.text, places))
+    bases = {char: unicodedata.normalize("NFD", char)[0] for char in {pile[0][0] for pile in found}}
+    return m.replace([Edit(*pile.span(), bases[pile[0][0]]) for pile in found])

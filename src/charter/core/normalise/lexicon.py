@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.core.normalise.mapped import codes
+
 #: Price of a letter that belongs to no known word, beside words at about 5 to 14.
 _LETTER = 6.0
 #: Letters from which a text is cut many places at once, and how many; letters of the alphabet; letters of the longest word.
@@ -52,6 +54,20 @@ def _by_length() -> dict[int, list[str]]:
 def cut_loosely(text: str, least: float) -> list[str] | None:
     """``cut`` for a text in which some words are unknown: single letters between known words, joined, at a price each. None unless known words of
     three letters or more make up the share ``least`` of it."""
+    known = ranks()
+    pieces = _pieces_long(text) if len(text) >= _LONG else _pieces(text)
+    words: list[str] = []
+    for piece in pieces[::-1]:
+        if words and piece not in known and words[-1] not in known:
+            words[-1] += piece
+        else:
+            words.append(piece)
+    sure = sum(len(w) for w in words if len(w) > 2 and w in known)
+    return words if sure >= least * len(text) else None
+
+
+def _pieces(text: str) -> list[str]:
+    """Known words and single letters, from the last one to the first."""
     known, prefixes, price = ranks(), _prefixes(), math.log(len(ranks())) / 2
     best: list[tuple[float, int]] = [(0.0, 0)] + [(math.inf, 0)] * len(text)
     for start in range(len(text)):
@@ -62,19 +78,15 @@ def cut_loosely(text: str, least: float) -> list[str] | None:
             if piece in known and (cost := so_far + price + math.log(known[piece] + 1)) < best[end][0]:
                 best[end] = (cost, start)
             end += 1
+    return _backwards(text, [start for _, start in best])
+
+
+def _backwards(text: str, back: list[int]) -> list[str]:
     pieces, end = [], len(text)
     while end:
-        start = best[end][1]
-        pieces.append(text[start:end])
-        end = start
-    words: list[str] = []
-    for piece in pieces[::-1]:
-        if words and piece not in known and words[-1] not in known:
-            words[-1] += piece
-        else:
-            words.append(piece)
-    sure = sum(len(w) for w in words if len(w) > 2 and w in known)
-    return words if sure >= least * len(text) else None
+        pieces.append(text[back[end] : end])
+        end = back[end]
+    return pieces
 
 
 @cache
@@ -112,24 +124,43 @@ def cut(text: str) -> list[str] | None:
 
 def _cut_long(text: str) -> list[str] | None:
     """``cut``, with the words found for many places at once."""
-    if not text.isascii():
-        return None
-    letters = np.append(np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.int64) - ord("a"), np.full(_LONGEST, _LETTERS))
-    letters[(letters < 0) | (letters >= _LETTERS)] = _LETTERS
-    price = math.log(len(ranks())) / 2
+    letters, price = _letters(text), math.log(len(ranks())) / 2
     best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
     reach = 0
     for at in range(0, len(text), _BLOCK):
-        for start, end, cost in _words_in(letters, at, min(at + _BLOCK, len(text))):
+        stop = min(at + _BLOCK, len(text))
+        for start, end, cost in _words_in(letters, at, stop):
             if (so_far := best[start] + price + cost) < best[end]:
                 best[end], back[end], reach = so_far, start, max(reach, end)
-        if reach < min(at + _BLOCK, len(text)):
+        if reach < stop:
             return None
-    words, end = [], len(text)
-    while end:
-        words.append(text[back[end] : end])
-        end = back[end]
-    return words[::-1]
+    return _backwards(text, back)[::-1]
+
+
+def _pieces_long(text: str) -> list[str]:
+    """``_pieces``, with the words found for many places at once."""
+    letters, price = _letters(text), math.log(len(ranks())) / 2
+    best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
+    for at in range(0, len(text), _BLOCK):
+        stop = min(at + _BLOCK, len(text))
+        found = _words_in(letters, at, stop)
+        start, end, cost = next(found, (stop, 0, 0.0))
+        for place in range(at, stop):
+            so_far = best[place]
+            if so_far + _LETTER < best[place + 1]:
+                best[place + 1], back[place + 1] = so_far + _LETTER, place
+            while start == place:
+                if (total := so_far + price + cost) < best[end]:
+                    best[end], back[end] = total, place
+                start, end, cost = next(found, (stop, 0, 0.0))
+    return _backwards(text, back)
+
+
+def _letters(text: str) -> NDArray[np.int64]:
+    """Numbers of the letters, with some that are none behind the last."""
+    points = codes(text).astype(np.int64) - ord("a")
+    points[(points < 0) | (points >= _LETTERS)] = _LETTERS
+    return np.append(points, np.full(_LONGEST, _LETTERS))
 
 
 def _words_in(letters: NDArray[np.int64], first: int, last: int) -> Iterator[tuple[int, int, float]]:

@@ -80,27 +80,26 @@ class Mapped(NamedTuple):
         if not edits:
             return self
         pieces, at = [], 0
-        for edit in edits:
-            pieces += [self.text[at : edit.start], edit.new]
-            at = edit.end
+        for start, end, new in edits:
+            pieces += [self.text[at:start], new]
+            at = end
         pieces.append(self.text[at:])
-        resized = [e for e in edits if len(e.new) != e.end - e.start]
-        if not resized:
-            return self.with_text("".join(pieces))
-        first, last = np.array([e.start for e in resized]), np.array([e.end for e in resized])
-        starts, ends = self._places(first, last)
-        return Mapped("".join(pieces), *self._repeat(starts, ends, first, last, np.array([len(e.new) for e in resized])))
+        firsts, lasts, news = zip(*edits, strict=True)
+        return self._resized("".join(pieces), np.array(firsts), np.array(lasts), np.fromiter(map(len, news), dtype=np.int64, count=len(news)))
 
     def swap(self, old: Sequence[str], new: Sequence[str]) -> Mapped:
         """``replace`` for a text that falls into the pieces ``old``: each becomes the one of ``new``."""
         sizes, lengths = (np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces)) for pieces in (old, new))
-        resized = np.flatnonzero(sizes != lengths)
-        if not len(resized):
-            return self.with_text("".join(new))
-        last = np.cumsum(sizes)[resized]
-        first = last - sizes[resized]
-        starts, ends = self._places(first, last)
-        return Mapped("".join(new), *self._repeat(starts, ends, first, last, lengths[resized]))
+        last = np.cumsum(sizes)
+        return self._resized("".join(new), last - sizes, last, lengths)
+
+    def _resized(self, text: str, first: Offsets, last: Offsets, sizes: Offsets) -> Mapped:
+        """The places under ``text``, in which stretches from ``first`` to ``last`` have become as long as ``sizes``."""
+        other = sizes != last - first
+        if not other.any():
+            return self.with_text(text)
+        first, last = first[other], last[other]
+        return Mapped(text, *self._repeat(*self._places(first, last), first, last, sizes[other]))
 
     def _places(self, first: Offsets, last: Offsets) -> tuple[Offsets, Offsets]:
         """Places with those of each stretch gathered on its first character."""

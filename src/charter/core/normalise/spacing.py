@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank
+from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank, ranks
 from charter.core.normalise.mapped import Edit, Mapped
 from charter.core.normalise.scan import LONG, Scan, before, found_at, in_a_row, runs
 from charter.core.normalise.tokens import plain_token
@@ -38,7 +38,8 @@ def close_up(m: Mapped) -> Mapped:
     m = m.replace([Edit(*f.span(), new) for f in _blanked_runs(m.text) if (new := _blanked(f[0])) is not None])
     m = _signed(m)
     phrases = [(f.span(), f[0].split()) for f in _phrases(m.text)]
-    unknown = {piece for piece in set().union(*(pieces for _, pieces in phrases)) if not is_word(piece)}
+    distinct, known = list(set().union(*(pieces for _, pieces in phrases))), ranks()
+    unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
     return m.replace([Edit(*span, new) for span, pieces in phrases if not unknown.isdisjoint(pieces) and (new := _phrase(pieces, unknown))])
 
 
@@ -79,14 +80,15 @@ def _spelled(words: list[str]) -> str | None:
 
 
 def _signed(m: Mapped) -> Mapped:
-    found = [(f.span(), f["sep"], f[0].replace(f["sep"], "")) for f in _signed_runs(m.text) if f["sep"].strip()]
-    spelled = {letters: new for letters in {f[2] for f in found} if len(letters) > 3 and (new := _spelled([letters]))}
+    found = [(f.span(), *f.group("sep", 0)) for f in _signed_runs(m.text)]
+    pairs = {(sep, whole): whole.replace(sep, "") for sep, whole in {(sep, whole) for _, sep, whole in found}}
+    spelled = {letters: new for letters in set(pairs.values()) if len(letters) > 3 and (new := _spelled([letters]))}
     if not spelled:
         return m
-    signs = {sep for _, sep, letters in found if letters in spelled}
-    short = {letters: letters for _, sep, letters in found if (len(letters) > 3 and sep in signs and letters.isalpha()) or is_word(letters)}
-    closed = short | spelled
-    return m.replace([Edit(*span, closed[letters]) for span, _, letters in found if letters in closed])
+    signs = {sep for (sep, _), letters in pairs.items() if letters in spelled}
+    short = {n for (sep, _), n in pairs.items() if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
+    closed = {pair: spelled.get(letters, letters) for pair, letters in pairs.items() if letters in spelled or letters in short}
+    return m.replace([Edit(*span, closed[sep, whole]) for span, sep, whole in found if (sep, whole) in closed])
 
 
 def _signed_runs(text: str) -> Iterator[re.Match[str]]:

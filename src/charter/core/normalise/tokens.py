@@ -81,20 +81,20 @@ def _drawn_out(text: str) -> set[str]:
 def _likely(tokens: list[str], drawn: set[str]) -> list[str]:
     """Those for which ``plain_token`` may find something, and few others; all at once."""
     tokens = [t for t in tokens if t.isascii()]
-    if not tokens:
-        return []
-    found, known = np.zeros(len(tokens), dtype=np.bool_), _looks()
-    for outer in (_OUTER, _INNER):
-        cores = [t.strip(outer) for t in tokens]
-        text = "\n".join(cores)
-        lower = text.lower()
-        found |= [look in known for look in lower.translate(_LOOKS).split("\n")]
-        found |= [look in known for look in lower.translate(_CLOSED).split("\n")]
-        if "*" in text:
-            found |= ["*" in core and _starred(core) is not None for core in cores]
-        if drawn:
-            found |= [t in drawn and core.isalpha() for t, core in zip(tokens, cores, strict=True)]
-    return [tokens[n] for n in np.flatnonzero(found).tolist()]
+    return [*_likely_cores(tokens, _OUTER, drawn), *_likely_cores([t for t in tokens if "!" in t], _INNER, drawn)]
+
+
+def _likely_cores(tokens: list[str], outer: str, drawn: set[str]) -> list[str]:
+    cores, known = [t.strip(outer) for t in tokens], _looks()
+    text = "\n".join(cores)
+    lower = text.lower()
+    looks, closed = (lower.translate(table).split("\n") for table in (_LOOKS, _CLOSED))
+    found = {t for t, look, whole in zip(tokens, looks, closed, strict=False) if look in known or whole in known}
+    if "*" in text:
+        found.update(t for t, core in zip(tokens, cores, strict=True) if "*" in core and _missing(core))
+    if drawn:
+        found.update(t for t, core in zip(tokens, cores, strict=True) if t in drawn and core.isalpha())
+    return [t for t in tokens if t in found]
 
 
 @lru_cache(maxsize=65536)
@@ -165,13 +165,10 @@ def _drawn(core: str) -> str | None:
 
 def _missing(core: str) -> str | None:
     """Letters replaced by stars, where only one common word fits."""
-    return _starred(core) if len(core) >= 4 and re.fullmatch(r"[A-Za-z]+\*{1,2}[A-Za-z]+", core) else None
-
-
-def _starred(core: str) -> str | None:
-    """The only word with other letters in the place of the stars."""
     stars = core.count("*")
-    found = gapped(len(core), core.index("*"), stars).get(core.lower(), ()) if stars <= 2 else ()
+    if len(core) < 4 or not 1 <= stars <= 2 or "*" in (core[0], core[-1]) or not core.replace("*" * stars, "", 1).isalpha():
+        return None
+    found = gapped(len(core), core.index("*"), stars).get(core.lower(), ())
     return found[0] if len(found) == 1 else None
 
 
