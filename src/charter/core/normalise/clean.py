@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.normalise.kinds import GONE, JOINS, LONGEST, MANY, ONE, SWAPPED, is_special, kinds, one, plain, swapped
-from charter.core.normalise.mapped import Edit, Mapped, Offsets, codes, decode
-from charter.core.normalise.scan import LONG, Mask, Scan, after, found_at, runs
+from charter.core.normalise.mapped import Mapped, Offsets, codes, decode
+from charter.core.normalise.scan import Mask, Scan, after, found_at, runs, spread
 
 #: Rounds after which a text that still changes is left as it is. Two are enough for any text seen.
 ROUNDS = 6
@@ -40,10 +39,9 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MARK = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _MARKED = re.compile(f"[{_MARK}]")
-#: A pile of marks, or one that strikes through or encloses; keycaps and the prohibition sign on a picture stay.
+#: Marks that strike through or enclose; the prohibition sign on a picture stays, as do keycaps.
 _STRUCK = "\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0"
 _LETTER = r"^\W\d_"
-_PILE = re.compile(f"[{_LETTER}](?:[{_MARK}]{{2,}}|[{_STRUCK}])[{_MARK}]*")
 #: Combines with nothing.
 _APART = "\ufdd0"
 
@@ -115,41 +113,51 @@ def _compose(m: Mapped) -> Mapped:
     many = (kind & MANY).astype(np.bool_) & ~after(joins)
     if not joins.any():
         return m.expand({c: plain(c) for c in set(decode(points[many]))}) if many.any() else m
-    edits = list(_clusters(m.text, points, joins))
-    singles = np.flatnonzero(many & ~joins).tolist()
-    return m.replace(sorted([*edits, *(Edit(at, at + 1, plain(m.text[at])) for at in singles)]) if singles else edits)
+    starts, ends, forms = _clusters(m.text, points, joins)
+    singles = np.flatnonzero(many & ~joins)
+    if not len(singles):
+        return m.put(starts, ends, forms)
+    order = np.argsort(np.append(starts, singles), kind="stable")
+    forms += [plain(m.text[at]) for at in singles.tolist()]
+    return m.put(np.append(starts, singles)[order], np.append(ends, singles + 1)[order], [forms[n] for n in order.tolist()])
 
 
-def _clusters(text: str, points: NDArray[np.uint32], joins: Mask) -> Iterator[Edit]:
-    """What to replace where characters join on to another; all of it goes through NFKC at once."""
+def _clusters(text: str, points: NDArray[np.uint32], joins: Mask) -> tuple[Offsets, Offsets, list[str]]:
+    """What to replace where characters join on to another: starts, ends and new forms. All of it goes through NFKC at once."""
     starts, ends = runs(joins)
     starts = np.maximum(starts - 1, 0)
     if _APART in text:
         clusters = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        new = [plain(cluster) for cluster in clusters]
+        forms = [plain(cluster) for cluster in clusters]
     else:
         inside = joins | after(joins)
         first = np.cumsum(inside)[starts] - 1
         together = decode(np.insert(points[inside], first[1:], ord(_APART)))
         formed = unicodedata.normalize("NFKC", together)
         if formed == together:
-            return
-        clusters, new = together.split(_APART), formed.split(_APART)
-    for start, end, cluster, form in zip(starts.tolist(), ends.tolist(), clusters, new, strict=True):
-        if form != cluster and (form := plain(cluster) if is_special(cluster) or len(form) > LONGEST * len(cluster) else form) != cluster:
-            yield Edit(start, end, form)
+            return starts[:0], ends[:0], []
+        clusters, forms = together.split(_APART), formed.split(_APART)
+    changed = []
+    for number, (cluster, form) in enumerate(zip(clusters, forms, strict=True)):
+        if form != cluster:
+            if is_special(cluster) or len(form) > LONGEST * len(cluster):
+                forms[number] = form = plain(cluster)
+            if form != cluster:
+                changed.append(number)
+    return starts[changed], ends[changed], [forms[number] for number in changed]
 
 
 def _unpile(m: Mapped) -> Mapped:
-    """Letters freed from more marks than any orthography puts on one."""
+    """Letters freed from more marks than any orthography puts on one, and from one that strikes through or encloses."""
     if not _MARKED.search(m.text):
         return m
-    if len(m.text) < LONG:
-        found = list(_PILE.finditer(m.text))
-    else:
-        scan = Scan(m.text)
-        marks = scan.of(_MARK)
-        places = np.flatnonzero(after(marks) & scan.of(_LETTER) & (after(marks, 2) | after(scan.of(_STRUCK))))
-        found = list(found_at(_PILE, m.text, places))
-    bases = {char: unicodedata.normalize("NFD", char)[0] for char in {pile[0][0] for pile in found}}
-    return m.replace([Edit(*pile.span(), bases[pile[0][0]]) for pile in found])
+    scan = Scan(m.text)
+    marks, struck = scan.of(_MARK), scan.of(_STRUCK)
+    starts, ends = runs(marks)
+    piles = (starts > 0) & scan.of(_LETTER)[starts - 1] & ((ends - starts > 1) | struck[starts])
+    first, last = starts[piles] - 1, ends[piles]
+    points, kept = codes(m.text).copy(), np.ones(len(m.text), dtype=np.bool_)
+    chars, which = np.unique(points[first], return_inverse=True)
+    points[first] = np.array([ord(unicodedata.normalize("NFD", chr(char))[0]) for char in chars.tolist()], dtype=np.uint32)[which]
+    kept[marks & spread(first, last, len(kept))] = False
+    return m.resized(decode(points[kept]), first, last, np.ones(len(first), dtype=np.int64))

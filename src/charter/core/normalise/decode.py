@@ -139,7 +139,12 @@ SCHEMES = (
     Scheme("octal", re.compile(r"\\[0-3][0-7]{2}(?:\s?\\[0-3][0-7]{2}){2,}"), _octal, begins.octal, signs=("\\",)),
     Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, begins.entities, sure=True, signs=("&#",)),
     Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, begins.percent, sure=True, signs=("%",)),
-    Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"), _base64, begins.wrapped),
+    Scheme(
+        "base64",
+        re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"),
+        _base64,
+        begins.wrapped,
+    ),
     Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary, begins.binary),
     Scheme("hex", re.compile(rf"(?<![0-9a-zA-Z]){_UNIT}(?:[\s:,\-]?{_UNIT}){{3,}}(?![0-9a-zA-Z])"), _hex, begins.hexadecimal),
     Scheme("base32", re.compile(r"(?<![A-Z0-9])[A-Z2-7]{8,}+={0,6}+(?![A-Za-z0-9])"), _base32, begins.base32),

@@ -79,21 +79,27 @@ class Mapped(NamedTuple):
         new characters stand for the whole stretch that was replaced. Linear in the text and the edits."""
         if not edits:
             return self
+        firsts, lasts, news = zip(*edits, strict=True)
+        return self.put(np.array(firsts), np.array(lasts), news)
+
+    def put(self, first: Offsets, last: Offsets, new: Sequence[str]) -> Mapped:
+        """``replace`` for stretches from ``first`` to ``last``, which become ``new``."""
+        if not len(new):
+            return self
         pieces, at = [], 0
-        for start, end, new in edits:
-            pieces += [self.text[at:start], new]
+        for start, end, text in zip(first.tolist(), last.tolist(), new, strict=True):
+            pieces += [self.text[at:start], text]
             at = end
         pieces.append(self.text[at:])
-        firsts, lasts, news = zip(*edits, strict=True)
-        return self._resized("".join(pieces), np.array(firsts), np.array(lasts), np.fromiter(map(len, news), dtype=np.int64, count=len(news)))
+        return self.resized("".join(pieces), first, last, np.fromiter(map(len, new), dtype=np.int64, count=len(new)))
 
     def swap(self, old: Sequence[str], new: Sequence[str]) -> Mapped:
         """``replace`` for a text that falls into the pieces ``old``: each becomes the one of ``new``."""
         sizes, lengths = (np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces)) for pieces in (old, new))
         last = np.cumsum(sizes)
-        return self._resized("".join(new), last - sizes, last, lengths)
+        return self.resized("".join(new), last - sizes, last, lengths)
 
-    def _resized(self, text: str, first: Offsets, last: Offsets, sizes: Offsets) -> Mapped:
+    def resized(self, text: str, first: Offsets, last: Offsets, sizes: Offsets) -> Mapped:
         """The places under ``text``, in which stretches from ``first`` to ``last`` have become as long as ``sizes``."""
         other = sizes != last - first
         if not other.any():

@@ -31,7 +31,7 @@ class Scan:
         self._size = _ASCII if ascii_only else SIZE
 
     def of(self, chars: str) -> Mask:
-        """Which characters are in the class. """
+        """Which characters are in the class."""
         return members(chars, self._size)[self.points]
 
 
@@ -48,6 +48,14 @@ def runs(mask: Mask) -> tuple[Offsets, Offsets]:
     """Starts and ends of the stretches where ``mask`` is true."""
     edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
     return edges[::2], edges[1::2]
+
+
+def spread(starts: Offsets, ends: Offsets, size: int) -> Mask:
+    """Which of ``size`` characters are in these stretches, which must not overlap."""
+    edges = np.zeros(size + 1, dtype=np.int8)
+    edges[starts] += 1
+    edges[ends] -= 1
+    return np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_)
 
 
 def before(mask: Mask, count: int = 1) -> Mask:
@@ -108,6 +116,4 @@ class Runs:
 
     def mask(self, some: Offsets, size: int) -> Mask:
         """Which of ``size`` characters are in these runs."""
-        edges = np.zeros(size + 1, dtype=np.int8)
-        edges[self.starts[some]], edges[self.ends[some]] = 1, -1
-        return np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_)
+        return spread(self.starts[some], self.ends[some], size)

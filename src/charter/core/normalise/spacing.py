@@ -80,15 +80,15 @@ def _spelled(words: list[str]) -> str | None:
 
 
 def _signed(m: Mapped) -> Mapped:
-    found = [(f.span(), *f.group("sep", 0)) for f in _signed_runs(m.text)]
-    pairs = {(sep, whole): whole.replace(sep, "") for sep, whole in {(sep, whole) for _, sep, whole in found}}
+    found = list(_signed_runs(m.text))
+    pairs = {(sep, whole): whole.replace(sep, "") for sep, whole in {(f["sep"], f[0]) for f in found}}
     spelled = {letters: new for letters in set(pairs.values()) if len(letters) > 3 and (new := _spelled([letters]))}
     if not spelled:
         return m
     signs = {sep for (sep, _), letters in pairs.items() if letters in spelled}
     short = {n for (sep, _), n in pairs.items() if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
     closed = {pair: spelled.get(letters, letters) for pair, letters in pairs.items() if letters in spelled or letters in short}
-    return m.replace([Edit(*span, closed[sep, whole]) for span, sep, whole in found if (sep, whole) in closed])
+    return m.replace([Edit(f.start(), f.end(), closed[f["sep"], f[0]]) for f in found if (f["sep"], f[0]) in closed])
 
 
 def _signed_runs(text: str) -> Iterator[re.Match[str]]:

@@ -34,6 +34,7 @@ _SPLIT = re.compile(r"[^A-Za-z0-9@$!]+")
 _DRAWN = re.compile(r"([A-Za-z])\1\1")
 _MIXED = re.compile(r"[A-Za-z][0-9@$!|€£+]|[0-9@$!|€£+][A-Za-z]")
 _MAY = re.compile(rf"[{re.escape(_OUTER)}]*[A-Za-z0-9@$!|€£+.,\-*·•/~_^#&]+[{re.escape(_OUTER)}]*")
+_STARRED = re.compile(r"^[A-Za-z]+\*{1,2}[A-Za-z]+$", re.MULTILINE)
 _NUMBER = re.compile(r"\d\d")
 _LONGEST = 40
 #: Readings of one token that are tried at most.
@@ -90,8 +91,9 @@ def _likely_cores(tokens: list[str], outer: str, drawn: set[str]) -> list[str]:
     lower = text.lower()
     looks, closed = (lower.translate(table).split("\n") for table in (_LOOKS, _CLOSED))
     found = {t for t, look, whole in zip(tokens, looks, closed, strict=False) if look in known or whole in known}
-    if "*" in text:
-        found.update(t for t, core in zip(tokens, cores, strict=True) if "*" in core and _missing(core))
+    starred = {core for core in _STARRED.findall(text) if _missing(core)} if "*" in text else ()
+    if starred:
+        found.update(t for t, core in zip(tokens, cores, strict=True) if core in starred)
     if drawn:
         found.update(t for t, core in zip(tokens, cores, strict=True) if t in drawn and core.isalpha())
     return [t for t in tokens if t in found]
@@ -165,10 +167,9 @@ def _drawn(core: str) -> str | None:
 
 def _missing(core: str) -> str | None:
     """Letters replaced by stars, where only one common word fits."""
-    stars = core.count("*")
-    if len(core) < 4 or not 1 <= stars <= 2 or "*" in (core[0], core[-1]) or not core.replace("*" * stars, "", 1).isalpha():
+    if len(core) < 4 or "*" not in core or not _STARRED.fullmatch(core):
         return None
-    found = gapped(len(core), core.index("*"), stars).get(core.lower(), ())
+    found = gapped(len(core), core.index("*"), core.count("*")).get(core.lower(), ())
     return found[0] if len(found) == 1 else None
 
 
