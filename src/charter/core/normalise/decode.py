@@ -163,9 +163,13 @@ def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = st
     for scheme in SCHEMES:
         if not any(sign in text for sign in scheme.signs):
             continue
-        matches = [(m.span(), m[0]) for m in (found_at(scheme.pattern, text, scheme.begins(scan)) if scan else scheme.pattern.finditer(text))]
-        said = _said(scheme, {passage for _, passage in matches}, depth, plain)
-        new = [(Edit(*span, said[passage]), scheme.name) for span, passage in matches if passage in said]
+        starts: list[int] = []
+        encoded: list[str] = []
+        for match in found_at(scheme.pattern, text, scheme.begins(scan)) if scan else scheme.pattern.finditer(text):
+            starts.append(match.start())
+            encoded.append(match[0])
+        said = _said(scheme, set(encoded), depth, plain)
+        new = [(Edit(start, start + len(e), said[e]), scheme.name) for start, e in zip(starts, encoded, strict=True) if e in said] if said else []
         found += _apart(new, sorted((edit.start, edit.end) for edit, _ in found)) if new else []
     yield from sorted(found, key=lambda item: item[0].start)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,23 @@ class Scan:
     """The characters of a text by class."""
 
     def __init__(self, text: str) -> None:
-        ascii_only = text.isascii()
-        self.points = np.frombuffer(text.encode("ascii"), dtype=np.uint8) if ascii_only else np.minimum(codes(text), SIZE - 1)
-        self._size = _ASCII if ascii_only else SIZE
+        self._bytes = text.encode("ascii") if text.isascii() else None
+        if self._bytes is None:
+            self.points: NDArray[np.integer[Any]] = np.minimum(codes(text), SIZE - 1).astype(np.intp)
+        else:
+            self.points = np.frombuffer(self._bytes, dtype=np.uint8)
 
     def of(self, chars: str) -> Mask:
         """Which characters are in the class."""
-        return members(chars, self._size)[self.points]
+        if self._bytes is None:
+            return members(chars).take(self.points)
+        return np.frombuffer(self._bytes.translate(_table(chars)), dtype=np.bool_)
+
+
+@cache
+def _table(chars: str) -> bytes:
+    """For ``bytes.translate``: 1 for what is in the class, else 0."""
+    return members(chars, _ASCII).tobytes().ljust(256, b"\0")
 
 
 @cache

@@ -37,10 +37,27 @@ def close_up(m: Mapped) -> Mapped:
     """``m`` with pulled-apart words closed."""
     m = m.replace([Edit(*f.span(), new) for f in _blanked_runs(m.text) if (new := _blanked(f[0])) is not None])
     m = _signed(m)
-    phrases = [(f.span(), f[0].split()) for f in _phrases(m.text)]
-    distinct, known = list(set().union(*(pieces for _, pieces in phrases))), ranks()
+    return _phrased(m)
+
+
+def _phrased(m: Mapped) -> Mapped:
+    starts, phrases = _spread(_phrases(m.text))
+    distinct, known = list(set(" ".join(phrases).split())), ranks()
     unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
-    return m.replace([Edit(*span, new) for span, pieces in phrases if not unknown.isdisjoint(pieces) and (new := _phrase(pieces, unknown))])
+    if not unknown:
+        return m
+    split = ((start, phrase, phrase.split()) for start, phrase in zip(starts, phrases, strict=True))
+    new = ((start, phrase, _phrase(pieces, unknown)) for start, phrase, pieces in split if not unknown.isdisjoint(pieces))
+    return m.replace([Edit(start, start + len(phrase), said) for start, phrase, said in new if said])
+
+
+def _spread(found: Iterator[re.Match[str]]) -> tuple[list[int], list[str]]:
+    """Starts and texts of matches; a hundred thousand objects of one's own would take long to look after."""
+    starts, texts = [], []
+    for match in found:
+        starts.append(match.start())
+        texts.append(match[0])
+    return starts, texts
 
 
 def _blanked_runs(text: str) -> Iterator[re.Match[str]]:
@@ -80,15 +97,20 @@ def _spelled(words: list[str]) -> str | None:
 
 
 def _signed(m: Mapped) -> Mapped:
-    found = list(_signed_runs(m.text))
-    pairs = {(sep, whole): whole.replace(sep, "") for sep, whole in {(f["sep"], f[0]) for f in found}}
+    starts, seps, wholes = [], [], []
+    for found in _signed_runs(m.text):
+        starts.append(found.start())
+        seps.append(found["sep"])
+        wholes.append(found[0])
+    pairs = {(sep, whole): whole.replace(sep, "") for sep, whole in set(zip(seps, wholes, strict=True))}
     spelled = {letters: new for letters in set(pairs.values()) if len(letters) > 3 and (new := _spelled([letters]))}
     if not spelled:
         return m
     signs = {sep for (sep, _), letters in pairs.items() if letters in spelled}
     short = {n for (sep, _), n in pairs.items() if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
     closed = {pair: spelled.get(letters, letters) for pair, letters in pairs.items() if letters in spelled or letters in short}
-    return m.replace([Edit(f.start(), f.end(), closed[f["sep"], f[0]]) for f in found if (f["sep"], f[0]) in closed])
+    new = map(closed.get, zip(seps, wholes, strict=True))
+    return m.replace([Edit(at, at + len(whole), said) for at, whole, said in zip(starts, wholes, new, strict=True) if said is not None])
 
 
 def _signed_runs(text: str) -> Iterator[re.Match[str]]:
@@ -128,8 +150,8 @@ def _any_joins(pieces: list[str], places: list[int]) -> bool:
     """Whether one of the unknown pieces at ``places`` makes a commoner word with the one before or after it."""
     for place in places:
         for first, second in ((place - 1, place), (place, place + 1)):
-            if 0 <= first and second < len(pieces) and len(both := pieces[first] + pieces[second]) > 3:
-                if is_word(both) and rank(both) < min(rank(pieces[first]), rank(pieces[second])):
+            if first >= 0 and second < len(pieces) and len(both := pieces[first] + pieces[second]) > 3:
+                if rank(both) < min(rank(pieces[first]), rank(pieces[second])):
                     return True
     return False
 

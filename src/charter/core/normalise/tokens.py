@@ -49,7 +49,8 @@ _LIKELY, _LIKELY_SHARE = 3, 0.4
 
 def undisguise(m: Mapped) -> Mapped:
     """``m`` with disguised words in plain letters."""
-    tokens = Counter(m.text.split())
+    every = m.text.split()
+    tokens = set(every)
     if len(tokens) == 1 and (words := _run_on(m.text)) is not None:
         start = len(m.text) - len(m.text.lstrip().lstrip(_OUTER))
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
@@ -58,9 +59,11 @@ def undisguise(m: Mapped) -> Mapped:
     candidates = [t for t in _likely(odd, drawn) if _MAY.fullmatch(t)]
     plain = {t: new for t in candidates if (new := plain_token(t)) is not None}
     bold = plain | {t: new for t in candidates if t not in plain and (new := plain_token(t, dense=True)) is not None}
-    every, mixed = tokens.total(), [t for t in bold if _MIXED.search(t)]
-    sure, likely, mixes = (sum(tokens[t] for t in some) for some in (plain, bold, mixed))
-    if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
+    if not bold:
+        return m
+    counts, mixed = Counter(t for t in every if t in bold), [t for t in bold if _MIXED.search(t)]
+    sure, likely, mixes = (sum(counts[t] for t in some) for some in (plain, bold, mixed))
+    if sure >= max(_DENSE, _DENSE_SHARE * len(every)) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * len(every)):
         plain = bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := _unknown(t)) is not None}
     if not plain:
         return m
