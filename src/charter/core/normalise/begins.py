@@ -46,7 +46,8 @@ def base64(scan: Scan) -> Offsets:
     padded = np.append(scan.of("="), False)[found.ends]
     upper, lower, digits = (found.count(scan.of(chars)) for chars in ("A-Z", "a-z", "0-9"))
     refused = (digits == found.sizes) | ((upper == 0) != (lower == 0)) | (found.sizes % 4 == 1)
-    return found.starts[((found.sizes >= 8) | ((found.sizes >= 6) & padded)) & ~refused]
+    begins: Offsets = found.starts[((found.sizes >= 8) | ((found.sizes >= 6) & padded)) & ~refused]
+    return begins
 
 
 def base32(scan: Scan) -> Offsets:

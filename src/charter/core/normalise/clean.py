@@ -91,7 +91,8 @@ def _may_stay(points: NDArray[np.uint32], at: Offsets) -> Offsets:
     char, last = points[at], points[at - 1]
     keycap = (last == 0x23) | (last == 0x2A) | ((last >= 0x30) & (last <= 0x39))
     is_tag = (char >= 0xE0000) & (char < 0xE0100)
-    return at[np.where(is_tag, last == 0x1F3F4, (last >= 0x80) | keycap)]
+    stays: Offsets = at[np.where(is_tag, last == 0x1F3F4, (last >= 0x80) | keycap)]
+    return stays
 
 
 def _compose(m: Mapped) -> Mapped:

@@ -84,7 +84,7 @@ def views(text: str) -> tuple[View, ...]:
     cleaned = clean(original)
     plain = _undo(original, cleaned)[0]
     opened, decoded = _open(original, cleaned)
-    opened = _undo(opened)[0] if decoded else plain
+    opened = _undo(opened, opened)[0] if decoded else plain  # it is clean
     found = [View("plain", original), View("normalised", plain)]
     if decoded:
         found.append(View("opened", opened))
@@ -108,8 +108,8 @@ def _undo(original: Mapped, cleaned: Mapped | None = None) -> tuple[Mapped, tupl
             if settled.get(name) == m.text:
                 continue
             new = cleaned if cleaned is not None and number == 0 and name == "unicode" else step(m)
-            if new.text == m.text:
-                settled[name] = m.text
+            if new.text == m.text or name == "unicode":  # cleaning again changes nothing
+                settled[name] = new.text
             counts[name] += 0 if new.text == m.text else max(1, abs(len(m.text) - len(new.text)), _differ(m.text, new.text))
             m = new
         if m.text == before:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charter.core.normalise.lexicon import is_word, ranks
-from charter.core.normalise.mapped import Edit, Mapped
+from charter.core.normalise.mapped import Edit, Mapped, codes, decode
 from charter.core.normalise.scan import Scan, runs
 
 _WORD = re.compile(r"[A-Za-z]+")
@@ -27,8 +27,6 @@ _SWAPPED = dict(zip("bdnpquMWlo69", "qpudbnwmlo96", strict=True))
 _TURNED_ONLY = re.compile("[ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ]")
 _TURNED_LEAST, _TURNED_KINDS = 4, 3
 _LINE = re.compile(r"[^\n]+")
-_UP = str.maketrans(_TURNED | _SWAPPED)
-_ALONE = str.maketrans(_TURNED)
 
 
 class Words(NamedTuple):
@@ -69,8 +67,16 @@ def turned(m: Mapped) -> list[Mapped]:
     """``m`` upside up, if it was written upside down: the letters turned, and their order as well, since upside down a line runs backwards."""
     if len(_TURNED_ONLY.findall(m.text)) < _TURNED_LEAST or len(set(_TURNED_ONLY.findall(m.text))) < _TURNED_KINDS:
         return []
-    up = m.with_text(m.text.translate(_UP))
-    return [up.flip([line.span() for line in _LINE.finditer(up.text)]), m.with_text(m.text.translate(_ALONE))]
+    up, alone = (m.with_text(_translated(m.text, table)) for table in (_TURNED | _SWAPPED, _TURNED))
+    return [up.flip([line.span() for line in _LINE.finditer(up.text)]), alone]
+
+
+def _translated(text: str, table: dict[str, str]) -> str:
+    """``text`` with the characters of ``table`` replaced, much quicker than ``str.translate`` for what is not ASCII."""
+    points = codes(text)
+    new = np.arange(ord(max(table)) + 1, dtype=np.uint32)
+    new[[ord(c) for c in table]] = [ord(c) for c in table.values()]
+    return decode(np.where(points < len(new), new[np.minimum(points, len(new) - 1)], points))
 
 
 def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, int] | None:
@@ -79,7 +85,8 @@ def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, 
     if not weights:
         return None
     weights |= {word: _weight(word, -1) for word in words.distinct.intersection(ranks()) if not is_word(turn(word))}
-    said = np.append(0, np.cumsum([weights.get(word, 0) for word in words.every]))
+    places = [number for number, word in enumerate(words.every) if word in weights]
+    said = np.append(0, np.cumsum([weights[words.every[place]] for place in places]))
     least = np.minimum.accumulate(said)
     gains = said[1:] - least[:-1]
     last = int(gains.argmax())
@@ -87,7 +94,7 @@ def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, 
         return None
     first = int(np.flatnonzero(said[: last + 1] == least[last])[-1])
     starts, ends = runs(Scan(text).of("A-Za-z"))
-    return int(starts[first]), int(ends[last])
+    return int(starts[places[first]]), int(ends[places[last]])
 
 
 @cache

@@ -113,13 +113,15 @@ class Runs:
     def count(self, mask: Mask) -> Offsets:
         """How many characters of each run are in another mask."""
         so_far = np.append(0, np.cumsum(mask))
-        return so_far[self.ends] - so_far[self.starts]
+        counts: Offsets = so_far[self.ends] - so_far[self.starts]
+        return counts
 
     def any(self, mask: Mask) -> Mask:
         return self.count(mask) > 0
 
     def every(self, mask: Mask) -> Mask:
-        return self.count(mask) == self.sizes
+        full: Mask = self.count(mask) == self.sizes
+        return full
 
     def texts(self, text: str, some: Offsets) -> list[str]:
         """What ``text`` has in the place of these runs."""

@@ -109,8 +109,8 @@ def _signed(m: Mapped) -> Mapped:
     signs = {sep for (sep, _), letters in pairs.items() if letters in spelled}
     short = {n for (sep, _), n in pairs.items() if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
     closed = {pair: spelled.get(letters, letters) for pair, letters in pairs.items() if letters in spelled or letters in short}
-    new = map(closed.get, zip(seps, wholes, strict=True))
-    return m.replace([Edit(at, at + len(whole), said) for at, whole, said in zip(starts, wholes, new, strict=True) if said is not None])
+    closings = map(closed.get, zip(seps, wholes, strict=True))
+    return m.replace([Edit(at, at + len(whole), new) for at, whole, new in zip(starts, wholes, closings, strict=True) if new is not None])
 
 
 def _signed_runs(text: str) -> Iterator[re.Match[str]]:
@@ -138,21 +138,20 @@ def _phrases(text: str) -> Iterator[re.Match[str]]:
 
 def _phrase(pieces: list[str], unknown_pieces: set[str]) -> str | None:
     """A phrase with blanks in the wrong places: all of it cut anew, or single pieces joined to their neighbour."""
-    places = [n for n, piece in enumerate(pieces) if piece in unknown_pieces]
-    unknown = len(places)
+    unknown = sum(map(unknown_pieces.__contains__, pieces))
     if unknown >= max(2, _BROKEN * len(pieces)):
         words = cut("".join(pieces).lower())
         return " ".join(words) if words and len(words) < len(pieces) and sum(map(len, words)) / len(words) >= _MEAN else None
-    return _neighbours(pieces) if unknown <= (1 - _ENGLISH) * len(pieces) and _any_joins(pieces, places) else None
+    return _neighbours(pieces) if unknown <= (1 - _ENGLISH) * len(pieces) and _any_joins(pieces, unknown_pieces) else None
 
 
-def _any_joins(pieces: list[str], places: list[int]) -> bool:
-    """Whether one of the unknown pieces at ``places`` makes a commoner word with the one before or after it."""
-    for place in places:
+def _any_joins(pieces: list[str], unknown_pieces: set[str]) -> bool:
+    """Whether an unknown piece makes a commoner word with the one before or after it."""
+    for place in [n for n, piece in enumerate(pieces) if piece in unknown_pieces]:
         for first, second in ((place - 1, place), (place, place + 1)):
-            if first >= 0 and second < len(pieces) and len(both := pieces[first] + pieces[second]) > 3:
-                if rank(both) < min(rank(pieces[first]), rank(pieces[second])):
-                    return True
+            near = first >= 0 and second < len(pieces) and len(both := pieces[first] + pieces[second]) > 3
+            if near and rank(both) < min(rank(pieces[first]), rank(pieces[second])):
+                return True
     return False
 
 
