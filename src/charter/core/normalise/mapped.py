@@ -93,12 +93,6 @@ class Mapped(NamedTuple):
         pieces.append(self.text[at:])
         return self.resized("".join(pieces), first, last, np.fromiter(map(len, new), dtype=np.int64, count=len(new)))
 
-    def swap(self, old: Sequence[str], new: Sequence[str]) -> Mapped:
-        """``replace`` for a text that falls into the pieces ``old``: each becomes the one of ``new``."""
-        sizes, lengths = (np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces)) for pieces in (old, new))
-        last = np.cumsum(sizes)
-        return self.resized("".join(new), last - sizes, last, lengths)
-
     def resized(self, text: str, first: Offsets, last: Offsets, sizes: Offsets) -> Mapped:
         """The places under ``text``, in which stretches from ``first`` to ``last`` have become as long as ``sizes``."""
         other = sizes != last - first

@@ -46,9 +46,8 @@ def _phrased(m: Mapped) -> Mapped:
     unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
     if not unknown:
         return m
-    split = ((start, phrase, phrase.split()) for start, phrase in zip(starts, phrases, strict=True))
-    new = ((start, phrase, _phrase(pieces, unknown)) for start, phrase, pieces in split if not unknown.isdisjoint(pieces))
-    return m.replace([Edit(start, start + len(phrase), said) for start, phrase, said in new if said])
+    new = {p: said for p in set(phrases) if not unknown.isdisjoint(pieces := p.split()) and (said := _phrase(pieces, unknown))}
+    return m.replace([Edit(start, start + len(p), new[p]) for start, p in zip(starts, phrases, strict=True) if p in new]) if new else m
 
 
 def _spread(found: Iterator[re.Match[str]]) -> tuple[list[int], list[str]]:

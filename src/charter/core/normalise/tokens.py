@@ -15,7 +15,7 @@ import numpy as np
 
 from charter.core.normalise.lexicon import cut, gapped, is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
-from charter.core.normalise.scan import Scan
+from charter.core.normalise.scan import Mask, Runs, Scan
 
 #: Letters that a sign may stand for, likeliest first.
 _SIGNS = {
@@ -49,42 +49,46 @@ _LIKELY, _LIKELY_SHARE = 3, 0.4
 
 def undisguise(m: Mapped) -> Mapped:
     """``m`` with disguised words in plain letters."""
-    every = m.text.split()
-    tokens = set(every)
-    if len(tokens) == 1 and (words := _run_on(m.text)) is not None:
+    scan = Scan(m.text)
+    tokens = Runs(~scan.of(r"\s"))
+    if len(tokens.starts) == 1 and (words := _run_on(m.text)) is not None:
         start = len(m.text) - len(m.text.lstrip().lstrip(_OUTER))
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
-    drawn = _drawn_out(m.text)
-    odd = [t for t in tokens if (not t.isalpha() or t in drawn) and len(t) <= _LONGEST]
+    is_drawn = tokens.any(_drawn_out(scan))
+    places = np.flatnonzero((is_drawn | tokens.any(~scan.of(r"^\W\d_"))) & (tokens.sizes <= _LONGEST))
+    found = tokens.texts(m.text, places)
+    odd = set(found)
+    plain = _plain(odd, set(tokens.texts(m.text, np.flatnonzero(is_drawn))), Counter(found), len(tokens.starts)) if odd else {}
+    if not plain:
+        return m
+    changed = [number for number, token in enumerate(found) if token in plain]
+    edited = places[changed]
+    return m.put(tokens.starts[edited], tokens.ends[edited], [plain[found[number]] for number in changed])
+
+
+def _plain(odd: set[str], drawn: set[str], counts: Counter[str], every: int) -> dict[str, str]:
+    """What the odd tokens of a text say, those that are in disguise; ``every`` is the number of all tokens."""
     candidates = [t for t in _likely(odd, drawn) if _MAY.fullmatch(t)]
     plain = {t: new for t in candidates if (new := plain_token(t)) is not None}
     bold = plain | {t: new for t in candidates if t not in plain and (new := plain_token(t, dense=True)) is not None}
-    if not bold:
-        return m
-    counts, mixed = Counter(t for t in every if t in bold), [t for t in bold if _MIXED.search(t)]
+    mixed = [t for t in bold if _MIXED.search(t)]
     sure, likely, mixes = (sum(counts[t] for t in some) for some in (plain, bold, mixed))
-    if sure >= max(_DENSE, _DENSE_SHARE * len(every)) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * len(every)):
-        plain = bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := _unknown(t)) is not None}
-    if not plain:
-        return m
-    pieces = re.split(r"(\s+)", m.text)
-    return m.swap(pieces, [plain.get(piece, piece) for piece in pieces])
+    if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
+        return bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := _unknown(t)) is not None}
+    return plain
 
 
-def _drawn_out(text: str) -> set[str]:
-    """Tokens that have a letter three times in a row."""
-    scan = Scan(text)
-    same = scan.of("A-Za-z")[1:-1] & (scan.points[1:-1] == scan.points[:-2]) & (scan.points[1:-1] == scan.points[2:])
-    if not same.any():
-        return set()
-    blanks = np.concatenate([[-1], np.flatnonzero(scan.of(r"\s")), [len(text)]])
-    owners = np.unique(np.searchsorted(blanks, np.flatnonzero(same)))  # the place after the blank that comes last before it
-    return {text[start + 1 : end] for start, end in zip(blanks[owners - 1].tolist(), blanks[owners].tolist(), strict=True)}
+def _drawn_out(scan: Scan) -> Mask:
+    """The middle of each letter that is there three times in a row."""
+    points = scan.points
+    same = np.zeros(len(points), dtype=np.bool_)
+    same[1:-1] = (points[1:-1] == points[:-2]) & (points[1:-1] == points[2:])
+    return same & scan.of("A-Za-z")
 
 
-def _likely(tokens: list[str], drawn: set[str]) -> list[str]:
+def _likely(every: set[str], drawn: set[str]) -> list[str]:
     """Those for which ``plain_token`` may find something, and few others; all at once."""
-    tokens = [t for t in tokens if t.isascii()]
+    tokens = [t for t in every if t.isascii()]
     return [*_likely_cores(tokens, _OUTER, drawn), *_likely_cores([t for t in tokens if "!" in t], _INNER, drawn)]
 
 
