@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import numpy as np
+
 from charter.core.normalise import begins, reorder
 from charter.core.normalise.mapped import Edit, Offsets
 from charter.core.normalise.readable import readable
@@ -159,6 +161,7 @@ def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = st
     may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone. ``plain`` undoes other disguises, for telling
     whether what it says is language."""
     found: list[tuple[Edit, str]] = []
+    taken = np.zeros((0, 2), dtype=np.int64)
     scan = Scan(text) if len(text) >= LONG else None
     for scheme in SCHEMES:
         if not any(sign in text for sign in scheme.signs):
@@ -170,7 +173,11 @@ def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = st
             encoded.append(match[0])
         said = _said(scheme, set(encoded), depth, plain)
         new = [(Edit(start, start + len(e), said[e]), scheme.name) for start, e in zip(starts, encoded, strict=True) if e in said] if said else []
-        found += _apart(new, sorted((edit.start, edit.end) for edit, _ in found)) if new else []
+        new = _apart(new, taken)
+        if new:
+            found += new
+            taken = np.concatenate([taken, np.array([(edit.start, edit.end) for edit, _ in new])])
+            taken = taken[taken[:, 0].argsort()]
     yield from sorted(found, key=lambda item: item[0].start)
 
 
@@ -195,11 +202,10 @@ def _undone(texts: list[str], plain: Callable[[str], str]) -> list[str]:
     return done if len(done) == len(texts) else texts
 
 
-def _apart(new: list[tuple[Edit, str]], taken: list[tuple[int, int]]) -> list[tuple[Edit, str]]:
-    kept, at = [], 0
-    for edit, name in new:
-        while at < len(taken) and taken[at][1] <= edit.start:
-            at += 1
-        if at == len(taken) or edit.end <= taken[at][0]:
-            kept.append((edit, name))
-    return kept
+def _apart(new: list[tuple[Edit, str]], taken: Offsets) -> list[tuple[Edit, str]]:
+    """Those that do not overlap with what is ``taken``: starts and ends, in order."""
+    if not new or not len(taken):
+        return new
+    after = np.searchsorted(taken[:, 1], [edit.start for edit, _ in new], side="right")
+    limits = np.append(taken[:, 0], np.iinfo(np.int64).max)[after].tolist()
+    return [item for item, limit in zip(new, limits, strict=True) if item[0].end <= limit]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from charter.core.normalise.mapped import Edit, Mapped
+from charter.core.normalise.mapped import Edit, Mapped, codes
 
 _TAGS = re.compile(
     "(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007e]{3,}\U000e007f?|(?<=\U0001f3f4)[\U000e0020-\U000e007e]{7,}\U000e007f?"
@@ -20,7 +20,8 @@ _OVERRIDE = re.compile("\u202e([^\u202c-\u202e\u2066-\u2069\n]{3,})[\u202c\u2069
 
 def passages(text: str) -> Iterator[tuple[Edit, str]]:
     """Hidden passages and what they say, with the name of the trick; reversed ones are not among them."""
-    if text.isascii():
+    points = codes(text)
+    if not ((points >= 0xE0000) | ((points >= 0xFE00) & (points <= 0xFE0F))).any():
         return
     for found in _TAGS.finditer(text):
         yield Edit(*found.span(), f" {''.join(chr(ord(c) - 0xE0000) for c in found[0] if c != chr(0xE007F))} "), "tags"

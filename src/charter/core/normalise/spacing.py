@@ -149,7 +149,7 @@ def _any_joins(pieces: list[str], unknown_pieces: set[str]) -> bool:
     for place in [n for n, piece in enumerate(pieces) if piece in unknown_pieces]:
         for first, second in ((place - 1, place), (place, place + 1)):
             near = first >= 0 and second < len(pieces) and len(both := pieces[first] + pieces[second]) > 3
-            if near and rank(both) < min(rank(pieces[first]), rank(pieces[second])):
+            if near and is_word(both) and rank(both) < min(rank(pieces[first]), rank(pieces[second])):
                 return True
     return False
 

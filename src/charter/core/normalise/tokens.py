@@ -15,7 +15,7 @@ import numpy as np
 
 from charter.core.normalise.lexicon import cut, gapped, is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped
-from charter.core.normalise.scan import Mask, Runs, Scan
+from charter.core.normalise.scan import Mask, Runs, Scan, after, before
 
 #: Letters that a sign may stand for, likeliest first.
 _SIGNS = {
@@ -35,6 +35,8 @@ _DRAWN = re.compile(r"([A-Za-z])\1\1")
 _MIXED = re.compile(r"[A-Za-z][0-9@$!|€£+]|[0-9@$!|€£+][A-Za-z]")
 _MAY = re.compile(rf"[{re.escape(_OUTER)}]*[A-Za-z0-9@$!|€£+.,\-*·•/~_^#&]+[{re.escape(_OUTER)}]*")
 _STARRED = re.compile(r"^[A-Za-z]+\*{1,2}[A-Za-z]+$", re.MULTILINE)
+#: Characters of ``_MAY`` that are only within a token, and only around one.
+_CORE_ONLY, _OUTER_ONLY = r"A-Za-z0-9@$|€£+·•/\^#&", re.escape(";:?\"'()[]{}<>…“”‘’«»`")
 _NUMBER = re.compile(r"\d\d")
 _LONGEST = 40
 #: Readings of one token that are tried at most.
@@ -56,6 +58,7 @@ def undisguise(m: Mapped) -> Mapped:
         return m.replace([Edit(start, len(m.text.rstrip().rstrip(_OUTER)), words)])
     is_drawn = tokens.any(_drawn_out(scan))
     places = np.flatnonzero((is_drawn | tokens.any(~scan.of(r"^\W\d_"))) & (tokens.sizes <= _LONGEST))
+    places = places[~tokens.any(_hopeless(scan))[places]] if len(places) else places
     found = tokens.texts(m.text, places)
     odd = set(found)
     plain = _plain(odd, set(tokens.texts(m.text, np.flatnonzero(is_drawn))), Counter(found), len(tokens.starts)) if odd else {}
@@ -76,6 +79,12 @@ def _plain(odd: set[str], drawn: set[str], counts: Counter[str], every: int) -> 
     if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
         return bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := _unknown(t)) is not None}
     return plain
+
+
+def _hopeless(scan: Scan) -> Mask:
+    """Characters in the place of which ``_MAY`` does not match a token."""
+    core = scan.of(_CORE_ONLY)
+    return (scan.of(_OUTER_ONLY) & before(core) & after(core)) | ~scan.of(rf"\s{_CORE_ONLY}{re.escape(_OUTER)}")
 
 
 def _drawn_out(scan: Scan) -> Mask:
