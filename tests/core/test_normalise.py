@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import itertools
 import random
 import unicodedata
 from urllib.parse import quote, quote_plus
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charter.core.normalise import normalise, views
+from charter.core.normalise import decode, kinds, lexicon, normalise, spacing, views
 from charter.core.normalise.clean import clean
 from charter.core.normalise.fold import fold
 from charter.core.normalise.lexicon import cut
@@ -297,3 +298,47 @@ def test_what_was_slow_is_read_to_its_end(text: str) -> None:
     found = views(text)
     assert found[0].text == text
     assert all(len(view.text) <= 6 * len(text) for view in found)
+
+
+#: Modules of the normaliser that look through long texts in another way than through short ones.
+LONG_ONES = (decode, spacing)
+
+
+@given(PIECES | st.text(st.sampled_from("abf019AZ=/+.-·|% \t\n\\xuU,;:&#'\"(_*еé½²"), max_size=120))
+@settings(max_examples=300, deadline=None)
+def test_a_long_text_is_read_as_a_short_one_is(text: str) -> None:
+    short = [(view.name, view.text, view.mapped.starts.tolist(), view.mapped.ends.tolist()) for view in views(text)]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in LONG_ONES:
+            patch.setattr(module, "LONG", 0)
+        assert [(view.name, view.text, view.mapped.starts.tolist(), view.mapped.ends.tolist()) for view in views(text)] == short
+
+
+@given(
+    st.lists(st.sampled_from(["how", "to", "make", "a", "bomb", "at", "home", "q", "xqz", "é", "'", "s"]), max_size=30).map("".join),
+    st.integers(1, 30),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_long_text_is_cut_as_a_short_one_is(text: str, block: int) -> None:
+    short = cut(text), lexicon.cut_loosely(text, 0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lexicon, "_LONG", 1)
+        patch.setattr(lexicon, "_BLOCK", block)
+        assert (cut(text), lexicon.cut_loosely(text, 0.3)) == short
+
+
+def test_the_table_of_characters_leaves_none_out() -> None:
+    table = kinds.kinds()
+    for point in itertools.chain(range(0xD800), range(0xE000, 0x110000)):
+        char, flags = chr(point), int(table[point])
+        category, form = unicodedata.category(char), kinds.plain(char)
+        if category[0] == "M":
+            assert flags & kinds.JOINS
+        elif point > 0x7F and form != char and not flags & kinds.JOINS:
+            assert flags & (kinds.ONE if len(form) == 1 else kinds.MANY)
+        else:
+            assert not flags & (kinds.ONE | kinds.MANY)
+        if category == "Cf":
+            assert bool(flags & kinds.GONE) != (char in kinds._SEEN)
+    some = np.flatnonzero(table & kinds.ONE).astype(np.uint32)
+    assert [chr(point) for point in kinds.one(some).tolist()] == [kinds.plain(chr(point)) for point in some.tolist()]

@@ -35,6 +35,12 @@ def is_word(text: str) -> bool:
 
 
 @cache
+def _price() -> float:
+    """What any word costs besides its rank."""
+    return math.log(len(ranks())) / 2
+
+
+@cache
 def gapped(length: int, start: int, count: int) -> dict[str, list[str]]:
     """Words of a length by what is left of them when ``count`` letters from ``start`` become stars."""
     table: dict[str, list[str]] = {}
@@ -68,7 +74,7 @@ def cut_loosely(text: str, least: float) -> list[str] | None:
 
 def _pieces(text: str) -> list[str]:
     """Known words and single letters, from the last one to the first."""
-    known, prefixes, price = ranks(), _prefixes(), math.log(len(ranks())) / 2
+    known, prefixes, price = ranks(), _prefixes(), _price()
     best: list[tuple[float, int]] = [(0.0, 0)] + [(math.inf, 0)] * len(text)
     for start in range(len(text)):
         so_far, end = best[start][0], start + 1
@@ -99,7 +105,7 @@ def cut(text: str) -> list[str] | None:
     rank (Zipf's law), so few and common words win. Linear in the text."""
     if len(text) >= _LONG:
         return _cut_long(text)
-    known, prefixes, price = ranks(), _prefixes(), math.log(len(ranks())) / 2
+    known, prefixes, price = ranks(), _prefixes(), _price()
     best: dict[int, tuple[float, int]] = {0: (0.0, 0)}
     reach = 0
     for start in range(len(text)):
@@ -124,7 +130,7 @@ def cut(text: str) -> list[str] | None:
 
 def _cut_long(text: str) -> list[str] | None:
     """``cut``, with the words found for many places at once."""
-    letters, price = _letters(text), math.log(len(ranks())) / 2
+    letters, price = _letters(text), _price()
     best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
     reach = 0
     for at in range(0, len(text), _BLOCK):
@@ -139,7 +145,7 @@ def _cut_long(text: str) -> list[str] | None:
 
 def _pieces_long(text: str) -> list[str]:
     """``_pieces``, with the words found for many places at once."""
-    letters, price = _letters(text), math.log(len(ranks())) / 2
+    letters, price = _letters(text), _price()
     best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
     for at in range(0, len(text), _BLOCK):
         stop = min(at + _BLOCK, len(text))
