@@ -10,9 +10,10 @@ import base64
 import binascii
 import html
 import re
+import string
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
@@ -88,11 +89,19 @@ def _decimal(text: str) -> str | None:
 def _percent(text: str) -> str | None:
     """A token with percent escapes; form encoding writes blanks as plus signs."""
     if text.isascii():
-        raw = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+        first, *parts = text.encode().split(b"%")
+        pairs = ((_octets().get(part[:2]), part) for part in parts)
+        raw = b"".join([first, *(b"%" + part if octet is None else octet + part[2:] for octet, part in pairs)]).decode("utf-8", "surrogateescape")
     else:
         raw = re.sub(r"(?:%[0-9a-fA-F]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"), text)
     said = raw.replace("+", " ")
     return None if _BROKEN.search(said) else said  # bytes that are no UTF-8 have become lone surrogates
+
+
+@cache
+def _octets() -> dict[bytes, bytes]:
+    """Two hexadecimal digits and the byte that they are."""
+    return {(one + two).encode(): bytes.fromhex(one + two) for one in string.hexdigits for two in string.hexdigits}
 
 
 _BROKEN = re.compile("[\ud800-\udfff\x00-\x08\x0e-\x1f]")
