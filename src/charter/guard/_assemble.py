@@ -30,7 +30,8 @@ class Assembler:
         self._policy = policy
         self._hazards = Hazards(charter)
         self._voice = Voice(policy, charter)
-        self.label = f"{policy.name}@{policy.version}+{policy.hash[:8]}"
+        self._hash = policy.hash
+        self.label = f"{policy.name}@{policy.version}+{self._hash[:8]}"
 
     def weigh(self, stage: Stage, built: Built, result: Result) -> Account:
         return weigh(self._policy, self._hazards, stage, built, result)
@@ -117,5 +118,6 @@ class Assembler:
             return "escalated"
         if decision.action == "flag" and self._policy.review.flagged:
             return "flagged"
-        drawn = derive(0, "review", self._policy.hash, decision.subject) / _STEPS < self._policy.review.sample
+        share = self._policy.review.sample
+        drawn = share > 0.0 and derive(0, "review", self._hash, decision.subject) / _STEPS < share
         return "sampled" if drawn else ""

@@ -1,19 +1,22 @@
-"""Runs a plan: asks rails in threads and hears their answers, for a caller that waits and for an event loop. The plan decides; this only carries."""
+"""Runs a plan: asks rails in threads and hears their answers, for a caller that waits and for an event loop. The plan decides; this only carries.
+
+The thread that has an answer tells it to the plan and starts what comes next, so that the caller is woken once, when all is said, and not for every
+rail. The caller keeps the time: it gives up what is late, also where every thread hangs.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import queue
+import threading
 import time
 from collections.abc import Callable, Mapping
 
 from charter.core.rows import Conversation, Verdict
 from charter.guard._build import Built
 from charter.guard._plan import Job, Plan, Result
+from charter.guard._shared import Shared, sharing
 from charter.guard._workers import ExhaustedError, Ticket, Workers
 from charter.guard.policy import Stage
-
-Tell = Callable[[str, Result], None]
 
 
 def ask(built: Built, conversation: Conversation, stage: Stage) -> Result:
@@ -30,72 +33,83 @@ def ask(built: Built, conversation: Conversation, stage: Stage) -> Result:
 
 
 class Driver:
-    """Carries one plan. ``pools`` are the workers by tier."""
+    """Carries one plan. ``pools`` are the workers by tier. Everything that touches the plan holds ``_lock``."""
 
     def __init__(self, plan: Plan, pools: Mapping[int, Workers], conversation: Conversation, stage: Stage) -> None:
         self._plan, self._pools = plan, pools
         self._conversation, self._stage = conversation, stage
         self._tickets: dict[Job, Ticket] = {}
+        self._shared = Shared()
+        self._lock = threading.Lock()
+        self._over = False
+        self._broken: Exception | None = None
+        #: When the caller looks again by itself (monotonic seconds), and how to wake it before.
+        self._looks_at = 0.0
+        self._wake: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         """Until the plan is done. Only for callers that may wait."""
-        heard: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
+        woken = threading.Semaphore(0)
+        self._wake = lambda: (woken.release(), None)[1]
         try:
-            while self._step(lambda label, result: heard.put((label, result))):
-                try:
-                    self._hear(heard.get(timeout=max(0.0, self._plan.wake_at() - time.monotonic())))
-                    while True:
-                        self._hear(heard.get_nowait())
-                except queue.Empty:
-                    pass
+            while self._look():
+                woken.acquire(timeout=max(0.0, self._looks_at - time.monotonic()))
         finally:
             self._cancel()
 
     async def arun(self) -> None:
         """The same for an event loop, which is never blocked."""
         loop = asyncio.get_running_loop()
-        heard: asyncio.Queue[tuple[str, Result]] = asyncio.Queue()
+        woken = asyncio.Event()
 
-        def tell(label: str, result: Result) -> None:
+        def wake() -> None:
             try:
-                loop.call_soon_threadsafe(heard.put_nowait, (label, result))
+                loop.call_soon_threadsafe(woken.set)
             except RuntimeError:  # the loop has closed: nobody waits any more
                 return
 
+        self._wake = wake
         try:
-            while self._step(tell):
+            while self._look():
+                timer = loop.call_later(max(0.0, self._looks_at - time.monotonic()), woken.set)
                 try:
-                    async with asyncio.timeout(max(0.0, self._plan.wake_at() - time.monotonic())):
-                        self._hear(await heard.get())
-                    while True:
-                        self._hear(heard.get_nowait())
-                except (TimeoutError, asyncio.QueueEmpty):
-                    pass
+                    await woken.wait()
+                finally:
+                    timer.cancel()
+                woken.clear()
         finally:
             self._cancel()
 
-    def _step(self, tell: Tell) -> bool:
-        """Start what is ready and give up what is late; whether there is something to wait for."""
+    def _look(self) -> bool:
+        """For the caller: start what is ready, give up what is late; whether there is something to wait for, until ``_looks_at`` at most."""
+        with self._lock:
+            if self._broken is not None:
+                raise self._broken
+            self._step()
+            self._looks_at = self._plan.wake_at()
+            return not self._plan.done
+
+    def _step(self) -> None:
         now = time.monotonic()
         for job in self._plan.expire(now):
             if job in self._tickets:
                 self._pools[job.rails[0].tier].give_up(self._tickets[job])
         while True:
             jobs = self._plan.begin(time.monotonic())
-            lost = [job for job in jobs if not self._start(job, tell)]
+            lost = [job for job in jobs if not self._start(job)]
             if not lost:
                 break
             for job in lost:
                 for label in list(job.left):
                     self._plan.hear(label, Result("failed", error="no thread is free"), time.monotonic())
-        return not self._plan.done
 
-    def _start(self, job: Job, tell: Tell) -> bool:
+    def _start(self, job: Job) -> bool:
         def work() -> None:
-            for built in job.rails:
-                if job.cancelled:
-                    return
-                tell(built.label, ask(built, self._conversation, self._stage))
+            with sharing(self._shared):
+                for built in job.rails:
+                    if job.cancelled:
+                        return
+                    self._hear(built.label, ask(built, self._conversation, self._stage))
 
         try:
             self._tickets[job] = self._pools[job.rails[0].tier].submit(work, time.monotonic() + job.time_s)
@@ -103,10 +117,23 @@ class Driver:
             return False
         return True
 
-    def _hear(self, said: tuple[str, Result]) -> None:
-        self._plan.hear(*said, time.monotonic())
+    def _hear(self, label: str, result: Result) -> None:
+        """For the threads: tell the plan, start what is ready now. Wakes the caller when all is said, or when it has to look sooner than it would."""
+        with self._lock:
+            if self._over:
+                return
+            try:
+                self._plan.hear(label, result, time.monotonic())
+                self._step()
+                wakes = self._plan.done or self._plan.wake_at() < self._looks_at
+            except Exception as error:  # a mistake of ours is the caller's to raise, not the thread's to die of
+                self._broken, wakes = error, True
+            if wakes:
+                self._wake()
 
     def _cancel(self) -> None:
         """Rails that nobody waits for: those that run end by themselves, those behind them do not begin."""
-        for job in self._tickets:
-            job.cancelled = True
+        with self._lock:
+            self._over = True
+            for job in self._tickets:
+                job.cancelled = True

@@ -36,6 +36,7 @@ _NO = re.compile(r"^(?:no|nope|nah|never|absolutely not|certainly not)\b(?:[.,!;
 
 _ECHO = re.compile(r"^i (?:won't|can't|cannot|can not|will not|'ll not) (?:help )?(\w{3,})")
 _WORD = re.compile(r"\w+")
+_PLAIN = re.compile(r"[\n -~]*")
 
 
 class Phrases(NamedTuple):
@@ -88,11 +89,14 @@ def load_phrases() -> Phrases:
     return Phrases(**groups, not_declining=re.compile(expand("<i> <not_declining>")))
 
 
-def normalise(text: str) -> tuple[str, list[int]]:
+def normalise(text: str) -> tuple[str, Sequence[int]]:
     """Lower case, plain quotes, no invisible characters or emphasis stars; with the offset of every character in ``text``."""
+    text = text[:MAX_CHARS]
+    if _PLAIN.fullmatch(text):
+        return text.lower(), range(len(text))
     out: list[str] = []
     offsets: list[int] = []
-    for index, char in enumerate(text[:MAX_CHARS].translate(_QUOTES)):
+    for index, char in enumerate(text.translate(_QUOTES)):
         if char.isascii() and char.isprintable():
             out.append(char.lower())
             offsets.append(index)

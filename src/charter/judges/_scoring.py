@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charter.judges._calibration import Calibration, Floats, sigmoid
+from charter.judges._calibration import Calibration, Floats, Together, sigmoid
 from charter.judges._encoder import Encoder, Tokens
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, REPLY_HEADS, TEXT_HEADS
 from charter.judges._windows import Window
@@ -49,6 +49,8 @@ class Scorer:
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
+        self._on_texts = Together({head: (self._at[head], self.heads[head]) for head in ON_TEXTS})
+        self._hazard_columns = [self._at[code] for code in HAZARDS]
         self._kept: OrderedDict[bytes, Scored] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -81,7 +83,7 @@ class Scorer:
         tokens = self.encoder.tokens(texts)
         found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
         high = np.array([r.highest for r in found], dtype=np.float64).reshape(len(texts), len(self.encoder.outputs))
-        scores = {head: self.heads[head](high[:, self._at[head]]) for head in ON_TEXTS}
+        scores = self._on_texts(high)
         scores["toxicity"] = self.heads["moderation"](any_content(scores))
         scores |= self._hazards(high)
         spans = [
@@ -105,7 +107,7 @@ class Scorer:
         return Scored(scores, spans)
 
     def _hazards(self, high: Floats) -> dict[str, Floats]:
-        block = high[:, [self._at[code] for code in HAZARDS]] * float(self.stacks["hazards"]["scale"])
+        block = high[:, self._hazard_columns] * float(self.stacks["hazards"]["scale"])
         block = np.exp(block - block.max(axis=1, keepdims=True, initial=-30.0))
         share = block / block.sum(axis=1, keepdims=True)
         return {code: share[:, n] for n, code in enumerate(HAZARDS)}
@@ -113,8 +115,10 @@ class Scorer:
 
 def any_content(scores: Mapping[str, Floats]) -> Floats:
     """Logit of the chance that any kind of content is there, taking the heads for independent (noisy-or): what a moderation policy flags."""
-    none = np.prod([1.0 - np.clip(scores[head], 0.0, 0.999) for head in ("toxicity", *CONTENT_HEADS)], axis=0)
-    out: Floats = np.log1p(-np.clip(none, 1e-6, 1.0 - 1e-6)) - np.log(np.clip(none, 1e-6, 1.0))
+    chances = np.array([scores[head] for head in ("toxicity", *CONTENT_HEADS)])
+    none = np.prod(1.0 - np.minimum(np.maximum(chances, 0.0), 0.999), axis=0)
+    none = np.maximum(none, 1e-6)
+    out: Floats = np.log1p(-np.minimum(none, 1.0 - 1e-6)) - np.log(np.minimum(none, 1.0))
     return out
 
 
@@ -139,7 +143,10 @@ def raw(encoder: Any, windows: Sequence[Sequence[Window]]) -> list[Raw]:
     found, at = [], 0
     for ws in windows:
         part = numbers[at : at + len(ws)]
-        found.append(Raw(part[0], part.max(axis=0), part.mean(axis=0), part.argmax(axis=0), list(ws)))
+        if len(ws) == 1:
+            found.append(Raw(part[0], part[0], part[0], np.zeros(part.shape[1], np.int64), list(ws)))
+        else:
+            found.append(Raw(part[0], part.max(axis=0), part.mean(axis=0), part.argmax(axis=0), list(ws)))
         at += len(ws)
     return found
 

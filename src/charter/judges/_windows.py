@@ -84,7 +84,7 @@ class Cut(NamedTuple):
 def cut_long_words(text: str) -> Cut:
     """Put a space into every run of more than ``LONGEST_WORD`` characters without one."""
     cuts, run = [], 0
-    if len(text) <= LONGEST_WORD:
+    if len(max(text.split(), key=len, default="")) <= LONGEST_WORD:
         return Cut(text, [])
     for place, letter in enumerate(text):
         run = 0 if letter.isspace() else run + 1

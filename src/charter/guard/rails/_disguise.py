@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from charter.guard._shared import once
+
 try:
     from charter.core.normalise import views  # type: ignore[import-not-found,unused-ignore]
 except ImportError:  # an installation without the normaliser reads texts as they stand
@@ -19,7 +21,11 @@ class Form(NamedTuple):
 
 
 def forms(text: str) -> list[Form]:
-    """The original first; a clean text has no other."""
+    """The original first; a clean text has no other. The rails of one check work them out once."""
+    return once(("forms", text), lambda: _forms(text))
+
+
+def _forms(text: str) -> list[Form]:
     if views is None:
         return [Form(text, lambda start, end: (start, end))]
     return [Form(view.text, view.span) for view in views(text)]

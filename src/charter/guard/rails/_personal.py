@@ -38,6 +38,8 @@ _WALLET = re.compile(r"\b(?:bc1[ac-hj-np-z02-9]{25,62}|[13][1-9A-HJ-NP-Za-km-z]{
 _PASSPORT = re.compile(r"\b[A-Z]{1,2}\d{6,8}\b|\b\d{9}\b")
 _NINO = re.compile(r"\b(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b")
 _BORN = re.compile(r"\b(?:\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d|(?:19|20)\d\d-\d{2}-\d{2})\b")
+#: Every hit has one of these, or a digit of another kind.
+_SIGN = re.compile(r"[\d@:]")
 #: What makes four numbers a version or a section.
 _NUMBERED = re.compile(r"(?i)\b(?:version|ver\.?|v|release|section|chapter|rev\.?|§)[ :]{0,2}$")
 #: Telling words, looked for in the ``NEAR`` characters before a number.
@@ -53,7 +55,7 @@ _WORDS = {
 
 def find(text: str) -> list[Hit]:
     """Every hit, in no order; hits of different kinds may overlap. Linear in the text."""
-    if not any(letter.isdigit() for letter in text) and "@" not in text and ":" not in text:
+    if not _SIGN.search(text) and (text.isascii() or not any(map(str.isdigit, text))):
         return []
     hits = [Hit(*m.span(), "EMAIL", 0.95) for m in _EMAIL.finditer(text)]
     hits += [hit for m in _CARD.finditer(text) if (hit := _card(text, m))]

@@ -64,11 +64,11 @@ class PiiRail:
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         text = view(conversation, stage).text
-        fine = set(self._allowed)
-        if stage == "output" and self._config.known:
+        hits, fine = self.find(text, self._config.at_least), set(self._allowed)
+        if hits and stage == "output" and self._config.known:
             asked = view(conversation.without_reply, "input").text
             fine |= {_bare(asked[hit.start : hit.end]) for hit in self.find(asked, at_least=0.0)}
-        hits = [hit for hit in self.find(text, self._config.at_least) if _bare(text[hit.start : hit.end]) not in fine]
+        hits = [hit for hit in hits if _bare(text[hit.start : hit.end]) not in fine]
         if not hits:
             return say(conversation, self.name, self.version, "safe", score=0.0)
         found = ((hit.start, hit.end, hit.kind) for hit in hits)

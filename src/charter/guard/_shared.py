@@ -1,0 +1,56 @@
+"""What several rails of one check work out alike, such as the forms of a text: by whoever comes first, for all; kept as long as the check."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Shared:
+    """Of one check, for its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[Hashable, Future[Any]] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returns or raises; others who ask for ``key`` meanwhile wait for it."""
+        with self._lock:
+            made = self._made.get(key)
+            if made is None:
+                mine = self._made[key] = Future()
+        if made is not None:
+            found: T = made.result()
+            return found
+        try:
+            found = make()
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        mine.set_result(found)
+        return found
+
+
+_CURRENT: ContextVar[Shared | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def sharing(shared: Shared) -> Iterator[None]:
+    """Inside, this thread works for the check that ``shared`` belongs to."""
+    token = _CURRENT.set(shared)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def once(key: Hashable, make: Callable[[], T]) -> T:
+    """``make()``, once in a check; outside one, always."""
+    shared = _CURRENT.get()
+    return make() if shared is None else shared.once(key, make)
