@@ -54,3 +54,8 @@ def once(key: Hashable, make: Callable[[], T]) -> T:
     """``make()``, once in a check; outside one, always."""
     shared = _CURRENT.get()
     return make() if shared is None else shared.once(key, make)
+
+
+def in_a_check() -> bool:
+    """Whether this thread works for a check, beside others."""
+    return _CURRENT.get() is not None

@@ -6,7 +6,10 @@ held-out folds; expected calibration error over equal-width bins (Naeini et al. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,31 +37,22 @@ class Calibration(NamedTuple):
             return between
         return sigmoid(self.scale * logits + self.bias)
 
+    def of(self, logit: float) -> float:
+        """The probability of one number, without numpy: a guard asks for one at a time."""
+        if not self.knots:
+            return 1.0 / (1.0 + math.exp(-min(max(self.scale * logit + self.bias, -30.0), 30.0)))
+        right = bisect_right(self.knots, logit, key=itemgetter(0))
+        if right in (0, len(self.knots)):
+            return self.knots[0][1] if right == 0 else self.knots[-1][1]
+        (x, y), (after, above) = self.knots[right - 1], self.knots[right]
+        return y + (above - y) / (after - x) * (logit - x)
+
     def as_json(self) -> dict[str, Any]:
         return {"scale": self.scale, "bias": self.bias, "knots": [list(k) for k in self.knots]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Calibration:
         return cls(float(data["scale"]), float(data["bias"]), tuple((float(a), float(b)) for a, b in data["knots"]))
-
-
-class Together:
-    """Several heads' calibrations, applied in one go: numpy takes longer to be called than to reckon with a few numbers. ``heads``: the column of
-    each head's logit, and its calibration."""
-
-    def __init__(self, heads: Mapping[str, tuple[int, Calibration]]) -> None:
-        self._heads = heads
-        self._columns = [column for column, _ in heads.values()]
-        self._scale = np.array([calibration.scale for _, calibration in heads.values()])
-        self._bias = np.array([calibration.bias for _, calibration in heads.values()])
-
-    def __call__(self, logits: Floats) -> dict[str, Floats]:
-        """Probabilities by head, each of shape (n,), of ``logits`` (n, outputs)."""
-        smooth = sigmoid(self._scale * logits[:, self._columns] + self._bias)
-        return {
-            name: calibration(logits[:, column]) if calibration.knots else smooth[:, place]
-            for place, (name, (column, calibration)) in enumerate(self._heads.items())
-        }
 
 
 def fit_temperature(logits: Floats, labels: Floats, weights: Floats | None = None, steps: int = 60) -> Calibration:

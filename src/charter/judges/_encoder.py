@@ -29,6 +29,8 @@ CARD = "classifier.json"
 RESTORE = "pip install --force-reinstall --no-deps charter-align"
 RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
 FORMAT = 1
+#: Characters of a text that is cut into tokens without letting other threads go on meanwhile: they would not soon give the interpreter back.
+SHORT = 2000
 #: Windows whose numbers are kept: about 1 KB each.
 KEPT = 2048
 
@@ -57,7 +59,10 @@ class Encoder:
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of each text. Half surrogates become U+FFFD; runs of letters without a space are cut (see ``_windows``)."""
         cuts = [cut_long_words(_whole(text)) for text in texts]
-        found = self._tokenizer.encode_batch([c.text for c in cuts], add_special_tokens=False)
+        if len(cuts) == 1 and len(cuts[0].text) <= SHORT:
+            found = [self._tokenizer.encode(cuts[0].text, add_special_tokens=False)]
+        else:
+            found = self._tokenizer.encode_batch([c.text for c in cuts], add_special_tokens=False)
         return [
             Tokens(e.ids, e.offsets if not c.cuts else [(c.original(a), c.original(b)) for a, b in e.offsets])
             for e, c in zip(found, cuts, strict=True)

@@ -60,21 +60,27 @@ def stem(word: str) -> str:
     return (short if len(short) >= 3 else word)[:5]
 
 
-def subject(words: Words, prompt: str) -> set[str]:
-    """Stems of what a request is about: its words without small words and words of asking ("write", "explain", "list")."""
-    return {stem(w) for w in _WORD.findall(prompt) if w not in words.stop and len(w) > 2}
+def subject(words: Words, asked: Sequence[str]) -> set[str]:
+    """Stems of what a request is about: its words without small words and words of asking ("write", "explain", "list"). Of a request with more than
+    ``LONGEST_SUBJECT`` only that many and one."""
+    found: set[str] = set()
+    for word in asked:
+        if word not in words.stop and len(word) > 2:
+            found.add(stem(word))
+            if len(found) > LONGEST_SUBJECT:
+                break
+    return found
 
 
-def taken_up(words: Words, prompt: str, reply: str) -> float | None:
-    """Share (0 to 1) of the request's subject that the reply names; None where the request has no plain subject (a text to
-    work on is given with it, it has hardly any words of its own or very many), or the two are written in
+def taken_up(words: Words, prompt: str, reply: str, about: set[str], said: Sequence[str]) -> float | None:
+    """Share (0 to 1) of the request's subject ``about`` that the reply, of the words ``said``, names; None where the request has no plain subject (a
+    text to work on is given with it, it has hardly any words of its own or very many), or the two are written in
     different scripts, as an answer in another language is."""
-    asked = subject(words, prompt)
-    if words.given.search(prompt):
+    if not 2 <= len(about) <= LONGEST_SUBJECT or words.given.search(prompt):
         return None
-    if not 2 <= len(asked) <= LONGEST_SUBJECT or _script(prompt) != _script(reply) or _english(words, prompt) > _english(words, reply):
+    if _script(prompt) != _script(reply) or _english(words, prompt) > _english(words, reply):
         return None
-    return len(asked & {stem(w) for w in _WORD.findall(reply)}) / len(asked)
+    return len(about & {stem(w) for w in said}) / len(about)
 
 
 def _english(words: Words, text: str) -> bool:
@@ -107,13 +113,14 @@ def features(words: Words, prompt: str, reply: str, sentences: Sequence[str]) ->
     count = max(len(shown), 1)
     found = {name: [bool(getattr(words, name).search(s)) for s in shown] for name in ("wrong", "elsewhere", "does", "corrects", "turns")}
     share = {name: sum(hits) / count for name, hits in found.items()}
-    said = _WORD.findall(reply)
+    asked, said = _WORD.findall(prompt), _WORD.findall(reply)
+    about = subject(words, asked)
     first, last = (shown[0], shown[-1]) if shown else ("", "")
-    taken = taken_up(words, prompt, reply)
+    taken = taken_up(words, prompt, reply, about, said)
     lists = min(len(_LIST.findall(reply)), 6) / 6
     preaches = sum(w or e for w, e in zip(found["wrong"], found["elsewhere"], strict=True)) / count * (1.0 - share["does"])
     facts = float(bool(words.facts.search(prompt)))
-    little = taken is not None and (taken == 0.0 or (taken < 0.34 and len(subject(words, prompt)) >= 4))
+    little = taken is not None and (taken == 0.0 or (taken < 0.34 and len(about) >= 4))
     other = float(little and len(said) >= 20)
     return {
         "one": 1.0,
@@ -135,7 +142,7 @@ def features(words: Words, prompt: str, reply: str, sentences: Sequence[str]) ->
         "lists": lists,
         "log_words": math.log1p(len(said)) / 6,
         "short": float(len(said) < 12),
-        "repeats": _repeats(prompt, reply),
+        "repeats": _repeats(asked, said),
         "varied": len(set(said)) / max(len(said), 1),
         "preaches": preaches,
         "asks_facts": facts,
@@ -145,11 +152,12 @@ def features(words: Words, prompt: str, reply: str, sentences: Sequence[str]) ->
     }
 
 
-def _repeats(prompt: str, reply: str) -> float:
+def _repeats(asked: Sequence[str], said: Sequence[str]) -> float:
     """How much of the reply is the request itself, 0 to 1."""
-    asked, said = Counter(_WORD.findall(prompt)), Counter(_WORD.findall(reply))
-    total = sum(said.values())
-    return sum((asked & said).values()) / total if total else 0.0
+    if not said:
+        return 0.0
+    before = Counter(asked)
+    return sum(min(n, before[word]) for word, n in Counter(said).items()) / len(said)
 
 
 class Answered(NamedTuple):

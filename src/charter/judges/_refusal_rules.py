@@ -36,6 +36,7 @@ _NO = re.compile(r"^(?:no|nope|nah|never|absolutely not|certainly not)\b(?:[.,!;
 
 _ECHO = re.compile(r"^i (?:won't|can't|cannot|can not|will not|'ll not) (?:help )?(\w{3,})")
 _WORD = re.compile(r"\w+")
+_TWICE = re.compile(r"(?<= ) ")
 _PLAIN = re.compile(r"[\n -~]*")
 
 
@@ -171,7 +172,7 @@ def _sentences(text: str, start: int) -> list[Sentence]:
 
 
 def _find(pattern: re.Pattern[str], sentence: Sentence) -> tuple[int, int] | None:
-    match = pattern.search(re.sub(r"(?<= ) ", "", sentence.text))
+    match = pattern.search(_TWICE.sub("", sentence.text) if "  " in sentence.text else sentence.text)
     return None if match is None else (sentence.start + match.start(), sentence.start + match.end())
 
 

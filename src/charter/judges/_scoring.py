@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charter.judges._calibration import Calibration, Floats, Together, sigmoid
+from charter.judges._calibration import Calibration, Floats, sigmoid
 from charter.judges._encoder import Encoder, Tokens
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, REPLY_HEADS, TEXT_HEADS
 from charter.judges._windows import Window
@@ -19,6 +20,8 @@ from charter.judges._windows import Window
 #: What a refusal label says, as inputs of the mix for replies.
 LABELS = ("full", "partial", "none")
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
+#: What a text is scored for, in this order.
+SCORES = (*ON_TEXTS, *HAZARDS)
 #: Single texts whose scores are kept.
 KEPT = 256
 
@@ -49,8 +52,7 @@ class Scorer:
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
-        self._on_texts = Together({head: (self._at[head], self.heads[head]) for head in ON_TEXTS})
-        self._hazard_columns = [self._at[code] for code in HAZARDS]
+        self._hazard_scale = float(self.stacks["hazards"]["scale"])
         self._kept: OrderedDict[bytes, Scored] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -82,10 +84,9 @@ class Scorer:
     def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
         found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
-        high = np.array([r.highest for r in found], dtype=np.float64).reshape(len(texts), len(self.encoder.outputs))
-        scores = self._on_texts(high)
-        scores["toxicity"] = self.heads["moderation"](any_content(scores))
-        scores |= self._hazards(high)
+        rows = [self._reckon(r.highest.tolist()) for r in found]
+        columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
+        scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
         spans = [
             {head: span_of(r.windows[int(r.where[self._at[head]])], t) for head in ON_TEXTS} if len(r.windows) > 1 else {}
             for r, t in zip(found, tokens, strict=True)
@@ -106,20 +107,22 @@ class Scorer:
         spans = [{head: span_of(r.windows[int(r.where[self._at[head]])], t)} if len(r.windows) > 1 else {} for r, t in zip(found, said, strict=True)]
         return Scored(scores, spans)
 
-    def _hazards(self, high: Floats) -> dict[str, Floats]:
-        block = high[:, self._hazard_columns] * float(self.stacks["hazards"]["scale"])
-        block = np.exp(block - block.max(axis=1, keepdims=True, initial=-30.0))
-        share = block / block.sum(axis=1, keepdims=True)
-        return {code: share[:, n] for n, code in enumerate(HAZARDS)}
+    def _reckon(self, high: Sequence[float]) -> dict[str, float]:
+        """``SCORES`` of one text from its outputs. Plain floats: numpy takes longer to be called than to reckon with a few numbers, most of all on a
+        processor whose caches the network has just filled."""
+        scores = {head: self.heads[head].of(high[self._at[head]]) for head in ON_TEXTS}
+        scores["toxicity"] = self.heads["moderation"].of(any_content(scores))
+        logits = [high[self._at[code]] * self._hazard_scale for code in HAZARDS]
+        top = max(-30.0, *logits)
+        weights = [math.exp(logit - top) for logit in logits]
+        total = sum(weights)
+        return scores | {code: weight / total for code, weight in zip(HAZARDS, weights, strict=True)}
 
 
-def any_content(scores: Mapping[str, Floats]) -> Floats:
+def any_content(scores: Mapping[str, float]) -> float:
     """Logit of the chance that any kind of content is there, taking the heads for independent (noisy-or): what a moderation policy flags."""
-    chances = np.array([scores[head] for head in ("toxicity", *CONTENT_HEADS)])
-    none = np.prod(1.0 - np.minimum(np.maximum(chances, 0.0), 0.999), axis=0)
-    none = np.maximum(none, 1e-6)
-    out: Floats = np.log1p(-np.minimum(none, 1.0 - 1e-6)) - np.log(np.minimum(none, 1.0))
-    return out
+    none = math.prod(1.0 - min(max(scores[head], 0.0), 0.999) for head in ("toxicity", *CONTENT_HEADS))
+    return math.log1p(-min(max(none, 1e-6), 1.0 - 1e-6)) - math.log(min(max(none, 1e-6), 1.0))
 
 
 #: Inputs of the mix that judges a reply.

@@ -97,7 +97,10 @@ class ClassifierJudge:
         return found | extra
 
     def _label(self, conversation: Conversation) -> str:
-        return self._refusal(conversation).label or "unsure"
+        try:
+            return self._refusal.read(conversation.prompt, conversation.reply or "").label
+        except ValueError:  # an empty reply has none
+            return "unsure"
 
     def _verdict(
         self, c: Conversation, n: int, k: int | None, prompts: Scored, replies: Scored | None, content: Scored | None, label: str

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import cache
 from typing import Any, Literal, Protocol
 
 from charter.core import registry
 from charter.core.rows import Conversation, Verdict
+from charter.guard._shared import in_a_check
 from charter.guard.rails import _rules
 from charter.judges import harm, refusal, request
 
@@ -54,6 +55,18 @@ class ClassifierScores:
     def __call__(self, head: Head, conversations: Sequence[Conversation]) -> list[Verdict]:
         return [_of_head(verdict, head) for verdict in self._read(conversations)]
 
+    def begin(self, conversations: Sequence[Conversation]) -> None:
+        """Read what nobody reads yet; what somebody else reads at this moment is not waited for."""
+        self._read.begin(conversations)
+
+
+def begin(scores: Scores, texts: Iterable[str]) -> None:
+    """In a check, where other rails read the same: have the texts read as they stand before their other forms are looked for, which another rail's
+    thread then does meanwhile."""
+    early: Callable[[Sequence[Conversation]], None] | None = getattr(scores, "begin", None)
+    if early is not None and in_a_check():
+        early([Conversation.ask(text) for text in texts if any(letter.isalnum() for letter in text)])
+
 
 class RuleScores:
     """The harm judges and our own rules."""
@@ -83,6 +96,12 @@ class _Once:
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         keys = [conversation.id for conversation in conversations]
+        futures = self.begin(conversations, keys)
+        return [futures[key].result() for key in keys]
+
+    def begin(self, conversations: Sequence[Conversation], keys: Sequence[str] = ()) -> dict[str, Future[Verdict]]:
+        """Readings by key; those that nobody else had begun are done. ``keys``: the conversations' ids, where they are known."""
+        keys = keys or [conversation.id for conversation in conversations]
         mine: dict[str, Conversation] = {}
         futures: dict[str, Future[Verdict]] = {}
         with self._lock:
@@ -96,7 +115,7 @@ class _Once:
                 self._kept.popitem(last=False)
         if mine:
             self._fill(mine, futures)
-        return [futures[key].result() for key in keys]
+        return futures
 
     def _fill(self, mine: dict[str, Conversation], futures: dict[str, Future[Verdict]]) -> None:
         try:

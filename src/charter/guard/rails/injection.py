@@ -16,7 +16,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import Scores, shipped
+from charter.guard.rails._scores import Scores, begin, shipped
 from charter.guard.rails._texts import by_message, quoted_blocks
 
 NOT_COVERED = "Planted tasks that override nothing (an added link, another question), text in pictures, and data that misleads without giving orders."
@@ -45,6 +45,9 @@ class InjectionRail:
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
         texts = [self._texts(conversation) for conversation in conversations]
+        if len(texts) == 1:
+            begin(self._scores, texts[0])
+        texts = [all_forms(own) for own in texts]
         found = iter(self._scores("injection", [Conversation.ask(text) for own in texts for text in own]))
         return [self._judge(c, [next(found) for _ in own]) for c, own in zip(conversations, texts, strict=True)]
 
@@ -60,7 +63,7 @@ class InjectionRail:
         size = self._config.passage_chars
         passages = [text[at : at + size] for text in (*foreign, *blocks) if len(text) > size for at in range(0, len(text), size * 3 // 4)]
         whole = [*(own if self._config.user else []), *foreign, *blocks]
-        return all_forms(text for text in dict.fromkeys([*whole, *passages]) if any(letter.isalnum() for letter in text))
+        return [text for text in dict.fromkeys([*whole, *passages]) if any(letter.isalnum() for letter in text)]
 
 
 def build(config: Config) -> InjectionRail:

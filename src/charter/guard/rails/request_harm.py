@@ -14,7 +14,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import Head, Scores, shipped
+from charter.guard.rails._scores import Head, Scores, begin, shipped
 from charter.guard.rails._texts import Role, with_turns
 
 NOT_COVERED = (
@@ -47,7 +47,10 @@ class RequestHarmRail:
         return self.many([conversation], stage)[0]
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
-        texts = [all_forms(with_turns(c, self._config.roles, self._config.joined_chars)) for c in conversations]
+        texts = [with_turns(c, self._config.roles, self._config.joined_chars) for c in conversations]
+        if len(texts) == 1:
+            begin(self._scores, texts[0])
+        texts = [all_forms(own) for own in texts]
         found = iter(self._scores(self.head, [Conversation.ask(text) for own in texts for text in own]))
         return [self._judge(c, [next(found) for _ in own]) for c, own in zip(conversations, texts, strict=True)]
 
