@@ -12,11 +12,11 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ FORMAT = 1
 SHORT = 2000
 #: Windows whose numbers are kept: about 1 KB each.
 KEPT = 2048
+#: Short texts whose tokens are kept, by the text's hash: a request is read again beside its reply.
+CUT = 32
+K, V = TypeVar("K"), TypeVar("V")
+_Key = tuple[bytes, int]
 
 
 class Tokens(NamedTuple):
@@ -54,15 +58,21 @@ class Encoder:
         self._threads = threads or min(2, os.cpu_count() or 1)
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
-        self._kept = _Kept(KEPT)
+        self._kept: _Kept[_Key, NDArray[np.float32]] = _Kept(KEPT)
+        self._cut: _Kept[bytes, Tokens] = _Kept(CUT)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of each text. Half surrogates become U+FFFD; runs of letters without a space are cut (see ``_windows``)."""
+        if len(texts) == 1 and len(texts[0]) <= SHORT:
+            key = hashlib.sha256(texts[0].encode("utf-8", "surrogatepass")).digest()
+            known = self._cut.get([key]) or {key: self._tokens(texts, lambda given: [self._tokenizer.encode(given[0], add_special_tokens=False)])[0]}
+            self._cut.put(known)
+            return [known[key]]
+        return self._tokens(texts, lambda given: self._tokenizer.encode_batch(given, add_special_tokens=False))
+
+    def _tokens(self, texts: Sequence[str], encode: Callable[[list[str]], list[Any]]) -> list[Tokens]:
         cuts = [cut_long_words(_whole(text)) for text in texts]
-        if len(cuts) == 1 and len(cuts[0].text) <= SHORT:
-            found = [self._tokenizer.encode(cuts[0].text, add_special_tokens=False)]
-        else:
-            found = self._tokenizer.encode_batch([c.text for c in cuts], add_special_tokens=False)
+        found = encode([c.text for c in cuts])
         return [
             Tokens(e.ids, e.offsets if not c.cuts else [(c.original(a), c.original(b)) for a, b in e.offsets])
             for e, c in zip(found, cuts, strict=True)
@@ -95,6 +105,7 @@ class Encoder:
     def forget(self) -> None:
         """Read every window anew from here on: for measurements."""
         self._kept.clear()
+        self._cut.clear()
 
     def _call(self, window: Window) -> NDArray[np.float32]:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
@@ -104,25 +115,25 @@ class Encoder:
         return out
 
 
-def _key(window: Window) -> tuple[bytes, int]:
+def _key(window: Window) -> _Key:
     return np.array(window.ids, np.int32).tobytes(), len(window.segments) - sum(window.segments)
 
 
-class _Kept:
-    """The numbers of the windows read last, for many threads."""
+class _Kept(Generic[K, V]):
+    """What was read last, for many threads."""
 
     def __init__(self, most: int) -> None:
         self._most, self._lock = most, threading.Lock()
-        self._rows: OrderedDict[tuple[bytes, int], NDArray[np.float32]] = OrderedDict()
+        self._rows: OrderedDict[K, V] = OrderedDict()
 
-    def get(self, keys: Iterable[tuple[bytes, int]]) -> dict[tuple[bytes, int], NDArray[np.float32]]:
+    def get(self, keys: Iterable[K]) -> dict[K, V]:
         with self._lock:
             found = {key: self._rows[key] for key in keys if key in self._rows}
             for key in found:
                 self._rows.move_to_end(key)
         return found
 
-    def put(self, rows: Mapping[tuple[bytes, int], NDArray[np.float32]]) -> None:
+    def put(self, rows: Mapping[K, V]) -> None:
         with self._lock:
             self._rows.update(rows)
             while len(self._rows) > self._most:
