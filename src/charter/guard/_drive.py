@@ -50,7 +50,7 @@ class Driver:
     def run(self) -> None:
         """Until the plan is done. Only for callers that may wait."""
         woken = threading.Semaphore(0)
-        self._wake = lambda: (woken.release(), None)[1]
+        self._wake = woken.release
         try:
             while self._look():
                 woken.acquire(timeout=max(0.0, self._looks_at - time.monotonic()))

@@ -35,7 +35,8 @@ SHORT = 2000
 KEPT = 2048
 #: Short texts whose tokens are kept, by the text's hash: a request is read again beside its reply.
 CUT = 32
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 _Key = tuple[bytes, int]
 
 

@@ -111,7 +111,7 @@ class Scorer:
         """``SCORES`` of one text from its outputs. Plain floats: numpy takes longer to be called than to reckon with a few numbers, most of all on a
         processor whose caches the network has just filled."""
         scores = {head: self.heads[head].of(high[self._at[head]]) for head in ON_TEXTS}
-        scores["toxicity"] = self.heads["moderation"].of(any_content(scores))
+        scores["toxicity"] = self.heads["moderation"].of(_any_content(scores))
         logits = [high[self._at[code]] * self._hazard_scale for code in HAZARDS]
         top = max(-30.0, *logits)
         weights = [math.exp(logit - top) for logit in logits]
@@ -119,8 +119,15 @@ class Scorer:
         return scores | {code: weight / total for code, weight in zip(HAZARDS, weights, strict=True)}
 
 
-def any_content(scores: Mapping[str, float]) -> float:
+def any_content(scores: Mapping[str, Floats]) -> Floats:
     """Logit of the chance that any kind of content is there, taking the heads for independent (noisy-or): what a moderation policy flags."""
+    none = np.prod([1.0 - np.clip(scores[head], 0.0, 0.999) for head in ("toxicity", *CONTENT_HEADS)], axis=0)
+    out: Floats = np.log1p(-np.clip(none, 1e-6, 1.0 - 1e-6)) - np.log(np.clip(none, 1e-6, 1.0))
+    return out
+
+
+def _any_content(scores: Mapping[str, float]) -> float:
+    """``any_content`` of one text."""
     none = math.prod(1.0 - min(max(scores[head], 0.0), 0.999) for head in ("toxicity", *CONTENT_HEADS))
     return math.log1p(-min(max(none, 1e-6), 1.0 - 1e-6)) - math.log(min(max(none, 1e-6), 1.0))
 
