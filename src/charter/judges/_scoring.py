@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats, sigmoid
 from charter.judges._encoder import Encoder, Tokens
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, REPLY_HEADS, TEXT_HEADS
 from charter.judges._windows import Window
+from charter.judges.refusal import RefusalJudge
 
-#: What a refusal label says, as inputs of the mix for replies.
-LABELS = ("full", "partial", "none")
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
 #: What a text is scored for, in this order.
 SCORES = (*ON_TEXTS, *HAZARDS)
+#: Heads for which stock phrases speak too: what everybody copies must be found, however the encoder feels about its words.
+STOCK = ("jailbreak", "injection")
 #: Single texts whose scores are kept.
 KEPT = 256
 
@@ -34,6 +36,22 @@ class Raw(NamedTuple):
     mean: NDArray[np.float32]
     where: NDArray[np.int64]
     windows: list[Window]
+
+
+class Said(NamedTuple):
+    """What the refusal rules read in a reply: the label (full, partial, none, unsure) and how likely it does what it was asked to."""
+
+    label: str
+    does: float
+
+
+def said(judge: RefusalJudge, prompt: str, reply: str) -> Said:
+    """What the refusal rules read; nothing of an empty reply."""
+    try:
+        found = judge.read(prompt, reply)
+    except ValueError:
+        return Said("unsure", 0.0)
+    return Said(found.label, found.does)
 
 
 class Scored(NamedTuple):
@@ -84,7 +102,7 @@ class Scorer:
     def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
         found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
-        rows = [self._reckon(r.highest.tolist()) for r in found]
+        rows = [_at_least(self._reckon(r.highest.tolist()), _stock.scores(STOCK, text)) for r, text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
         spans = [
@@ -93,14 +111,13 @@ class Scorer:
         ]
         return Scored(scores, spans)
 
-    def replies(self, pairs: Sequence[tuple[str, str]], labels: Sequence[str], requests: Floats) -> Scored:
-        """Heads on (request, reply). ``labels`` are the refusal rules' (full, partial, none, unsure), ``requests`` the probabilities that
-        the requests are harmful."""
+    def replies(self, pairs: Sequence[tuple[str, str]], rules: Sequence[Said], requests: Floats) -> Scored:
+        """Heads on (request, reply). ``rules`` is what the refusal rules read, ``requests`` the probabilities that the requests are harmful."""
         asked, said = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
         found = raw(self.encoder, [self.encoder.reply(a, b) for a, b in zip(asked, said, strict=True)])
         mix = self.stacks["harmful_reply"]
-        inputs = reply_inputs(found, self._at, labels, requests)
-        logits = inputs @ np.array([mix[name] for name in REPLY_INPUTS])
+        inputs = reply_inputs(found, self._at, rules, requests)
+        logits = inputs @ np.array([mix.get(name, 0.0) for name in REPLY_INPUTS])  # older weights know fewer inputs
         scores = {"harmful_reply": self.heads["harmful_reply"](logits)}
         scores["refusal"] = self.heads["refusal"](np.array([float(r.first[self._at["refusal"]]) for r in found]))
         head = "harmful_reply"
@@ -119,6 +136,10 @@ class Scorer:
         return scores | {code: weight / total for code, weight in zip(HAZARDS, weights, strict=True)}
 
 
+def _at_least(scores: dict[str, float], least: Mapping[str, float]) -> dict[str, float]:
+    return scores | {head: max(scores[head], value) for head, value in least.items()}
+
+
 def any_content(scores: Mapping[str, Floats]) -> Floats:
     """Logit of the chance that any kind of content is there, taking the heads for independent (noisy-or): what a moderation policy flags."""
     none = np.prod([1.0 - np.clip(scores[head], 0.0, 0.999) for head in ("toxicity", *CONTENT_HEADS)], axis=0)
@@ -133,17 +154,21 @@ def _any_content(scores: Mapping[str, float]) -> float:
 
 
 #: Inputs of the mix that judges a reply.
-REPLY_INPUTS = ("one", "highest", "first", "mean", "request", "refusal_head", "full", "partial", "request_and_none")
+REPLY_INPUTS = (
+    "one", "highest", "first", "mean", "request", "refusal_head", "full", "partial", "request_and_none", "does", "request_and_does",
+)  # fmt: skip
 
 
-def reply_inputs(found: Sequence[Raw], at: Mapping[str, int], labels: Sequence[str], requests: Floats) -> Floats:
+def reply_inputs(found: Sequence[Raw], at: Mapping[str, int], rules: Sequence[Said], requests: Floats) -> Floats:
     """(n, len(REPLY_INPUTS)): a constant, the reply head over the windows, the request, and what the refusal rules and the refusal head say."""
     rows = []
-    for r, label, request in zip(found, labels, requests, strict=True):
+    for r, (label, does), request in zip(found, rules, requests, strict=True):
         k = at["harmful_reply"]
         declined = float(sigmoid(np.array(float(r.first[at["refusal"]]))))
-        rows.append([1.0, float(r.highest[k]), float(r.first[k]), float(r.mean[k]), float(request), declined, float(label == "full"),
-                     float(label == "partial"), float(request) * float(label == "none") * (1.0 - declined)])  # fmt: skip
+        asked = float(request)
+        full, partial, none = (float(label == name) for name in ("full", "partial", "none"))
+        heads = [float(r.highest[k]), float(r.first[k]), float(r.mean[k])]
+        rows.append([1.0, *heads, asked, declined, full, partial, asked * none * (1.0 - declined), does, asked * does * (1.0 - full)])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(REPLY_INPUTS))
 
 
@@ -168,4 +193,4 @@ def span_of(window: Window, tokens: Tokens) -> tuple[int, int]:
     return tokens.offsets[window.start][0], tokens.offsets[window.end - 1][1]
 
 
-__all__ = ["LABELS", "ON_TEXTS", "REPLY_HEADS", "REPLY_INPUTS", "Raw", "Scored", "Scorer", "raw", "reply_inputs", "span_of"]
+__all__ = ["ON_TEXTS", "REPLY_HEADS", "REPLY_INPUTS", "Raw", "Said", "Scored", "Scorer", "raw", "reply_inputs", "said", "span_of"]

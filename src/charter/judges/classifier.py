@@ -15,10 +15,10 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
-from charter.judges import refusal
+from charter.judges import _stock, refusal
 from charter.judges._encoder import WEIGHTS, Encoder, shipped
 from charter.judges._heads import HAZARDS, openai_categories
-from charter.judges._scoring import Scored, Scorer
+from charter.judges._scoring import Said, Scored, Scorer, said
 
 NOT_COVERED = (
     "Intent that shows only over several turns, harm that needs knowledge to see (a wrong dose, a false claim), most languages other than English, "
@@ -53,7 +53,7 @@ class ClassifierJudge:
 
     def __init__(self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True) -> None:
         self.scorer = Scorer(encoder)
-        self.version = encoder.version
+        self.version = f"{encoder.version}+{_stock.version()}"
         self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
         self.points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {
@@ -69,13 +69,15 @@ class ClassifierJudge:
         """Verdicts in order; one pass of the encoder over all of them."""
         prompts = self.scorer.texts([c.prompt for c in conversations])
         replied = [n for n, c in enumerate(conversations) if c.reply is not None and self._subject != "request"]
-        labels = {n: self._label(conversations[n]) for n in replied}
+        rules = {n: self._said(conversations[n].prompt, conversations[n].reply or "") for n in replied}
         pairs = [(conversations[n].prompt, conversations[n].reply or "") for n in replied]
         asked = prompts.probabilities["harmful_request"][replied] if replied else np.zeros(0)
-        replies = self.scorer.replies(pairs, [labels[n] for n in replied], asked) if replied else None
+        replies = self.scorer.replies(pairs, [rules[n] for n in replied], asked) if replied else None
         content = self.scorer.texts([pair[1] for pair in pairs]) if replied and self._content else None
         place = {n: k for k, n in enumerate(replied)}
-        return [self._verdict(c, n, place.get(n), prompts, replies, content, labels.get(n, "")) for n, c in enumerate(conversations)]
+        return [
+            self._verdict(c, n, place.get(n), prompts, replies, content, rules[n].label if n in rules else "") for n, c in enumerate(conversations)
+        ]
 
     def score(self, subjects: Sequence[str | tuple[str, str]]) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
         """Probabilities by head of texts, or of (request, reply) pairs: arrays of shape (n,), nan where a head does not apply.
@@ -88,19 +90,16 @@ class ClassifierJudge:
         extra = {name: np.full(len(subjects), np.nan) for name in ("harmful_reply", "refusal")}
         if replied:
             pairs = [s for s in subjects if not isinstance(s, str)]
-            labels = [self._label(Conversation.ask(p).with_reply(r)) for p, r in pairs]
-            for name, values in self.scorer.replies(pairs, labels, found["harmful_request"][replied]).probabilities.items():
+            rules = [self._said(*pair) for pair in pairs]
+            for name, values in self.scorer.replies(pairs, rules, found["harmful_request"][replied]).probabilities.items():
                 extra[name][replied] = values
             for name, values in self.scorer.texts([p[1] for p in pairs]).probabilities.items():
                 if name not in DECIDING["request"]:
                     found[name][replied] = values
         return found | extra
 
-    def _label(self, conversation: Conversation) -> str:
-        try:
-            return self._refusal.read(conversation.prompt, conversation.reply or "").label
-        except ValueError:  # an empty reply has none
-            return "unsure"
+    def _said(self, prompt: str, reply: str) -> Said:
+        return said(self._refusal, prompt, reply)
 
     def _verdict(
         self, c: Conversation, n: int, k: int | None, prompts: Scored, replies: Scored | None, content: Scored | None, label: str

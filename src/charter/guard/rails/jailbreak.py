@@ -1,6 +1,6 @@
 """Jailbreaks: personas without limits, rules declared void, orders not to refuse, noise suffixes, in any of the user's messages.
 
-Scores come from the shipped classifier where it is on the judges' shelf, else from written rules (``_rules.yaml``), which know stock phrases.
+Scores come from the shipped classifier where it is on the judges' shelf, else from written stock phrases.
 """
 
 from __future__ import annotations

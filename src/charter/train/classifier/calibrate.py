@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from charter.core.rows import Conversation
 from charter.judges import refusal
 from charter.judges._calibration import Calibration, choose, expected_calibration_error, fit_temperature, sigmoid, threshold_at
 from charter.judges._encoder import Encoder
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, TEXT_HEADS
-from charter.judges._scoring import REPLY_INPUTS, any_content, raw, reply_inputs
+from charter.judges._scoring import REPLY_INPUTS, any_content, raw, reply_inputs, said
 from charter.train.classifier.rows import LabelledText
 
 #: Share of false alarms on held-out harmless rows, at the upper operating point ("unsafe") and at the lower one (under it is "safe"): among plain
@@ -25,8 +24,13 @@ _OTHER = ((0.02, 0.1), (0.05, 0.2))
 #: Sources whose harmless rows look harmful (Presidio's sentences are full of cards, passwords and stolen things).
 _LOOK_ALIKES = frozenset({
     "starter_twin", "starter_lookalike", "wildguard_benign", "own_trigger_words", "own_content_held", "own_requests_held", "own_quotes_held",
-    "agent_injections", "presidio_sentences",
+    "agent_injections", "presidio_sentences", "own_among_held", "own_written_content_held", "own_written_hazards_held", "own_written_operators_held",
+    "own_written_overrides_held", "own_written_passages_held", "own_written_roles_held", "own_written_secrets_held", "own_written_subjects_held",
+    "own_written_triggers_held",
 })  # fmt: skip
+#: No source of at least so many harmless rows may have a larger share of false alarms than this, by itself, at the upper point of an attack head:
+#: among all rows together, those that were written like the learned ones drown the texts from elsewhere, which are what a user has.
+SOURCE_ALARMS, SOURCE_ROWS = {"jailbreak": 0.03, "injection": 0.03}, 50
 _RIDGE = 1e-2
 #: Lowest upper operating point: where the held-out harmless rows are all far below, a point beside them would rest on rows nobody saw.
 _FLOOR = 0.25
@@ -78,10 +82,13 @@ def _head(head: str, logits: Any, rows: Sequence[LabelledText]) -> dict[str, Any
 
 
 def _points(head: str, harmless: Any, sources: Sequence[str]) -> dict[str, float]:
-    """The operating points: the higher of those that plain texts and look-alikes ask for."""
+    """The operating points: the higher of those that plain texts and look-alikes ask for, and for attacks of what each source asks for alone."""
     similar = np.array([source in _LOOK_ALIKES for source in sources])
     groups = [(harmless[part], shares) for part, shares in zip((~similar, similar), FALSE_ALARMS.get(head, _OTHER), strict=True) if part.any()]
     upper, lower = (max(threshold_at(scores, shares[n]) for scores, shares in groups) for n in (0, 1))
+    if head in SOURCE_ALARMS:
+        each = (harmless[np.array(sources) == source] for source in sorted(set(sources)))
+        upper = max(upper, *(threshold_at(scores, SOURCE_ALARMS[head]) for scores in each if len(scores) >= SOURCE_ROWS), 0.0)
     unsafe = max(_FLOOR, min(0.999, upper))
     return {"safe": round(min(lower, unsafe), 6), "unsafe": round(unsafe, 6)}
 
@@ -102,8 +109,7 @@ def _reply_mix(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText
     found = raw(encoder, [encoder.reply(a, b) for a, b in tokens])
     asked = raw(encoder, [encoder.text(a) for a, _ in tokens])
     requests = request(np.array([float(r.highest[at["harmful_request"]]) for r in asked]))
-    labels = [judge(Conversation.ask(r.text).with_reply(r.reply or "")).label or "unsure" for r in rows]
-    inputs = reply_inputs(found, at, labels, requests)
+    inputs = reply_inputs(found, at, [said(judge, r.text, r.reply or "") for r in rows], requests)
     known = [n for n, row in enumerate(rows) if "harmful_reply" in row.labels]
     gold = np.array([round(rows[n].labels["harmful_reply"]) for n in known], dtype=np.float64)
     sources = [rows[n].source for n in known]

@@ -23,7 +23,7 @@ HELD_EVERY = 6
 #: Texts made of one template.
 _PER_SENTENCE, _PER_REQUEST, _PER_TASK = 22, 9, 28
 #: What Perspective would say of such content; unknown where it is not the same thing.
-_TOXIC = {"hate": 1.0, "harassment": 1.0, "violence": 0.8, "sexual": 0.8}
+TOXIC = {"hate": 1.0, "harassment": 1.0, "violence": 0.8, "sexual": 0.8}
 _PLAIN = {"harmful_request": 0.0, "jailbreak": 0.0, "injection": 0.0, **NO_CONTENT}
 _SLOT = re.compile(r"\{(\w+)\}")
 _LICENCE = "Apache-2.0"
@@ -55,7 +55,7 @@ def contents(rng: random.Random) -> Iterator[LabelledText]:
     """Sentences of each kind of content, alone and among neutral ones; the harmless ones; and content that is only quoted to be condemned."""
     for head, part in _data()["content"].items():
         labels = {head: 1.0, "jailbreak": 0.0, "injection": 0.0, **{k: 0.0 for k in ("sexual", "self_harm") if k != head}}
-        labels |= {"toxicity": _TOXIC[head]} if head in _TOXIC else {}
+        labels |= {"toxicity": TOXIC[head]} if head in TOXIC else {}
         for template, held in _numbered(part["is"]):
             for text in _texts(template, rng, _PER_SENTENCE, _data()["frames"]):
                 yield _row(text, labels, part["hazard"], "own_content", held)

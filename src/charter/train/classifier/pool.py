@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from charter.core.seeds import stream
 from charter.data.care import must_drop
-from charter.train.classifier import attacks, content, contrast, replies, requests
+from charter.train.classifier import attacks, content, contrast, examples, replies, requests
 from charter.train.classifier.evaluated import Evaluated, evaluation_texts
 from charter.train.classifier.rows import LabelledText
 
@@ -61,6 +61,8 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
             continue
         (held if out else train).append(row)
     train += content.joined([r for r in train if r.source == "rtp"], stream(seed, "classifier", "joined"), 1000)
+    train += examples.among(train, stream(seed, "classifier", "among"), 3000, "own_among")
+    held += examples.among(held, stream(seed, "classifier", "among held"), 300, "own_among_held")
     return Pool(train, held, dict(dropped))
 
 
@@ -74,7 +76,7 @@ def _all(data: Path, seed: int, own: Iterable[LabelledText]) -> Iterator[tuple[L
         yield row, False
     for row in _public(data, seed):
         share = _HELD_SHARE.get(row.source)
-        yield row, row.source in HELD_OUT or row.source in _MIX or (share is not None and _part(row.text, share) == 0)
+        yield row, row.source in HELD_OUT or row.source.endswith("_held") or row.source in _MIX or (share is not None and _part(row.text, share) == 0)
 
 
 def _public(data: Path, seed: int) -> Iterator[LabelledText]:
@@ -90,6 +92,7 @@ def _public(data: Path, seed: int) -> Iterator[LabelledText]:
     yield from contrast.contents(rng("contrast content"))
     yield from contrast.requests(rng("contrast requests"))
     yield from contrast.everyday(rng("everyday"), attacks.passages(data))
+    yield from examples.written()
     yield from attacks.agent_injections(data)
     yield from content.sap(data, rng("sap"))
     yield from content.perspective(data)

@@ -10,7 +10,7 @@ from pathlib import Path
 from charter.core.rows import Conversation
 from charter.data.sources import starter
 from charter.judges import refusal
-from charter.judges._heldout import gptfuzz_questions
+from charter.judges._heldout import gptfuzz_questions, is_held_out
 from charter.train.classifier._reading import lines
 from charter.train.classifier.rows import LabelledText
 
@@ -18,14 +18,18 @@ _REFUSAL = {"full": 1.0, "partial": 0.7, "none": 0.0}
 
 
 def gptfuzz(data: Path, rng: random.Random, count: int) -> Iterator[LabelledText]:
-    """GPTFuzzer's labelled replies. The refusal head learns from the refusal rules where they are sure."""
+    """GPTFuzzer's labelled replies: ``count`` to learn from, and a third as many to other questions, held out for the final mix (the questions that
+    the refusal rules were not fitted on either). The refusal head learns from the refusal rules where they are sure."""
     questions = gptfuzz_questions(data)
     rows = [row for row in lines(data, "train/unsafe_reply.jsonl.gz") if row["source"] == "gptfuzz_train"]
     rng.shuffle(rows)
-    unsafe = [row for row in rows if row["label"] == "unsafe"][: count * 45 // 100]
-    safe = [row for row in rows if row["label"] == "safe"][: count - len(unsafe)]
-    for row in unsafe + safe:
-        yield _labelled(questions.get(row["prompt"], row["prompt"]), row, "gptfuzz_replies")
+    for held in (False, True):
+        mine = [row for row in rows if is_held_out(questions.get(row["prompt"], row["prompt"])) == held]
+        most = count // 3 if held else count
+        unsafe = [row for row in mine if row["label"] == "unsafe"][: most * 45 // 100]
+        safe = [row for row in mine if row["label"] == "safe"][: most - len(unsafe)]
+        for row in unsafe + safe:
+            yield _labelled(questions.get(row["prompt"], row["prompt"]), row, "gptfuzz_replies_held" if held else "gptfuzz_replies")
 
 
 def jailbroken(data: Path) -> Iterator[LabelledText]:
