@@ -22,8 +22,9 @@ from charter.judges.refusal import RefusalJudge
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
 #: What a text is scored for, in this order.
 SCORES = (*ON_TEXTS, *HAZARDS)
-#: Heads for which stock phrases speak too: what everybody copies must be found, however the encoder feels about its words.
-STOCK = ("jailbreak", "injection")
+#: Heads for which stock phrases speak too, where they are this sure (two in a thousand of the harmless rows at hand): what everybody copies must be
+#: found, however the encoder feels about its words.
+STOCK, SURE = ("injection",), 0.8
 #: Single texts whose scores are kept.
 KEPT = 256
 
@@ -137,7 +138,7 @@ class Scorer:
 
 
 def _at_least(scores: dict[str, float], least: Mapping[str, float]) -> dict[str, float]:
-    return scores | {head: max(scores[head], value) for head, value in least.items()}
+    return scores | {head: max(scores[head], value) for head, value in least.items() if value >= SURE}
 
 
 def any_content(scores: Mapping[str, Floats]) -> Floats:
