@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from charter.core.errors import InputError
 from charter.core.seeds import derive
 from charter.guard.policy import GuardPolicy
+from charter.judges import refusal
 from charter.policy.charter import Charter
 
 PLACEHOLDER = "{act}"
@@ -28,6 +29,7 @@ class Voice:
                 'write refusal: "..." in the guard\'s file',
             )
         self._policy, self._charter = policy, charter
+        self._openings = _understood(charter.refusal.openings)
 
     def __call__(self, subject: str, hazards: Sequence[str] = (), *, unavailable: bool = False) -> str:
         if self._policy.refusal:
@@ -35,7 +37,7 @@ class Voice:
         if unavailable:
             return UNAVAILABLE
         style = self._charter.refusal
-        opening = self._one(style.openings, subject, "opening").replace(PLACEHOLDER, ACT, 1)
+        opening = self._one(self._openings, subject, "opening").replace(PLACEHOLDER, ACT, 1)
         hazard = next((h for h in self._charter.hazards if h.id in hazards), None)
         if hazard is None:
             return f"{opening}. {FORWARD}"
@@ -45,3 +47,10 @@ class Voice:
 
     def _one(self, choices: Sequence[str], subject: str, what: str) -> str:
         return choices[derive(0, what, subject) % len(choices)]
+
+
+def _understood(openings: Sequence[str]) -> Sequence[str]:
+    """Those that the refusal judge reads as declining, if any: else what the guard withheld would be counted as answered."""
+    judge = refusal.build(refusal.Config())
+    plain = [opening for opening in openings if judge.read("", f"{opening.replace(PLACEHOLDER, ACT, 1)}. {FORWARD}").label == "full"]
+    return plain or openings
