@@ -1,6 +1,6 @@
 """What the default rails add: to whole requests alone and under load, and to the first text of a stream.
 
-Run: .venv/bin/python benchmarks/gateway/latency.py [--pairs 200] [--seconds 60] [--guard FILE] [--out FILE.json]
+Run: .venv/bin/python benchmarks/gateway/latency.py [--pairs 200] [--seconds 60] [--guard FILE] [--audit off] [--out FILE.json]
 
 Alone: each request goes to the model server and through the gateway in turn, and the medians are compared; requests differ, so that no verdict
 comes from the cache. Under load: requests come at random times, whatever the answers do. Needs a quiet machine.
@@ -73,11 +73,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--guard", default="default")
     parser.add_argument("--rate", type=float, default=10.0)
+    parser.add_argument("--audit", default="strict", choices=("strict", "relaxed", "off"))
     parser.add_argument("--out", type=Path, default=Path("gateway-latency.json"))
     given = parser.parse_args()
     rng = random.Random(1)
-    found: dict[str, Any] = {"machine": _servers.machine(), "guard": given.guard}
-    with _servers.upstream() as behind, _servers.gateway(behind.url, given.guard) as server:
+    found: dict[str, Any] = {"machine": _servers.machine(), "guard": given.guard, "audit": given.audit}
+    lines = (f"audit: {{mode: '{given.audit}'}}",)
+    with _servers.upstream() as behind, _servers.gateway(behind.url, given.guard, lines=lines) as server:
         found["start_s"] = round(server.started_s, 1)
         asyncio.run(alone(behind.url, server.url, [_load.request("words-20-0", prompt(100, rng)) for _ in range(10)]))  # warm
         for tokens in (100, 1000):
