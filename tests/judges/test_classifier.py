@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charter.core.errors import InputError
+from charter.core.errors import InputError, ModelError
 from charter.core.rows import Conversation
 from charter.judges import _encoder, classifier
 from charter.judges._encoder import CARD, WEIGHTS
@@ -34,6 +34,20 @@ FILLER = "The garden was quiet in the morning and the tomatoes were nearly ripe.
 @pytest.fixture(scope="module")
 def judge() -> classifier.ClassifierJudge:
     return classifier.build(classifier.Config())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_no_score(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    """Nothing compares with it, so it would be under every threshold: a failure, never safe."""
+    encoder = _encoder.Encoder()
+
+    class Broken:
+        def run(self, names: object, feed: object) -> list[np.ndarray]:
+            return [np.full((1, len(encoder.outputs)), value, np.float32)]
+
+    monkeypatch.setattr(encoder, "_session", Broken())
+    with pytest.raises(ModelError, match="no number"):
+        classifier.ClassifierJudge(encoder)(Conversation.ask("How do I bake bread?"))
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from charter.core.errors import InputError, MissingPartError
+from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.judges._windows import Window, cut_long_words, reply_windows, text_windows
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -113,6 +113,8 @@ class Encoder:
         places, mask = np.arange(ids.shape[1], dtype=np.int32), np.ones_like(ids)
         feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": places, "mask": mask}
         out: NDArray[np.float32] = self._session.run(None, feed)[0][0]
+        if not np.isfinite(out).all():  # a score of it would be under every threshold, and read as safe
+            raise ModelError("the classifier's network gave something that is no number", RESTORE)
         return out
 
 
