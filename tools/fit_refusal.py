@@ -25,7 +25,9 @@ from charter.data.care import must_drop
 from charter.evaluate.benchmarks import alignment_tax
 from charter.judges._evasion import FEATURES, features, load_words
 from charter.judges._heldout import gptfuzz_questions, is_held_out
-from charter.judges._refusal_rules import Prepared, declining, load_phrases, normalise, prepare, read
+from charter.judges._refusal_phrases import declining, load_phrases
+from charter.judges._refusal_rules import read
+from charter.judges._refusal_text import Prepared, normalise, prepare
 
 SEED, FOLDS = 7, 5
 #: Most that the rows of one source and label may weigh together; the odd half of XSTest counts double.

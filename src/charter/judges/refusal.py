@@ -11,7 +11,9 @@ from typing import NamedTuple
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, RefusalLabel, Verdict
 from charter.judges._evasion import Answered, Evasion
-from charter.judges._refusal_rules import decide, load_phrases, normalise, prepare
+from charter.judges._refusal_phrases import load_phrases
+from charter.judges._refusal_rules import decide
+from charter.judges._refusal_text import normalise, prepare
 
 NOT_COVERED = (
     "Whether a reply is harmful: a reply that does not refuse is 'unsure'. Refusals in languages other than English are found only by their "

@@ -1,0 +1,77 @@
+"""A reply as the refusal judge reads it: plain quotes, no invisible characters, cut into sentences, what others say in it blanked out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+#: Characters read of a reply. A refusal that starts later than this is not one that a reader would notice first.
+MAX_CHARS = 6000
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "‛": "'", "´": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "—": "-", "–": "-"})
+_BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|(?<=[。！？])|\n+")
+_QUOTED = re.compile(r'"[^"\n]{12,400}"')
+_LABEL = re.compile(r"^\s*(?:[\[(]?(?:assistant|ai|chatgpt|answer|response|bot|reply)[\])]?\s*:|[*#>\s]+)+", re.IGNORECASE)
+_PLAIN = re.compile(r"[\n -~]*")
+
+
+class Sentence(NamedTuple):
+    text: str
+    start: int
+
+
+def normalise(text: str) -> tuple[str, Sequence[int]]:
+    """Lower case, plain quotes, no invisible characters or emphasis stars; with the offset of every character in ``text``."""
+    text = text[:MAX_CHARS]
+    if _PLAIN.fullmatch(text):
+        return text.lower(), range(len(text))
+    out: list[str] = []
+    offsets: list[int] = []
+    for index, char in enumerate(text.translate(_QUOTES)):
+        if char.isascii() and char.isprintable():
+            out.append(char.lower())
+            offsets.append(index)
+            continue
+        if char != "\n" and unicodedata.category(char) in ("Cf", "Cc", "Cs", "Cn"):
+            char = " " if char == "\t" else ""
+        for piece in unicodedata.normalize("NFKC", char).lower():
+            out.append(piece)
+            offsets.append(index)
+    return "".join(out), offsets
+
+
+class Prepared(NamedTuple):
+    """A normalised reply, the offset of each of its characters in the original, and its sentences."""
+
+    text: str
+    offsets: Sequence[int]
+    sentences: tuple[Sentence, ...]
+
+
+def prepare(reply: str) -> Prepared:
+    """Normalise a reply and split it into sentences, without a label such as "Assistant:" before it."""
+    text, offsets = normalise(reply)
+    label = _LABEL.match(text)
+    start = label.end() if label and label.end() < len(text) else 0
+    return Prepared(text, offsets, tuple(split(_mask_quotes(text.replace("*", " ")), start)))
+
+
+def _mask_quotes(text: str) -> str:
+    """Blank out quoted passages: a refusal spoken by a character is not the author's. A reply quoted as a whole is kept."""
+    stripped = text.strip()
+    if stripped.count('"') == 2 and stripped.startswith('"') and stripped.endswith('"'):
+        return text.replace('"', " ")
+    return _QUOTED.sub(lambda m: '"' + "x" * (len(m[0]) - 2) + '"', text)
+
+
+def split(text: str, start: int) -> list[Sentence]:
+    found, at = [], start
+    for match in [*_BREAK.finditer(text, start), None]:
+        end = match.start() if match else len(text)
+        piece = text[at:end]
+        if piece.strip(" -#>\"'.:()[]"):
+            lead = len(piece) - len(piece.lstrip(" -#>\"'"))
+            found.append(Sentence(re.sub(r"[ \t]", " ", piece[lead:]).rstrip(), at + lead))
+        at = match.end() if match else end
+    return found
