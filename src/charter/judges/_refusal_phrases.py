@@ -9,11 +9,14 @@ from typing import NamedTuple
 from charter.core.config import read_yaml
 from charter.judges._refusal_text import Sentence
 
+FILES = ("refusal.yaml", "refusal_general.yaml")
+#: Fragments stand in fragments, this deep at most.
+DEEPEST = 4
 _TWICE = re.compile(r"(?<= ) ")
 
 
 class Phrases(NamedTuple):
-    """Compiled patterns by group, see ``refusal.yaml``."""
+    """Compiled patterns by group, see ``refusal.yaml`` and ``refusal_general.yaml``."""
 
     decline: re.Pattern[str]
     opening: re.Pattern[str]
@@ -33,20 +36,34 @@ class Phrases(NamedTuple):
     condemns: re.Pattern[str]
     other_languages: re.Pattern[str]
     not_declining: re.Pattern[str]
+    open_verb: re.Pattern[str]
+    harmless_verb: re.Pattern[str]
+    points: re.Pattern[str]
+    goes_on: re.Pattern[str]
+    asks_for_verse: re.Pattern[str]
+    asks_for_scene: re.Pattern[str]
+    asks_for_line: re.Pattern[str]
+    asks_for_voice: re.Pattern[str]
+    gives_text: re.Pattern[str]
+    about_asking: re.Pattern[str]
 
 
 def load_phrases() -> Phrases:
-    """Read the phrase list that ships beside this file."""
-    data = dict(read_yaml(Path(__file__).with_name("refusal.yaml")).data)
-    parts = {name: "".join(line.strip() for line in text.split("\n")) for name, text in data.pop("parts").items()}
+    """Read the phrase lists that ship beside this file: patterns of a group that both have are joined, and they share their parts."""
+    parts: dict[str, str] = {}
+    patterns: dict[str, list[str]] = {}
+    for name in FILES:
+        data = dict(read_yaml(Path(__file__).with_name(name)).data)
+        parts |= {part: "".join(line.strip() for line in text.split("\n")) for part, text in data.pop("parts").items()}
+        for group, found in data.items():
+            patterns.setdefault(group, []).extend(found)
 
     def expand(text: str) -> str:
-        for _ in range(3):
-            text = re.sub(r"<(\w+)>", lambda m: parts[m[1]], text)
+        for _ in range(DEEPEST):
+            text = re.sub(r"(?<!P)<(\w+)>", lambda m: parts[m[1]], text)
         return text
 
-    groups = {name: re.compile("|".join(f"(?:{expand(p)})" for p in patterns)) for name, patterns in data.items()}
-    return Phrases(**groups, not_declining=re.compile(expand("<i> <not_declining>")))
+    return Phrases(**{name: re.compile("|".join(f"(?:{expand(p)})" for p in found)) for name, found in patterns.items()})
 
 
 def declining(phrases: Phrases, sentence: Sentence) -> bool:
