@@ -46,6 +46,10 @@ class Phrases(NamedTuple):
     asks_for_voice: re.Pattern[str]
     gives_text: re.Pattern[str]
     about_asking: re.Pattern[str]
+    asks_for_deed: re.Pattern[str]
+    says_i: re.Pattern[str]
+    says_no: re.Pattern[str]
+    instructs: re.Pattern[str]
 
 
 def load_phrases() -> Phrases:
