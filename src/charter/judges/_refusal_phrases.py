@@ -47,6 +47,7 @@ class Phrases(NamedTuple):
     gives_text: re.Pattern[str]
     about_asking: re.Pattern[str]
     asks_for_deed: re.Pattern[str]
+    asks_for_message: re.Pattern[str]
     says_i: re.Pattern[str]
     says_no: re.Pattern[str]
     instructs: re.Pattern[str]
