@@ -36,8 +36,11 @@ class Phrases(NamedTuple):
     condemns: re.Pattern[str]
     other_languages: re.Pattern[str]
     not_declining: re.Pattern[str]
+    may_decline: re.Pattern[str]
+    may_be_foreign: re.Pattern[str]
     open_verb: re.Pattern[str]
     harmless_verb: re.Pattern[str]
+    thinking_verb: re.Pattern[str]
     points: re.Pattern[str]
     goes_on: re.Pattern[str]
     asks_for_verse: re.Pattern[str]
@@ -82,5 +85,9 @@ def find(pattern: re.Pattern[str], sentence: Sentence) -> tuple[int, int] | None
 
 
 def declines(phrases: Phrases, sentence: Sentence) -> tuple[int, int] | None:
+    """Where a sentence says no, in English or another language."""
+    english, foreign = phrases.may_decline.search(sentence.text), phrases.may_be_foreign.search(sentence.text)
+    if not english and not foreign:
+        return None
     text = Sentence(phrases.not_declining.sub(lambda m: "x" * len(m[0]), sentence.text), sentence.start)
-    return find(phrases.decline, text) or find(phrases.other_languages, text)
+    return (find(phrases.decline, text) if english else None) or (find(phrases.other_languages, text) if foreign else None)
