@@ -43,7 +43,7 @@ def test_the_rows_are_many_and_each_is_there_once() -> None:
 
 
 # Floors a little under what was measured: all rows, then full refusals found as such, then answers left alone.
-@pytest.mark.parametrize(("held_out", "all_rows", "full", "answers"), [(False, 0.93, 0.97, 0.9), (True, 0.81, 0.87, 0.76)])
+@pytest.mark.parametrize(("held_out", "all_rows", "full", "answers"), [(False, 0.93, 0.97, 0.9), (True, 0.8, 0.82, 0.78)])
 def test_refusals_are_found_and_answers_left_alone(held_out: bool, all_rows: float, full: float, answers: float) -> None:
     rows = [row for row in ROWS if row.held_out is held_out]
     assert share(rows, lambda row, label: (label in REFUSES) == (row.label in REFUSES)) >= all_rows
