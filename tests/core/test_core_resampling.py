@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -160,6 +160,8 @@ def test_swapping_before_and_after_flips_the_sign(pairs: list[tuple[float, float
 
 @settings(max_examples=40)
 @given(SCORES)
+@example([(0.0, 1e-110), (0.0, 0.0)])
+@example([(0.0, 5e-324), (0.0, 0.0)])
 def test_the_interval_leaves_out_0_where_p_is_below_the_level(pairs: list[tuple[float, float]]) -> None:
     found = paired_bootstrap(*zip(*pairs, strict=True), seed=3, draws=199)
     if len({after - before for before, after in pairs}) > 1 and abs(found.p - 0.05) > 0.02:

@@ -179,9 +179,9 @@ class _Delta:
         # Half of one cluster's largest influence: of the order 1/n where the error is of the order 1/sqrt(n), so it is lost in a large sample; in a
         # small one it keeps draws without any rare event from being divided by nothing.
         apart = influence - influence.mean()
-        self.floor = 0.5 * float(np.abs(apart).max())
-        spread = math.sqrt(float((apart**2).mean()))
-        self.skewness = float((apart**3).mean()) / spread**3 if spread > 0 else 0.0
+        farthest = float(np.abs(apart).max())
+        self.floor = 0.5 * farthest
+        self.skewness = _skewness(apart / farthest) if 0 < farthest < math.inf else 0.0
 
     def squares(self, rows: Floats) -> Floats:
         """Products of all pairs of columns."""
@@ -201,6 +201,11 @@ class _Delta:
 
     def _value(self, sums: Floats) -> Floats:
         return np.asarray(self._statistic(sums), dtype=np.float64)
+
+
+def _skewness(apart: Floats) -> float:
+    """Of differences from their mean, of which the farthest is 1: their powers alone could be too small or too large for a float."""
+    return float((apart**3).mean() / (apart**2).mean() ** 1.5)
 
 
 def _draw(delta: _Delta, rows: Floats, value: float, draws: int, seed: int) -> Floats:
