@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gettext
+import itertools
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from typing import Any
 
 from _disguises import CODES, SHAPES, Disguise, mixture
 from _megabytes import megabytes
+from _megabytes_drawn import drawn
 
 from charter.core.normalise import normalise, views
 from charter.core.rows import Conversation
@@ -58,7 +60,7 @@ def main() -> None:
     if "clean" in given.what:
         result["clean"] = clean(Path(os.environ["CHARTER_DATA"]), given.each, given.seed)
     if "speed" in given.what:
-        result["speed"] = {name: seconds(text) for name, text in megabytes().items()}
+        result["speed"] = {name: seconds(text) for name, text in itertools.chain(megabytes().items(), drawn())}
     if given.out is not None:
         given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(table(result))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charter.core.normalise import decode, kinds, lexicon, normalise, spacing, views
+from charter.core.normalise import decode, kinds, lexicon, normalise, readable, reorder, schemes, spacing, views
 from charter.core.normalise.clean import clean
 from charter.core.normalise.fold import fold
 from charter.core.normalise.lexicon import cut
@@ -302,6 +302,8 @@ def test_what_was_slow_is_read_to_its_end(text: str) -> None:
 
 #: Modules of the normaliser that look through long texts in another way than through short ones.
 LONG_ONES = (decode, spacing)
+#: Modules that look through many pieces in another way than through few.
+MANY_ONES = (decode, readable, reorder)
 
 
 @given(PIECES | st.text(st.sampled_from("abf019AZ=/+.-·|% \t\n\\xuU,;:&#'\"(_*еé½²"), max_size=120))
@@ -311,7 +313,26 @@ def test_a_long_text_is_read_as_a_short_one_is(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for module in LONG_ONES:
             patch.setattr(module, "LONG", 0)
+        for module in MANY_ONES:
+            patch.setattr(module, "MANY", 1)
         assert [(view.name, view.text, view.mapped.starts.tolist(), view.mapped.ends.tolist()) for view in views(text)] == short
+
+
+ENCODED = {
+    "base64": st.binary(min_size=5, max_size=20).map(lambda raw: base64.b64encode(raw).decode()) | st.from_regex(r"\A[A-Za-z0-9+/_\-]{8,12}={0,2}\Z"),
+    "base32": st.binary(min_size=5, max_size=20).map(lambda raw: base64.b32encode(raw).decode()) | st.from_regex(r"\A[A-Z2-7]{8,17}={0,6}\Z"),
+    "percent": st.binary(min_size=1, max_size=9).map(lambda raw: "a+" + raw.hex("%"))
+    | st.from_regex(r"\A[a%2é+]{1,3}%[0-9a-fA-F]{2}[a%2\x00]{0,4}\Z"),
+    "entities": st.from_regex(r"\A[a&;]{0,2}&#[0-9xX][0-9a-fA-F]{1,6}[;a&#\udbff]{0,4}\Z"),
+}
+
+
+@given(st.data(), st.sampled_from([scheme for scheme in schemes.SCHEMES if scheme.many]))
+@settings(deadline=None)
+def test_many_passages_are_decoded_as_one_is(data: st.DataObject, scheme: schemes.Scheme) -> None:
+    passages = data.draw(st.lists(ENCODED[scheme.name].filter(scheme.pattern.fullmatch), min_size=1))
+    assert scheme.many is not None
+    assert scheme.many(passages) == [scheme.decode(passage) for passage in passages]
 
 
 @given(

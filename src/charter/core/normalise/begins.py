@@ -42,17 +42,34 @@ def wrapped(scan: Scan) -> Offsets:
 
 def base64(scan: Scan) -> Offsets:
     """Long enough, and not what ``decode.py`` refuses to read as base64: all digits, letters of one case only, an odd length."""
+    return base64_places(scan)[0]
+
+
+def base64_places(scan: Scan) -> tuple[Offsets, Offsets]:
+    """All there are, with the signs of equality behind them."""
     found = Runs(scan.of(_BASE64))
-    padded = np.append(scan.of("="), False)[found.ends]
+    is_pad = np.append(scan.of("="), [False, False])
+    padded = is_pad[found.ends]
     upper, lower, digits = (found.count(scan.of(chars)) for chars in ("A-Z", "a-z", "0-9"))
     refused = (digits == found.sizes) | ((upper == 0) != (lower == 0)) | (found.sizes % 4 == 1)
-    begins: Offsets = found.starts[((found.sizes >= 8) | ((found.sizes >= 6) & padded)) & ~refused]
-    return begins
+    some = ((found.sizes >= 8) | ((found.sizes >= 6) & padded)) & ~refused
+    ends = found.ends[some]
+    return found.starts[some], ends + padded[some] + (padded[some] & is_pad[ends + 1])
 
 
 def base32(scan: Scan) -> Offsets:
+    return base32_places(scan)[0]
+
+
+def base32_places(scan: Scan) -> tuple[Offsets, Offsets]:
+    """All there are, with the signs of equality behind them, of which six belong to one at most."""
     starts, ends = runs(scan.of("A-Z2-7"))
-    return starts[ends - starts >= 8]
+    some = (ends - starts >= 8) & ~before(scan.of("A-Z0-9"))[starts]
+    starts, ends = starts[some], ends[some]
+    is_pad, is_more = np.append(scan.of("="), False), np.append(scan.of("A-Za-z0-9"), False)
+    for _ in range(6):
+        ends = ends + is_pad[ends]
+    return starts[~is_more[ends]], ends[~is_more[ends]]
 
 
 def binary(scan: Scan) -> Offsets:

@@ -6,215 +6,145 @@ passage counts as encoded if what it decodes to reads as language. No scheme mak
 
 from __future__ import annotations
 
-import base64
-import binascii
-import html
-import re
-import string
-from collections.abc import Callable, Iterator
-from functools import cache
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from charter.core.normalise import begins, reorder
-from charter.core.normalise.mapped import Edit, Offsets
-from charter.core.normalise.readable import readable
-from charter.core.normalise.scan import LONG, Scan, found_at
+from charter.core.normalise import reorder
+from charter.core.normalise.mapped import Offsets
+from charter.core.normalise.passages import Found
+from charter.core.normalise.readable import all_readable
+from charter.core.normalise.scan import LONG, Mask, Scan, found_at
+from charter.core.normalise.schemes import BROKEN, SCHEMES, Scheme
 
 #: Encodings inside encodings that are opened.
 MAX_DEPTH = 3
 #: Characters that a decoded passage needs before it is read as one in another disguise.
 LEAST = 8
+#: Passages from which they are read in arrays.
+MANY = 8
 _BETWEEN_TEXTS = "\n\u2610\n"
-Decoder = Callable[[str], "str | None"]
 
 
-class Scheme(NamedTuple):
-    """``pattern`` finds candidates, ``decode`` reads one or returns None; ``sure`` candidates need not read as language;
-    a text without any of ``signs`` has none; ``begins`` says where in a long text one can begin."""
+class Reader:
+    """Finds encoded passages, and remembers what it has read: a text is looked through again when one of its passages was opened.
 
-    name: str
-    pattern: re.Pattern[str]
-    decode: Decoder
-    begins: Callable[[Scan], Offsets]
-    sure: bool = False
-    signs: tuple[str, ...] = ("",)
+    ``plain`` undoes other disguises, for telling whether what a passage says is language."""
 
+    def __init__(self, plain: Callable[[str], str] = str) -> None:
+        self._plain = plain
+        self._read: dict[str, dict[str, str | None]] = defaultdict(dict)
+        self._readable: dict[str, bool] = {}
+        self._forms: dict[str, str] = {}
+        self._holds: dict[tuple[str, int], bool] = {}
 
-def _utf8(raw: bytes) -> str | None:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
+    def passages(self, text: str, depth: int = MAX_DEPTH) -> Found:
+        """Encoded passages. Of two that overlap the one of the earlier scheme holds. A passage may also decode to another encoded one, up to
+        ``depth`` deep; only the outermost is undone."""
+        starts, ends, said, names = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], list[str](), list[str]()
+        scan = Scan(text) if len(text) >= LONG else None
+        for scheme in SCHEMES:
+            if not any(sign in text for sign in scheme.signs):
+                continue
+            at, encoded = _find(scheme, text, scan)
+            kept = self._kept(scheme, [encoded], depth)[0] if encoded else {}
+            some = [number for number, passage in enumerate(encoded) if passage in kept] if kept else []
+            if not some:
+                continue
+            first = at[some]
+            last = first + np.fromiter((len(encoded[n]) for n in some), dtype=np.int64, count=len(some))
+            free = _free(first, last, np.concatenate(starts), np.concatenate(ends))
+            starts.append(first[free])
+            ends.append(last[free])
+            fresh = [kept[encoded[n]] for n, is_free in zip(some, free.tolist(), strict=True) if is_free]
+            said += fresh
+            names += [scheme.name] * len(fresh)
+        order = np.argsort(np.concatenate(starts), kind="stable")
+        numbers = order.tolist()
+        return Found(np.concatenate(starts)[order], np.concatenate(ends)[order], [said[n] for n in numbers], [names[n] for n in numbers])
 
+    def _kept(self, scheme: Scheme, texts: Sequence[Sequence[str]], depth: int) -> list[dict[str, str]]:
+        """For the passages of each text what they decode to, without those that say nothing."""
+        said = self._decoded(scheme, texts)
+        every = [{passage: said[passage] for passage in passages if passage in said} for passages in texts]
+        if scheme.sure or not said:
+            return every
+        self._look(said.values())
+        kept = [{p: s for p, s in of_one.items() if self._readable[s]} for of_one in every]
+        for found, of_one in zip(kept, every, strict=True):
+            if len(found) < len(of_one):
+                found |= self._undone({p: s for p, s in of_one.items() if p not in found and len(s) >= LEAST and not BROKEN.search(s)})
+        rest = {s for found, of_one in zip(kept, every, strict=True) for p, s in of_one.items() if p not in found}
+        holding = self._holding([s for s in rest if s.isascii() and s.isprintable()], depth - 1) if depth > 1 else set()
+        return [found | {p: s for p, s in of_one.items() if s in holding} for found, of_one in zip(kept, every, strict=True)]
 
-def _base64(text: str) -> str | None:
-    text = "".join(text.split())
-    body = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
-    if body.isdigit() or body.islower() or body.isupper() or body.istitle() or len(body) % 4 == 1:
-        return None
-    try:
-        return _utf8(base64.b64decode(body + "=" * (-len(body) % 4), validate=True))
-    except (binascii.Error, ValueError):
-        return None
+    def _decoded(self, scheme: Scheme, texts: Sequence[Sequence[str]]) -> dict[str, str]:
+        """Passages of any of the texts and what they decode to, without those that do not or stay as they are."""
+        read = self._read[f"{scheme.name} {scheme.begins.__name__}"]
+        every = list(dict.fromkeys(passage for passages in texts for passage in passages))
+        new = [passage for passage in every if passage not in read]
+        read.update(zip(new, scheme.many(new) if scheme.many and len(new) >= MANY else map(scheme.decode, new), strict=True))
+        return {passage: said for passage in every if (said := read[passage]) is not None and said != passage}
 
+    def _look(self, texts: Iterable[str]) -> None:
+        new = [text for text in dict.fromkeys(texts) if text not in self._readable]
+        self._readable.update(zip(new, all_readable(new), strict=True))
 
-def _base32(text: str) -> str | None:
-    body = text.rstrip("=")
-    try:
-        return _utf8(base64.b32decode(body + "=" * (-len(body) % 8)))
-    except (binascii.Error, ValueError):
-        return None
+    def _undone(self, passages: dict[str, str]) -> dict[str, str]:
+        """Those of the passages that say something in another disguise. All are undone at once: many short texts one after another would be slow."""
+        if not passages:
+            return {}
+        texts = list(passages.values())
+        together = _BETWEEN_TEXTS.join(texts)
+        if together not in self._forms:
+            self._forms[together] = self._plain(together)
+        done = self._forms[together].split(_BETWEEN_TEXTS.strip())
+        done = done if len(done) == len(texts) else texts
+        self._look(done)
+        turned = reorder.are_turned(texts)
+        return {p: s for (p, s), form, is_turned in zip(passages.items(), done, turned, strict=True) if is_turned or self._readable[form]}
 
+    def _holding(self, texts: Sequence[str], depth: int) -> set[str]:
+        """Those of the texts, all printable ASCII, that hold encoded passages."""
+        new = [text for text in texts if (text, depth) not in self._holds]
+        self._holds.update(dict.fromkeys(((text, depth) for text in new), False))
+        if sum(map(len, new)) < LONG:
+            self._holds.update({(text, depth): len(self.passages(text, depth).said) > 0 for text in new})
+        else:
+            self._read_together(new, depth)
+        return {text for text in texts if self._holds[text, depth]}
 
-_BETWEEN = re.compile(r"0x|\\x|[\s:,\-]")
-
-
-def _hex(text: str) -> str | None:
-    digits = text if text.isalnum() and "x" not in text else _BETWEEN.sub("", text)
-    return None if digits.isdigit() and len(digits) < 24 else _utf8(bytes.fromhex(digits))
-
-
-def _binary(text: str) -> str | None:
-    digits = re.sub(r"[\s,]", "", text)
-    return _utf8(bytes(int(digits[n : n + 8], 2) for n in range(0, len(digits) - 7, 8)))
-
-
-def _decimal(text: str) -> str | None:
-    numbers = [int(n) for n in re.findall(r"\d+", text)]
-    return "".join(map(chr, numbers)) if all(n in (9, 10, 13) or 32 <= n < 127 for n in numbers) else None
-
-
-def _percent(text: str) -> str | None:
-    """A token with percent escapes; form encoding writes blanks as plus signs."""
-    if text.isascii():
-        first, *parts = text.encode().split(b"%")
-        pairs = ((_octets().get(part[:2]), part) for part in parts)
-        raw = b"".join([first, *(b"%" + part if octet is None else octet + part[2:] for octet, part in pairs)]).decode("utf-8", "surrogateescape")
-    else:
-        raw = re.sub(r"(?:%[0-9a-fA-F]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"), text)
-    said = raw.replace("+", " ")
-    return None if _BROKEN.search(said) else said  # bytes that are no UTF-8 have become lone surrogates
-
-
-@cache
-def _octets() -> dict[bytes, bytes]:
-    """Two hexadecimal digits and the byte that they are."""
-    return {(one + two).encode(): bytes.fromhex(one + two) for one in string.hexdigits for two in string.hexdigits}
-
-
-_BROKEN = re.compile("[\ud800-\udfff\x00-\x08\x0e-\x1f]")
-
-
-def _entity(text: str) -> str | None:
-    return html.unescape(re.sub(r"(&#(?:\d{2,7}|[xX][0-9a-fA-F]{2,6}))(?![\da-fA-F;])", r"\1;", text))
-
-
-def _escape(text: str) -> str | None:
-    """Code points, but bytes where a whole run of \\x escapes is UTF-8."""
-    said = _BYTES.sub(lambda run: _utf8(bytes.fromhex(run[0].replace("\\x", ""))) or run[0], text)
-    said = _ONE.sub(lambda found: chr(min(int(re.sub(r"[^0-9a-fA-F]", "", found[0].lstrip("\\uUx+")), 16), 0x10FFFF)), said)
-    return said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _octal(text: str) -> str | None:
-    return _utf8(bytes(int(number, 8) & 0xFF for number in re.findall(r"[0-7]{3}", text)))
-
-
-_MORSE = dict(zip(
-    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --.. "
-    "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- --..-- ..--.. -.-.--".split(),
-    "abcdefghijklmnopqrstuvwxyz0123456789.,?!",
-    strict=True,
-))  # fmt: skip
-_DOTS = str.maketrans({"·": ".", "•": ".", "∙": ".", "*": ".", "–": "-", "—": "-", "−": "-", "_": "-", "‐": "-"})
-
-
-def _morse(text: str) -> str | None:
-    words = re.split(r"\s*[/|]\s*|\s{2,}|\n", text.translate(_DOTS).strip())
-    letters = [[_MORSE.get(code) for code in word.split()] for word in words]
-    flat = [letter for word in letters for letter in word]
-    if None in flat or len(set(flat)) < 3:
-        return None
-    return " ".join("".join(letter or "" for letter in word) for word in letters)
+    def _read_together(self, texts: Sequence[str], depth: int) -> None:
+        together = "\n".join(texts)
+        scan, sizes = Scan(together), np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        bounds = np.cumsum(sizes + 1)
+        for scheme in SCHEMES:
+            if not any(sign in together for sign in scheme.signs):
+                continue
+            numbers = np.unique(np.searchsorted(bounds, scheme.begins(scan), side="right")).tolist()
+            some = [text for n in numbers if not self._holds[text := texts[n], depth]]
+            found = [(text, encoded) for text in some if (encoded := _find(scheme, text, Scan(text) if len(text) >= LONG else None)[1])]
+            for (text, _), kept in zip(found, self._kept(scheme, [encoded for _, encoded in found], depth), strict=True):
+                self._holds[text, depth] = self._holds[text, depth] or bool(kept)
 
 
-_UNIT = r"(?:0x|\\x)?[0-9a-fA-F]{2}"
-_ESCAPE = r"(?:\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\u\{[0-9a-fA-F]{2,6}\}|\\x[0-9a-fA-F]{2}|U\+[0-9a-fA-F]{4,6} ?)"
-_ONE = re.compile(_ESCAPE)
-_BYTES = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
-_SIGN = r"[.\-·•∙*–—−_‐]"
-SCHEMES = (
-    Scheme("escapes", re.compile(rf"{_ESCAPE}(?:\s?{_ESCAPE})+"), _escape, begins.escapes, sure=True, signs=("\\", "U+")),
-    Scheme("octal", re.compile(r"\\[0-3][0-7]{2}(?:\s?\\[0-3][0-7]{2}){2,}"), _octal, begins.octal, signs=("\\",)),
-    Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, begins.entities, sure=True, signs=("&#",)),
-    Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, begins.percent, sure=True, signs=("%",)),
-    Scheme(
-        "base64",
-        re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"),
-        _base64,
-        begins.wrapped,
-    ),
-    Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary, begins.binary),
-    Scheme("hex", re.compile(rf"(?<![0-9a-zA-Z]){_UNIT}(?:[\s:,\-]?{_UNIT}){{3,}}(?![0-9a-zA-Z])"), _hex, begins.hexadecimal),
-    Scheme("base32", re.compile(r"(?<![A-Z0-9])[A-Z2-7]{8,}+={0,6}+(?![A-Za-z0-9])"), _base32, begins.base32),
-    Scheme("base64", re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{8,}+={0,2}|[A-Za-z0-9+/_\-]{6,7}={1,2})"), _base64, begins.base64),
-    Scheme("decimal", re.compile(r"(?<![\d.])\d{2,3}(?:[\s,;]{1,2}\d{2,3}){3,}(?![\d.])"), _decimal, begins.decimal),
-    Scheme("morse", re.compile(rf"(?<!\S)(?:{_SIGN}{{1,6}}(?:\s{{1,4}}|\s?[/|]\s?)){{3,}}{_SIGN}{{1,6}}"), _morse, begins.morse),
-)
+def _find(scheme: Scheme, text: str, scan: Scan | None) -> tuple[Offsets, list[str]]:
+    """Where the candidates of a scheme begin, and what they are."""
+    if scan is not None and scheme.places is not None:
+        starts, ends = scheme.places(scan)
+        return starts, [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    found = found_at(scheme.pattern, text, scheme.begins(scan)) if scan is not None else scheme.pattern.finditer(text)
+    at, encoded = [], []
+    for match in found:
+        at.append(match.start())
+        encoded.append(match[0])
+    return np.array(at, dtype=np.int64), encoded
 
 
-def passages(text: str, depth: int = MAX_DEPTH, plain: Callable[[str], str] = str) -> Iterator[tuple[Edit, str]]:
-    """Encoded passages, in order and apart, with the name of their scheme. Of two that overlap the one of the earlier scheme holds. A passage
-    may also decode to another encoded one, up to ``depth`` deep; only the outermost is undone. ``plain`` undoes other disguises, for telling
-    whether what it says is language."""
-    found: list[tuple[Edit, str]] = []
-    taken = np.zeros((0, 2), dtype=np.int64)
-    scan = Scan(text) if len(text) >= LONG else None
-    for scheme in SCHEMES:
-        if not any(sign in text for sign in scheme.signs):
-            continue
-        starts: list[int] = []
-        encoded: list[str] = []
-        for match in found_at(scheme.pattern, text, scheme.begins(scan)) if scan else scheme.pattern.finditer(text):
-            starts.append(match.start())
-            encoded.append(match[0])
-        said = _said(scheme, set(encoded), depth, plain)
-        new = [(Edit(start, start + len(e), said[e]), scheme.name) for start, e in zip(starts, encoded, strict=True) if e in said] if said else []
-        new = _apart(new, taken)
-        if new:
-            found += new
-            taken = np.concatenate([taken, np.array([(edit.start, edit.end) for edit, _ in new])])
-            taken = taken[taken[:, 0].argsort()]
-    yield from sorted(found, key=lambda item: item[0].start)
-
-
-def _said(scheme: Scheme, found: set[str], depth: int, plain: Callable[[str], str]) -> dict[str, str]:
-    """What passages decode to, without those that say nothing."""
-    every = {passage: said for passage in found if (said := scheme.decode(passage)) is not None and said != passage}
-    if scheme.sure:
-        return every
-    kept = {passage: said for passage, said in every.items() if readable(said)}
-    open_ones = {p: said for p, said in every.items() if p not in kept and len(said) >= LEAST and not _BROKEN.search(said)}
-    undone = _undone(list(open_ones.values()), plain)
-    kept |= {p: said for (p, said), form in zip(open_ones.items(), undone, strict=True) if readable(form) or reorder.is_turned(said)}
-    for passage, said in every.items():
-        if passage not in kept and depth > 1 and said.isascii() and said.isprintable() and next(passages(said, depth - 1, plain), None):
-            kept[passage] = said
-    return kept
-
-
-def _undone(texts: list[str], plain: Callable[[str], str]) -> list[str]:
-    """``plain`` of each, all at once: for many short texts one after another it would be slow."""
-    done = plain(_BETWEEN_TEXTS.join(texts)).split(_BETWEEN_TEXTS.strip()) if texts else []
-    return done if len(done) == len(texts) else texts
-
-
-def _apart(new: list[tuple[Edit, str]], taken: Offsets) -> list[tuple[Edit, str]]:
-    """Those that do not overlap with what is ``taken``: starts and ends, in order."""
-    if not new or not len(taken):
-        return new
-    after = np.searchsorted(taken[:, 1], [edit.start for edit, _ in new], side="right")
-    limits = np.append(taken[:, 0], np.iinfo(np.int64).max)[after].tolist()
-    return [item for item, limit in zip(new, limits, strict=True) if item[0].end <= limit]
+def _free(first: Offsets, last: Offsets, starts: Offsets, ends: Offsets) -> Mask:
+    """Which stretches do not overlap with others from ``starts`` to ``ends``, which do not overlap with each other."""
+    order = np.argsort(starts)
+    limits = np.append(starts[order], np.iinfo(np.int64).max)[np.searchsorted(ends[order], first, side="right")]
+    free: Mask = last <= limits
+    return free

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +11,8 @@ import numpy as np
 from charter.core.normalise import decode, hidden, reorder
 from charter.core.normalise.clean import clean
 from charter.core.normalise.letters import unmask
-from charter.core.normalise.mapped import Edit, Mapped, Offsets, codes
+from charter.core.normalise.mapped import Mapped, Offsets, codes
+from charter.core.normalise.passages import Passages
 from charter.core.normalise.spacing import close_up
 from charter.core.normalise.tokens import undisguise
 
@@ -75,7 +75,9 @@ def normalise(text: str) -> Normalised:
     original = Mapped.of(text)
     cleaned = clean(original)
     plain, changes = _undo(original, cleaned)
-    return Normalised(plain.text, plain.starts, plain.ends, changes, tuple(_open(original, cleaned)[1]))
+    m, found = _open(original, cleaned)
+    decoded = zip(found.texts(m), found.starts.tolist(), found.ends.tolist(), found.schemes(), strict=True)
+    return Normalised(plain.text, plain.starts, plain.ends, changes, tuple(map(Decoded._make, decoded)))
 
 
 def views(text: str) -> tuple[View, ...]:
@@ -83,12 +85,14 @@ def views(text: str) -> tuple[View, ...]:
     original = Mapped.of(text)
     cleaned = clean(original)
     plain = _undo(original, cleaned)[0]
-    opened, decoded = _open(original, cleaned)
-    opened = _undo(opened, opened)[0] if decoded else plain  # it is clean
     found = [View("plain", original), View("normalised", plain)]
-    if decoded:
-        found.append(View("opened", opened))
-        found.append(View("decoded", _alone(decoded)))
+    opened, passages = _open(original, cleaned)
+    if passages:
+        alone = passages.alone(opened)
+        opened = _undo(opened, opened)[0]  # it is clean
+        found += [View("opened", opened), View("decoded", _undo(alone)[0])]
+    else:
+        opened = plain
     words = reorder.Words.of(opened.text)
     turned = reorder.rot13(opened, words)
     found += [View("rot13", turned)] if turned else []
@@ -122,58 +126,26 @@ def _differ(old: str, new: str) -> int:
     return int((codes(old) != codes(new)).sum()) if len(old) == len(new) else 0
 
 
-def _open(original: Mapped, cleaned: Mapped) -> tuple[Mapped, list[Decoded]]:
+def _open(original: Mapped, cleaned: Mapped) -> tuple[Mapped, Passages]:
     """The text with encoded and hidden passages in plain, and the passages."""
     m, spans = hidden.overrides(original)
-    schemes: dict[tuple[int, int], tuple[str, ...]] = dict.fromkeys(spans, ("override",))
-    unseen = list(hidden.passages(m.text))
-    m = clean(_put(m, unseen, schemes)) if spans or unseen else cleaned
-    for _ in range(decode.MAX_DEPTH):
-        found = list(decode.passages(m.text, plain=_plain))
-        if not found:
+    overridden = np.array(spans, dtype=np.int64).reshape(-1, 2)
+    starts, ends, names = [overridden[:, 0]], [overridden[:, 1]], ["override"] * len(spans)
+    reader = decode.Reader(_plain)
+    for number in range(1 + decode.MAX_DEPTH):
+        found = reader.passages(m.text) if number else hidden.passages(m.text)
+        if found.names:
+            first, last = m.spans(found.starts, found.ends)
+            starts.append(first)
+            ends.append(last)
+            names += found.names
+            m = clean(m.put(found.starts, found.ends, found.said))
+        elif number:
             break
-        m = clean(_put(m, found, schemes))
-    return m, _passages(m, original, schemes)
+        else:
+            m = clean(m) if spans else cleaned
+    return m, Passages(np.concatenate(starts), np.concatenate(ends), names, len(original.text))
 
 
 def _plain(text: str) -> str:
     return _undo(Mapped.of(text))[0].text
-
-
-def _put(m: Mapped, found: list[tuple[Edit, str]], schemes: dict[tuple[int, int], tuple[str, ...]]) -> Mapped:
-    """Put passages in plain where they stand, and note how they were encoded under their place in the original."""
-    for place, (_, name) in zip(m.spans([edit for edit, _ in found]), found, strict=True):
-        schemes[place] = (*schemes.get(place, ()), name)
-    return m.replace(sorted(edit for edit, _ in found))
-
-
-def _passages(m: Mapped, original: Mapped, schemes: dict[tuple[int, int], tuple[str, ...]]) -> list[Decoded]:
-    """The outermost passages; what was encoded inside one belongs to it."""
-    outer: list[tuple[int, int, tuple[str, ...]]] = []
-    for (start, end), names in sorted(schemes.items(), key=lambda item: (item[0][0], -item[0][1])):
-        if outer and start < outer[-1][1]:
-            outer[-1] = (outer[-1][0], max(end, outer[-1][1]), outer[-1][2] + names)
-        else:
-            outer.append((start, end, names))
-    owner = np.full(len(original.text) + 1, -1, dtype=np.int64)
-    bounds = np.array([(start, end) for start, end, _ in outer], dtype=np.int64).reshape(-1, 2)
-    inside = np.zeros(len(owner) + 1, dtype=np.int64)
-    np.add.at(inside, bounds[:, 0], 1)
-    np.add.at(inside, bounds[:, 1], -1)
-    owner[np.cumsum(inside)[:-1] > 0] = np.repeat(np.arange(len(outer)), bounds[:, 1] - bounds[:, 0])
-    owners = owner[m.starts]
-    texts = [""] * len(outer)
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(owners)) + 1, [len(owners)]]) if len(owners) else np.zeros(1, dtype=np.int64)
-    for number, (start, end) in zip(owners[edges[:-1]].tolist(), itertools.pairwise(edges.tolist()), strict=True):
-        if number >= 0:
-            texts[number] += m.text[start:end]
-    return [Decoded(text, start, end, names) for text, (start, end, names) in zip(texts, outer, strict=True)]
-
-
-def _alone(decoded: list[Decoded]) -> Mapped:
-    """The passages without what stands around them, one a line."""
-    parts = [d for d in decoded if d.text.strip()]
-    text = "\n".join(d.text for d in parts)
-    sizes = [len(d.text) + 1 for d in parts]
-    starts, ends = (np.repeat(np.array([d[i] for d in parts], dtype=np.int64), sizes)[: len(text)] for i in (1, 2))
-    return _undo(Mapped(text, starts, ends))[0]

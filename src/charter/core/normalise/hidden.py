@@ -7,9 +7,9 @@ text in reverse. Each such passage is made visible where it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from charter.core.normalise.mapped import Edit, Mapped, codes
+from charter.core.normalise.mapped import Mapped, codes
+from charter.core.normalise.passages import Found, found_in_order
 
 _TAGS = re.compile(
     "(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007e]{3,}\U000e007f?|(?<=\U0001f3f4)[\U000e0020-\U000e007e]{7,}\U000e007f?"
@@ -18,17 +18,21 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _OVERRIDE = re.compile("\u202e([^\u202c-\u202e\u2066-\u2069\n]{3,})[\u202c\u2069]?")
 
 
-def passages(text: str) -> Iterator[tuple[Edit, str]]:
+def passages(text: str) -> Found:
     """Hidden passages and what they say, with the name of the trick; reversed ones are not among them."""
-    points = codes(text)
-    if not ((points >= 0xE0000) | ((points >= 0xFE00) & (points <= 0xFE0F))).any():
-        return
-    for found in _TAGS.finditer(text):
-        yield Edit(*found.span(), f" {''.join(chr(ord(c) - 0xE0000) for c in found[0] if c != chr(0xE007F))} "), "tags"
-    for found in _SELECTORS.finditer(text):
-        said = _bytes(found[0])
-        if said:
-            yield Edit(*found.span(), f" {said} "), "selectors"
+    points, places, said, names = codes(text), list[tuple[int, int]](), list[str](), list[str]()
+    if ((points >= 0xE0000) | ((points >= 0xFE00) & (points <= 0xFE0F))).any():
+        for pattern, read, name in ((_TAGS, _tags, "tags"), (_SELECTORS, _bytes, "selectors")):
+            for found in pattern.finditer(text):
+                if what := read(found[0]):
+                    places.append(found.span())
+                    said.append(f" {what} ")
+                    names.append(name)
+    return found_in_order(places, said, names)
+
+
+def _tags(tags: str) -> str:
+    return "".join(chr(ord(c) - 0xE0000) for c in tags if c != chr(0xE007F))
 
 
 def _bytes(selectors: str) -> str:

@@ -40,14 +40,14 @@ class Mapped(NamedTuple):
             return at, at
         return int(self.starts[start:end].min()), int(self.ends[start:end].max())
 
-    def spans(self, edits: Sequence[Edit]) -> list[tuple[int, int]]:
-        """``span`` of each of the edits, which must not overlap or be empty."""
-        ranges = np.array([(edit.start, edit.end) for edit in edits], dtype=np.int64).reshape(-1, 2).ravel()
+    def spans(self, first: Offsets, last: Offsets) -> tuple[Offsets, Offsets]:
+        """Starts and ends of ``span`` for stretches from ``first`` to ``last``, which must not overlap or be empty."""
+        ranges = np.stack([first, last], axis=1).ravel()
         if not len(ranges):
-            return []
-        starts = np.minimum.reduceat(np.append(self.starts, np.iinfo(np.int64).max), ranges)[::2]
-        ends = np.maximum.reduceat(np.append(self.ends, -1), ranges)[::2]
-        return list(zip(starts.tolist(), ends.tolist(), strict=True))
+            return first, last
+        starts: Offsets = np.minimum.reduceat(np.append(self.starts, np.iinfo(np.int64).max), ranges)[::2]
+        ends: Offsets = np.maximum.reduceat(np.append(self.ends, -1), ranges)[::2]
+        return starts, ends
 
     def with_text(self, text: str) -> Mapped:
         """The same places under a text of the same length."""
@@ -104,9 +104,7 @@ class Mapped(NamedTuple):
     def _places(self, first: Offsets, last: Offsets) -> tuple[Offsets, Offsets]:
         """Places with those of each stretch gathered on its first character."""
         starts, ends = self.starts.copy(), self.ends.copy()
-        ranges = np.stack([first, last], axis=1).ravel()
-        starts[first] = np.minimum.reduceat(np.append(self.starts, np.iinfo(np.int64).max), ranges)[::2]
-        ends[first] = np.maximum.reduceat(np.append(self.ends, -1), ranges)[::2]
+        starts[first], ends[first] = self.spans(first, last)
         return starts, ends
 
     def _repeat(self, starts: Offsets, ends: Offsets, first: Offsets, last: Offsets, sizes: Offsets) -> tuple[Offsets, Offsets]:

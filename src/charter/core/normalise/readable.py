@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import cache
 
-from charter.core.normalise.lexicon import is_word
+import numpy as np
 
-_WORD = re.compile(r"[^\W\d_]+")
+from charter.core.normalise.lexicon import is_word, ranks
+from charter.core.normalise.mapped import Offsets, decode
+from charter.core.normalise.scan import SIZE, Mask, Scan, runs
+
+_LETTER, _SIGN = r"^\W\d_", r"\s.,;:?!'\"()\-\d"
+_WORD, _MARK = re.compile(f"[{_LETTER}]+"), re.compile(f"[{_SIGN}]")
 #: Characters from which a decoded text need not be English: so many printable letters do not come about by chance.
 _LONG = 16
 #: Shares of letters, blanks and common signs; and of English words among the words, for short texts.
@@ -20,10 +27,52 @@ def readable(text: str) -> bool:
         return False
     words = _WORD.findall(text)
     letters = sum(map(len, words))
-    marks = len(re.findall(r"[\s.,;:?!'\"()\-\d]", text))
+    marks = len(_MARK.findall(text))
     if letters < 3 or letters < 0.55 * len(text) or letters + marks < _TEXT_SHARE * len(text):
         return False
     english = sum(len(w) for w in words if (is_word(w) and len(w) > 1) or w in ("a", "I"))
     if english >= _WORD_SHARE * letters and (letters > 3 or len(words) == 1):
         return True
     return len(text) >= _LONG and (" " in text or not text.isascii()) and letters >= 0.6 * len(text)
+
+
+#: Texts from which they are looked at all at once.
+MANY = 16
+
+
+def all_readable(texts: Sequence[str]) -> list[bool]:
+    """``readable`` of each."""
+    if len(texts) < MANY:
+        return [readable(text) for text in texts]
+    stripped = [text.strip() for text in texts]
+    together = "\n".join([*stripped, ""])
+    scan, sizes = Scan(together), np.fromiter(map(len, stripped), dtype=np.int64, count=len(texts))
+    starts = np.cumsum(sizes + 1) - sizes - 1
+    masks = [scan.of(_LETTER), scan.of(_SIGN), _shown()[scan.points], scan.of(" "), scan.points < 0x80, scan.points < SIZE - 1]
+    letters, marks, shown, blanks, plain, known = (np.add.reduceat(mask, starts, dtype=np.int64) for mask in masks)
+    marks, shown, plain, known = marks - 1, shown - 1, plain - 1, known - 1  # the line break behind each
+    may = (sizes >= 3) & (shown == sizes) & (letters >= 3) & (letters >= 0.55 * sizes) & (letters + marks >= _TEXT_SHARE * sizes)
+    sure = may & (sizes >= _LONG) & ((blanks > 0) | (plain < sizes)) & (letters >= 0.6 * sizes)
+    rest = may & ~sure
+    if rest.any():
+        words, english = _english(together, masks[0], starts)
+        sure |= rest & (english >= _WORD_SHARE * letters) & ((letters > 3) | (words == 1))
+    for number in np.flatnonzero(known < sizes).tolist():
+        sure[number] = readable(texts[number])
+    found: list[bool] = sure.tolist()
+    return found
+
+
+def _english(together: str, letters: Mask, starts: Offsets) -> tuple[Offsets, Offsets]:
+    """How many words each text has, and how many letters are in English ones."""
+    every, known = _WORD.findall(together), ranks()
+    lower = " ".join(every).lower().split()
+    sizes = [len(w) if (low in known and len(w) > 1) or w in ("a", "I") else 0 for w, low in zip(every, lower, strict=True)]
+    owners = np.searchsorted(starts, runs(letters)[0], side="right") - 1
+    return np.bincount(owners, minlength=len(starts)), np.bincount(owners, weights=sizes, minlength=len(starts))
+
+
+@cache
+def _shown() -> Mask:
+    """By code point: whether it may be in a text that is read."""
+    return np.array([c.isprintable() or c in "\n\r\t" for c in decode(np.arange(SIZE, dtype=np.uint32))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from codecs import encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from charter.core.normalise.scan import Scan, runs
 _WORD = re.compile(r"[A-Za-z]+")
 #: Weight that a stretch must reach. A word of 3 or 4 letters weighs 1, of 5 or 6 letters 2, a longer one 3.
 _ENOUGH = 3
+#: Texts from which they are looked at all at once.
+MANY = 16
 #: Letters that are turned, and the letters that they are; those that are also plain letters pose as others.
 _TURNED = dict(zip("ɐɔǝɟƃɓɥᴉıɾʞʃɯɹʇʌʍʎ¿¡˙∀ƆƎℲ⅁ſ⅂ԀΛ⅄", "acefgghiijklmrtvwy?!.acefgjlpvy", strict=True))
 _SWAPPED = dict(zip("bdnpquMWlo69", "qpudbnwmlo96", strict=True))
@@ -57,8 +59,22 @@ def backwards(m: Mapped, words: Words) -> list[Mapped]:
     return [m.flip([(start, end)]), each]
 
 
-def is_turned(text: str) -> bool:
-    """Whether a stretch of ``text`` is backwards or in ROT13."""
+def are_turned(texts: Sequence[str]) -> list[bool]:
+    """Whether a stretch of each text is backwards or in ROT13."""
+    if len(texts) < MANY:
+        return list(map(_is_turned, texts))
+    together = "\n".join(texts)
+    words, bounds = Words.of(together), np.cumsum([len(text) + 1 for text in texts])
+    may = np.zeros(len(texts), dtype=np.bool_)
+    for turn in (_rotated, _reversed):
+        if weights := _speaking(words, turn):
+            places = [number for number, word in enumerate(words.every) if word in weights]
+            owners = np.searchsorted(bounds, runs(Scan(together).of("A-Za-z"))[0][places], side="right")
+            may |= np.bincount(owners, weights=[weights[words.every[place]] for place in places], minlength=len(texts)) >= _ENOUGH
+    return [is_likely and _is_turned(text) for text, is_likely in zip(texts, may.tolist(), strict=True)]
+
+
+def _is_turned(text: str) -> bool:
     words = Words.of(text)
     return _stretch(text, words, _rotated) is not None or _stretch(text, words, _reversed) is not None
 
@@ -81,7 +97,7 @@ def _translated(text: str, table: dict[str, str]) -> str:
 
 def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, int] | None:
     """Start and end of the words that speak most for ``turn``, None if they do not say enough."""
-    weights = {word: _weight(word, 1) for word in words.distinct & _turned_words(turn) if not is_word(word)}
+    weights = _speaking(words, turn)
     if not weights:
         return None
     weights |= {word: _weight(word, -1) for word in words.distinct.intersection(ranks()) if not is_word(turn(word))}
@@ -95,6 +111,11 @@ def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, 
     first = int(np.flatnonzero(said[: last + 1] == least[last])[-1])
     starts, ends = runs(Scan(text).of("A-Za-z"))
     return int(starts[places[first]]), int(ends[places[last]])
+
+
+def _speaking(words: Words, turn: Callable[[str], str]) -> dict[str, int]:
+    """The words that speak for ``turn``, and their weights."""
+    return {word: _weight(word, 1) for word in words.distinct & _turned_words(turn) if not is_word(word)}
 
 
 @cache
