@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charter.core.normalise import decode, kinds, lexicon, normalise, readable, reorder, schemes, spacing, views
+from charter.core.normalise import decode, kinds, lexicon, normalise, readable, reorder, schemes, spacing, views, words
 from charter.core.normalise.clean import clean
 from charter.core.normalise.fold import fold
 from charter.core.normalise.lexicon import cut
@@ -303,7 +303,7 @@ def test_what_was_slow_is_read_to_its_end(text: str) -> None:
 #: Modules of the normaliser that look through long texts in another way than through short ones.
 LONG_ONES = (decode, spacing)
 #: Modules that look through many pieces in another way than through few.
-MANY_ONES = (decode, readable, reorder)
+MANY_ONES = (decode, readable, reorder, words)
 
 
 @given(PIECES | st.text(st.sampled_from("abf019AZ=/+.-·|% \t\n\\xuU,;:&#'\"(_*еé½²"), max_size=120))

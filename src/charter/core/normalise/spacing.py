@@ -10,12 +10,15 @@ import math
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
+from charter.core.normalise import signed
 from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank, ranks
 from charter.core.normalise.mapped import Edit, Mapped
-from charter.core.normalise.scan import LONG, Scan, before, found_at, in_a_row, runs
-from charter.core.normalise.tokens import plain_token
+from charter.core.normalise.scan import LONG, Scan, before, found_at, runs
+from charter.core.normalise.word import plain_token
 
-_SEPARATOR = r"[ \t]?[.\-*·•/|~+:,;=^#&\\_]{1,2}[ \t]?"
+_SEPARATOR = rf"[{signed.BLANKS}]?[{signed.SIGNS}]{{1,2}}[{signed.BLANKS}]?"
 _CHAR = r"(?:[^\W_]|[@$!|€+])"
 _BLANKED = re.compile(rf"(?<![^\s\"'(]){_CHAR}(?:(?:[ \t]{{1,6}}|[ \t]*\r?\n[ \t]*){_CHAR}){{3,}}(?![^\s.,;:?!\"')])")
 _SIGNED = re.compile(rf"(?<![^\W_])[^\W_](?P<sep>{_SEPARATOR})[^\W_](?:(?P=sep)[^\W_])*(?![^\W_])")
@@ -96,30 +99,29 @@ def _spelled(words: list[str]) -> str | None:
 
 
 def _signed(m: Mapped) -> Mapped:
-    starts, seps, wholes = [], [], []
-    for found in _signed_runs(m.text):
-        starts.append(found.start())
-        seps.append(found["sep"])
-        wholes.append(found[0])
-    pairs = {(sep, whole): whole.replace(sep, "") for sep, whole in set(zip(seps, wholes, strict=True))}
-    spelled = {letters: new for letters in set(pairs.values()) if len(letters) > 3 and (new := _spelled([letters]))}
+    rows = signed.rows(m.text) if len(m.text) >= LONG else _signed_rows(m.text)
+    if rows is None:
+        return m
+    pairs = set(zip(rows.separators, rows.letters, strict=True))
+    spelled = {letters: new for letters in {n for _, n in pairs} if len(letters) > 3 and (new := _spelled([letters]))}
     if not spelled:
         return m
-    signs = {sep for (sep, _), letters in pairs.items() if letters in spelled}
-    short = {n for (sep, _), n in pairs.items() if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
-    closed = {pair: spelled.get(letters, letters) for pair, letters in pairs.items() if letters in spelled or letters in short}
-    closings = map(closed.get, zip(seps, wholes, strict=True))
-    return m.replace([Edit(at, at + len(whole), new) for at, whole, new in zip(starts, wholes, closings, strict=True) if new is not None])
+    signs = {sep for sep, letters in pairs if letters in spelled}
+    short = {n: n for sep, n in pairs if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
+    closed = short | spelled
+    some = [number for number, letters in enumerate(rows.letters) if letters in closed]
+    return m.put(rows.starts[some], rows.ends[some], [closed[rows.letters[number]] for number in some])
 
 
-def _signed_runs(text: str) -> Iterator[re.Match[str]]:
-    """Single characters with signs between them, if four of them are in a row anywhere."""
-    if len(text) < LONG:
-        return _SIGNED.finditer(text)
-    starts, ends = runs(Scan(text).of(r"^\W_"))
-    if not len(in_a_row(starts, ends, count=4, longest=1, gap=4)):
-        return iter(())
-    return found_at(_SIGNED, text, in_a_row(starts, ends, count=2, longest=1, gap=4))
+def _signed_rows(text: str) -> signed.Rows | None:
+    starts, ends, separators, letters = [], [], [], []
+    for found in _SIGNED.finditer(text):
+        starts.append(found.start())
+        ends.append(found.end())
+        separators.append(found["sep"])
+        letters.append(found[0].replace(found["sep"], ""))
+    number = {separator: number for number, separator in enumerate(dict.fromkeys(separators))}
+    return signed.Rows(np.array(starts), np.array(ends), [number[separator] for separator in separators], letters) if starts else None
 
 
 def _phrases(text: str) -> Iterator[re.Match[str]]:
