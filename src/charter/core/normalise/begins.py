@@ -19,20 +19,31 @@ def octal(scan: Scan) -> Offsets:
 
 
 def entities(scan: Scan) -> Offsets:
-    return _tokens(scan, np.flatnonzero(scan.of("&") & after(scan.of("#")) & after(scan.of(r"\dxX"), 2)))
+    return entity_places(scan)[0]
+
+
+def entity_places(scan: Scan) -> tuple[Offsets, Offsets]:
+    """All there are; so with the next ones."""
+    return _tokens(scan, np.flatnonzero(scan.of("&") & after(scan.of("#")) & after(scan.of(r"\dxX"), 2) & after(scan.of(r"\da-fA-F"), 3)))
 
 
 def percent(scan: Scan) -> Offsets:
+    return percent_places(scan)[0]
+
+
+def percent_places(scan: Scan) -> tuple[Offsets, Offsets]:
     digits = scan.of(_HEX)
     return _tokens(scan, np.flatnonzero(scan.of("%") & after(digits) & after(digits, 2)))
 
 
-def _tokens(scan: Scan, places: Offsets) -> Offsets:
-    """Where the tokens without blanks begin that hold ``places``."""
+def _tokens(scan: Scan, places: Offsets) -> tuple[Offsets, Offsets]:
+    """Where the tokens without blanks begin and end that hold ``places``."""
     if not len(places):
-        return places
+        return places, places
     blanks = np.flatnonzero(scan.of(r"\s"))
-    return np.unique(np.append(-1, blanks)[np.searchsorted(blanks, places)] + 1)
+    numbers = np.searchsorted(blanks, places)
+    numbers = numbers[np.append(True, numbers[1:] != numbers[:-1])]
+    return np.append(-1, blanks)[numbers] + 1, np.append(blanks, len(scan.points))[numbers]
 
 
 def wrapped(scan: Scan) -> Offsets:
@@ -46,7 +57,7 @@ def base64(scan: Scan) -> Offsets:
 
 
 def base64_places(scan: Scan) -> tuple[Offsets, Offsets]:
-    """All there are, with the signs of equality behind them."""
+    """With the signs of equality behind them."""
     found = Runs(scan.of(_BASE64))
     is_pad = np.append(scan.of("="), [False, False])
     padded = is_pad[found.ends]
@@ -62,7 +73,7 @@ def base32(scan: Scan) -> Offsets:
 
 
 def base32_places(scan: Scan) -> tuple[Offsets, Offsets]:
-    """All there are, with the signs of equality behind them, of which six belong to one at most."""
+    """With the signs of equality behind them, of which six belong to one at most."""
     starts, ends = runs(scan.of("A-Z2-7"))
     some = (ends - starts >= 8) & ~before(scan.of("A-Z0-9"))[starts]
     starts, ends = starts[some], ends[some]

@@ -36,6 +36,7 @@ class Reader:
         self._plain = plain
         self._read: dict[str, dict[str, str | None]] = defaultdict(dict)
         self._readable: dict[str, bool] = {}
+        self._turned: dict[str, bool] = {}
         self._forms: dict[str, str] = {}
         self._holds: dict[tuple[str, int], bool] = {}
 
@@ -102,8 +103,9 @@ class Reader:
         done = self._forms[together].split(_BETWEEN_TEXTS.strip())
         done = done if len(done) == len(texts) else texts
         self._look(done)
-        turned = reorder.are_turned(texts)
-        return {p: s for (p, s), form, is_turned in zip(passages.items(), done, turned, strict=True) if is_turned or self._readable[form]}
+        new = [text for text in texts if text not in self._turned]
+        self._turned.update(zip(new, reorder.are_turned(new), strict=True))
+        return {p: s for (p, s), form in zip(passages.items(), done, strict=True) if self._turned[s] or self._readable[form]}
 
     def _holding(self, texts: Sequence[str], depth: int) -> set[str]:
         """Those of the texts, all printable ASCII, that hold encoded passages."""

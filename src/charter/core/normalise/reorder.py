@@ -18,6 +18,8 @@ from charter.core.normalise.lexicon import is_word, ranks
 from charter.core.normalise.mapped import Edit, Mapped, codes, decode
 from charter.core.normalise.scan import Scan, runs
 
+#: Letters of ASCII in lower case, and blanks for all else.
+_LOWER = bytes(n | 0x20 if chr(n).isalpha() and n < 0x80 else 0x20 for n in range(256))
 _WORD = re.compile(r"[A-Za-z]+")
 #: Weight that a stretch must reach. A word of 3 or 4 letters weighs 1, of 5 or 6 letters 2, a longer one 3.
 _ENOUGH = 3
@@ -39,7 +41,7 @@ class Words(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Words:
-        every = " ".join(_WORD.findall(text)).lower().split()
+        every = text.encode("ascii", "replace").translate(_LOWER).decode("ascii").split()
         return cls(every, set(every))
 
 

@@ -112,8 +112,9 @@ class Runs:
 
     def count(self, mask: Mask) -> Offsets:
         """How many characters of each run are in another mask."""
-        so_far = np.append(0, np.cumsum(mask))
-        counts: Offsets = so_far[self.ends] - so_far[self.starts]
+        so_far = np.zeros(len(mask) + 1, dtype=np.int32)
+        np.cumsum(mask, out=so_far[1:])
+        counts: Offsets = so_far[self.ends].astype(np.int64) - so_far[self.starts]
         return counts
 
     def any(self, mask: Mask) -> Mask:

@@ -153,8 +153,26 @@ _SIGN = r"[.\-·•∙*–—−_‐]"
 SCHEMES = (
     Scheme("escapes", re.compile(rf"{_ESCAPE}(?:\s?{_ESCAPE})+"), _escape, begins.escapes, sure=True, signs=("\\", "U+")),
     Scheme("octal", re.compile(r"\\[0-3][0-7]{2}(?:\s?\\[0-3][0-7]{2}){2,}"), _octal, begins.octal, signs=("\\",)),
-    Scheme("entities", re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"), _entity, begins.entities, sure=True, signs=("&#",), many=_entities),
-    Scheme("percent", re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"), _percent, begins.percent, sure=True, signs=("%",), many=_percents),
+    Scheme(
+        "entities",
+        re.compile(r"(?<!\S)\S*?&#[\dxX][\da-fA-F]\S*"),
+        _entity,
+        begins.entities,
+        sure=True,
+        signs=("&#",),
+        places=begins.entity_places,
+        many=_entities,
+    ),
+    Scheme(
+        "percent",
+        re.compile(r"(?<!\S)\S*?%[0-9a-fA-F]{2}\S*"),
+        _percent,
+        begins.percent,
+        sure=True,
+        signs=("%",),
+        places=begins.percent_places,
+        many=_percents,
+    ),
     Scheme(
         "base64",
         re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"),

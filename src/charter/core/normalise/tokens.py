@@ -54,7 +54,7 @@ def _plain(odd: set[str], drawn: set[str], counts: Counter[str], every: int) -> 
     candidates = [t for t in _likely(odd, drawn) if _MAY.fullmatch(t)]
     plain, bold = read(candidates)
     mixed = [t for t in bold if MIXED.search(t)]
-    sure, likely, mixes = (sum(counts[t] for t in some) for some in (plain, bold, mixed))
+    sure, likely, mixes = (sum(map(counts.__getitem__, some)) for some in (plain, bold, mixed))
     if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
         return bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := unknown(t)) is not None}
     return plain

@@ -35,7 +35,7 @@ MIXED = re.compile(r"[A-Za-z][0-9@$!|€£+]|[0-9@$!|€£+][A-Za-z]")
 STARRED = re.compile(r"^[A-Za-z]+\*{1,2}[A-Za-z]+$", re.MULTILINE)
 _NUMBER = re.compile(r"\d\d")
 #: Readings of one token that are tried at most.
-_READINGS = 16
+READINGS = 16
 
 
 @lru_cache(maxsize=65536)
@@ -51,9 +51,13 @@ def plain_token(token: str, dense: bool = False) -> str | None:
 
 
 @cache
-def looks() -> frozenset[str]:
-    """Every word with letters that one sign may stand for made the same: a token that looks like none of these is no word in disguise."""
-    return frozenset(word.translate(LOOKS) for word in ranks())
+def looks() -> dict[str, list[str]]:
+    """Every word with letters that one sign may stand for made the same, and the words that look so: a token that looks like none of these is no
+    word in disguise."""
+    table: dict[str, list[str]] = {}
+    for word in ranks():
+        table.setdefault(word.translate(LOOKS), []).append(word)
+    return table
 
 
 def _letters(core: str, dense: bool) -> str | None:
@@ -72,7 +76,7 @@ def _letters(core: str, dense: bool) -> str | None:
         return None
     pieces = _SEVERAL.split(core.translate(_ONE))
     options = itertools.product(*(SIGNS.get(piece, (piece,)) for piece in pieces))
-    return next((word for chars in itertools.islice(options, _READINGS) if is_word(word := "".join(chars))), None)
+    return next((word for chars in itertools.islice(options, READINGS) if is_word(word := "".join(chars))), None)
 
 
 def unknown(token: str) -> str | None:

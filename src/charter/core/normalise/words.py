@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,13 +11,16 @@ import numpy as np
 from charter.core.normalise.lexicon import ranks
 from charter.core.normalise.mapped import Offsets
 from charter.core.normalise.scan import Mask, Scan, after, before, runs, spread
-from charter.core.normalise.word import LESS_LIKELY, LIKELIEST, LOOKS, OUTER, UNITS, looks, plain_token
+from charter.core.normalise.word import LESS_LIKELY, LIKELIEST, LOOKS, OUTER, READINGS, SIGNS, UNITS, looks, plain_token
 
 #: Words from which they are read at once.
 MANY = 64
 #: Signs for letters, and signs between them; two are both.
 _CODES, _SIGNS, _BOTH = "0-9@$|+", r".,\-*/|~_^#+&", "|+"
 _NO_SIGNS = str.maketrans(dict.fromkeys(".,-*/|~_^#+&"))
+#: Characters and the letters for which they may stand.
+_FITTING = {(sign, letter) for sign, letters in SIGNS.items() for letter in letters}
+_FITTING |= {(case, letter) for letter in string.ascii_lowercase for case in (letter, letter.upper())}
 
 
 class Readings(NamedTuple):
@@ -96,11 +100,18 @@ def _code(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets
     for n, is_sure, is_twofold, options in zip(
         numbers.tolist(), may[numbers].tolist(), cores.is_twofold[numbers].tolist(), several[numbers].tolist(), strict=True
     ):
-        is_likely = look[n] in every
-        reading = next((one for one in (said[n], other[n]) if one.lower() in known), None) if is_likely and options < 2 else None
+        core, alike = cores.every[n], every.get(look[n])
+        if alike and options > 1:
+            fitting = [word for word in alike if _FITTING.issuperset(zip(core, word, strict=True))]
+            if fitting and (len(fitting) > 1 or 2**options > READINGS or not core.islower()):
+                rest.append(n)
+                continue
+            reading = fitting[0] if fitting else None
+        else:
+            reading = next((one for one in (said[n], other[n]) if one.lower() in known), None) if alike else None
         if reading is not None:
-            found.add(words[n], cores.every[n], reading, is_sure and cores.every[n].lstrip("0123456789").lower() not in UNITS)
-        if (is_likely and options > 1) or (is_twofold and words[n] not in found.plain):
+            found.add(words[n], core, reading, is_sure and core.lstrip("0123456789").lower() not in UNITS)
+        if is_twofold and words[n] not in found.plain:
             rest.append(n)
     return rest
 
