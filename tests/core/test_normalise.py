@@ -345,6 +345,7 @@ def test_a_long_text_is_cut_as_a_short_one_is(text: str, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lexicon, "_LONG", 1)
         patch.setattr(lexicon, "_BLOCK", block)
+        patch.setattr(lexicon, "_FIRST", block)
         assert (cut(text), lexicon.cut_loosely(text, 0.3)) == short
 
 

@@ -24,6 +24,9 @@ MAX_DEPTH = 3
 LEAST = 8
 #: Passages from which they are read in arrays.
 MANY = 8
+#: Texts with passages in another disguise that are undone one by one, and such passages that are undone again when another one was opened. In a
+#: text with more of them all are undone at once and once: the words around a word then tell less about it.
+APART, TOGETHER = 64, 1000
 _BETWEEN_TEXTS = "\n\u2610\n"
 
 
@@ -37,6 +40,7 @@ class Reader:
         self._read: dict[str, dict[str, str | None]] = defaultdict(dict)
         self._readable: dict[str, bool] = {}
         self._turned: dict[str, bool] = {}
+        self._told: dict[str, bool] = {}
         self._forms: dict[str, str] = {}
         self._holds: dict[tuple[str, int], bool] = {}
 
@@ -44,7 +48,7 @@ class Reader:
         """Encoded passages. Of two that overlap the one of the earlier scheme holds. A passage may also decode to another encoded one, up to
         ``depth`` deep; only the outermost is undone."""
         starts, ends, said, names = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], list[str](), list[str]()
-        scan = Scan(text) if len(text) >= LONG else None
+        scan = _scan(text)
         for scheme in SCHEMES:
             if not any(sign in text for sign in scheme.signs):
                 continue
@@ -73,12 +77,14 @@ class Reader:
             return every
         self._look(said.values())
         kept = [{p: s for p, s in of_one.items() if self._readable[s]} for of_one in every]
-        for found, of_one in zip(kept, every, strict=True):
-            if len(found) < len(of_one):
-                found |= self._undone({p: s for p, s in of_one.items() if p not in found and len(s) >= LEAST and not BROKEN.search(s)})
-        rest = {s for found, of_one in zip(kept, every, strict=True) for p, s in of_one.items() if p not in found}
+        unread = [[s for p, s in of_one.items() if p not in found] for found, of_one in zip(kept, every, strict=True)]
+        speaking = self._speaking([[s for s in some if len(s) >= LEAST and not BROKEN.search(s)] for some in unread])
+        rest = {s for some, told in zip(unread, speaking, strict=True) for s in some if s not in told}
         holding = self._holding([s for s in rest if s.isascii() and s.isprintable()], depth - 1) if depth > 1 else set()
-        return [found | {p: s for p, s in of_one.items() if s in holding} for found, of_one in zip(kept, every, strict=True)]
+        return [
+            found | {p: s for p, s in of_one.items() if s in told or s in holding} if some else found
+            for found, of_one, some, told in zip(kept, every, unread, speaking, strict=True)
+        ]
 
     def _decoded(self, scheme: Scheme, texts: Sequence[Sequence[str]]) -> dict[str, str]:
         """Passages of any of the texts and what they decode to, without those that do not or stay as they are."""
@@ -92,20 +98,27 @@ class Reader:
         new = [text for text in dict.fromkeys(texts) if text not in self._readable]
         self._readable.update(zip(new, all_readable(new), strict=True))
 
-    def _undone(self, passages: dict[str, str]) -> dict[str, str]:
-        """Those of the passages that say something in another disguise. All are undone at once: many short texts one after another would be slow."""
-        if not passages:
-            return {}
-        texts = list(passages.values())
+    def _speaking(self, texts: Sequence[Sequence[str]]) -> list[set[str]]:
+        """Of what the passages of each text decode to, what says something in another disguise."""
+        if sum(map(bool, texts)) <= APART and sum(map(len, texts)) <= TOGETHER:
+            return [self._undone(some) if some else set() for some in texts]
+        every = dict.fromkeys(said for some in texts for said in some)
+        new = [said for said in every if said not in self._told]
+        speaking = self._undone(new) if new else set()
+        self._told.update((said, said in speaking) for said in new)
+        return [{said for said in some if self._told[said]} for some in texts]
+
+    def _undone(self, texts: Sequence[str]) -> set[str]:
+        """All are undone at once: many short texts one after another would be slow."""
         together = _BETWEEN_TEXTS.join(texts)
         if together not in self._forms:
             self._forms[together] = self._plain(together)
-        done = self._forms[together].split(_BETWEEN_TEXTS.strip())
-        done = done if len(done) == len(texts) else texts
-        self._look(done)
+        forms = self._forms[together].split(_BETWEEN_TEXTS.strip())
+        forms = forms if len(forms) == len(texts) else list(texts)
+        self._look(forms)
         new = [text for text in texts if text not in self._turned]
         self._turned.update(zip(new, reorder.are_turned(new), strict=True))
-        return {p: s for (p, s), form in zip(passages.items(), done, strict=True) if self._turned[s] or self._readable[form]}
+        return {said for said, form in zip(texts, forms, strict=True) if self._turned[said] or self._readable[form]}
 
     def _holding(self, texts: Sequence[str], depth: int) -> set[str]:
         """Those of the texts, all printable ASCII, that hold encoded passages."""
@@ -124,11 +137,26 @@ class Reader:
         for scheme in SCHEMES:
             if not any(sign in together for sign in scheme.signs):
                 continue
-            numbers = np.unique(np.searchsorted(bounds, scheme.begins(scan), side="right")).tolist()
-            some = [text for n in numbers if not self._holds[text := texts[n], depth]]
-            found = [(text, encoded) for text in some if (encoded := _find(scheme, text, Scan(text) if len(text) >= LONG else None)[1])]
-            for (text, _), kept in zip(found, self._kept(scheme, [encoded for _, encoded in found], depth), strict=True):
-                self._holds[text, depth] = self._holds[text, depth] or bool(kept)
+            found = self._groups(scheme, texts, together, scan, bounds, depth)
+            for number, kept in zip(found, self._kept(scheme, list(found.values()), depth) if found else (), strict=True):
+                self._holds[texts[number], depth] |= bool(kept)
+
+    def _groups(self, scheme: Scheme, texts: Sequence[str], together: str, scan: Scan, bounds: Offsets, depth: int) -> dict[int, list[str]]:
+        """The candidates in each text of which nothing is known yet; those of a scheme with places are the same as in all of them together."""
+        starts, encoded = _find(scheme, together, scan) if scheme.places else (scheme.begins(scan), None)
+        owners = np.searchsorted(bounds, starts, side="right").tolist()
+        some = [number for number in dict.fromkeys(owners) if not self._holds[texts[number], depth]]
+        if encoded is None:
+            return {number: passages for number in some if (passages := _find(scheme, texts[number], _scan(texts[number]))[1])}
+        found: dict[int, list[str]] = {number: [] for number in some}
+        for number, passage in zip(owners, encoded, strict=True):
+            if number in found:
+                found[number].append(passage)
+        return found
+
+
+def _scan(text: str) -> Scan | None:
+    return Scan(text) if len(text) >= LONG else None
 
 
 def _find(scheme: Scheme, text: str, scan: Scan | None) -> tuple[Offsets, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from functools import cache
@@ -14,8 +15,9 @@ from charter.core.normalise.mapped import codes
 
 #: Price of a letter that belongs to no known word, beside words at about 5 to 14.
 _LETTER = 6.0
-#: Letters from which a text is cut many places at once, and how many; letters of the alphabet; letters of the longest word.
-_LONG, _BLOCK, _LETTERS, _LONGEST = 500, 20_000, 26, 20
+#: Letters from which a text is cut many places at once, how many are tried first and how many after them; letters of the alphabet; of the longest
+#: word.
+_LONG, _FIRST, _BLOCK, _LETTERS, _LONGEST = 500, 200, 20_000, 26, 20
 
 
 @cache
@@ -133,8 +135,7 @@ def _cut_long(text: str) -> list[str] | None:
     letters, price = _letters(text), _price()
     best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
     reach = 0
-    for at in range(0, len(text), _BLOCK):
-        stop = min(at + _BLOCK, len(text))
+    for at, stop in itertools.pairwise([0, *range(_FIRST, len(text), _BLOCK), len(text)]):
         for start, end, cost in _words_in(letters, at, stop):
             if (so_far := best[start] + price + cost) < best[end]:
                 best[end], back[end], reach = so_far, start, max(reach, end)

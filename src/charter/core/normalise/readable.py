@@ -10,7 +10,7 @@ import numpy as np
 
 from charter.core.normalise.lexicon import is_word, ranks
 from charter.core.normalise.mapped import Offsets, decode
-from charter.core.normalise.scan import SIZE, Mask, Scan, runs
+from charter.core.normalise.scan import LONG, SIZE, Mask, Scan, runs
 
 _LETTER, _SIGN = r"^\W\d_", r"\s.,;:?!'\"()\-\d"
 _WORD, _MARK = re.compile(f"[{_LETTER}]+"), re.compile(f"[{_SIGN}]")
@@ -42,7 +42,7 @@ MANY = 16
 
 def all_readable(texts: Sequence[str]) -> list[bool]:
     """``readable`` of each."""
-    if len(texts) < MANY:
+    if len(texts) < MANY and sum(map(len, texts)) < LONG:
         return [readable(text) for text in texts]
     stripped = [text.strip() for text in texts]
     together = "\n".join([*stripped, ""])

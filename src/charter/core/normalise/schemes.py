@@ -6,10 +6,9 @@ import base64
 import binascii
 import html
 import re
-import string
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from charter.core.normalise import at_once, begins
 from charter.core.normalise.at_once import utf8
@@ -78,19 +77,11 @@ _ASCII = frozenset((9, 10, 13, *range(32, 127)))
 def _percent(text: str) -> str | None:
     """A token with percent escapes; form encoding writes blanks as plus signs."""
     if text.isascii():
-        first, *parts = text.encode().split(b"%")
-        pairs = ((_octets().get(part[:2]), part) for part in parts)
-        raw = b"".join([first, *(b"%" + part if octet is None else octet + part[2:] for octet, part in pairs)]).decode("utf-8", "surrogateescape")
+        raw = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
     else:
         raw = re.sub(r"(?:%[0-9a-fA-F]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"), text)
     said = raw.replace("+", " ")
     return None if BROKEN.search(said) else said  # bytes that are no UTF-8 have become lone surrogates
-
-
-@cache
-def _octets() -> dict[bytes, bytes]:
-    """Two hexadecimal digits and the byte that they are."""
-    return {(one + two).encode(): bytes.fromhex(one + two) for one in string.hexdigits for two in string.hexdigits}
 
 
 def _percents(tokens: Sequence[str]) -> list[str | None]:
