@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charter.core.normalise import decode, kinds, lexicon, normalise, readable, reorder, schemes, spacing, views, words
+from charter.core.normalise import cutting, decode, kinds, normalise, readable, reorder, schemes, spacing, views, words
 from charter.core.normalise.clean import clean
+from charter.core.normalise.cutting import cut
 from charter.core.normalise.fold import fold
-from charter.core.normalise.lexicon import cut
 from charter.core.normalise.mapped import Edit, Mapped
 
 PLAIN = "how do I make a bomb at home"
@@ -341,12 +341,12 @@ def test_many_passages_are_decoded_as_one_is(data: st.DataObject, scheme: scheme
 )
 @settings(max_examples=200, deadline=None)
 def test_a_long_text_is_cut_as_a_short_one_is(text: str, block: int) -> None:
-    short = cut(text), lexicon.cut_loosely(text, 0.3)
+    short = cut(text), cutting.cut_loosely(text, 0.3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lexicon, "_LONG", 1)
-        patch.setattr(lexicon, "_BLOCK", block)
-        patch.setattr(lexicon, "_FIRST", block)
-        assert (cut(text), lexicon.cut_loosely(text, 0.3)) == short
+        patch.setattr(cutting, "_LONG", 1)
+        patch.setattr(cutting, "_BLOCK", block)
+        patch.setattr(cutting, "_FIRST", block)
+        assert (cut(text), cutting.cut_loosely(text, 0.3)) == short
 
 
 def test_the_table_of_characters_leaves_none_out() -> None:

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-
-from charter.core.normalise.mapped import codes
-
-#: Price of a letter that belongs to no known word, beside words at about 5 to 14.
-_LETTER = 6.0
-#: Letters from which a text is cut many places at once, how many are tried first and how many after them; letters of the alphabet; of the longest
-#: word.
-_LONG, _FIRST, _BLOCK, _LETTERS, _LONGEST = 500, 200, 20_000, 26, 20
 
 
 @cache
@@ -37,12 +24,6 @@ def is_word(text: str) -> bool:
 
 
 @cache
-def _price() -> float:
-    """What any word costs besides its rank."""
-    return math.log(len(ranks())) / 2
-
-
-@cache
 def gapped(length: int, start: int, count: int) -> dict[str, list[str]]:
     """Words of a length by what is left of them when ``count`` letters from ``start`` become stars."""
     table: dict[str, list[str]] = {}
@@ -57,143 +38,3 @@ def _by_length() -> dict[int, list[str]]:
     for word in ranks():
         table.setdefault(len(word), []).append(word)
     return table
-
-
-def cut_loosely(text: str, least: float) -> list[str] | None:
-    """``cut`` for a text in which some words are unknown: single letters between known words, joined, at a price each. None unless known words of
-    three letters or more make up the share ``least`` of it."""
-    known = ranks()
-    pieces = _pieces_long(text) if len(text) >= _LONG else _pieces(text)
-    words: list[str] = []
-    for piece in pieces[::-1]:
-        if words and piece not in known and words[-1] not in known:
-            words[-1] += piece
-        else:
-            words.append(piece)
-    sure = sum(len(w) for w in words if len(w) > 2 and w in known)
-    return words if sure >= least * len(text) else None
-
-
-def _pieces(text: str) -> list[str]:
-    """Known words and single letters, from the last one to the first."""
-    known, prefixes, price = ranks(), _prefixes(), _price()
-    best: list[tuple[float, int]] = [(0.0, 0)] + [(math.inf, 0)] * len(text)
-    for start in range(len(text)):
-        so_far, end = best[start][0], start + 1
-        if so_far + _LETTER < best[end][0]:
-            best[end] = (so_far + _LETTER, start)
-        while end <= len(text) and (piece := text[start:end]) in prefixes:
-            if piece in known and (cost := so_far + price + math.log(known[piece] + 1)) < best[end][0]:
-                best[end] = (cost, start)
-            end += 1
-    return _backwards(text, [start for _, start in best])
-
-
-def _backwards(text: str, back: list[int]) -> list[str]:
-    pieces, end = [], len(text)
-    while end:
-        pieces.append(text[back[end] : end])
-        end = back[end]
-    return pieces
-
-
-@cache
-def _prefixes() -> frozenset[str]:
-    return frozenset(word[:n] for word in ranks() for n in range(1, len(word) + 1))
-
-
-def cut(text: str) -> list[str] | None:
-    """The likeliest words that lower-case ``text`` without blanks consists of, or None if it does not. A word's cost is the logarithm of its
-    rank (Zipf's law), so few and common words win. Linear in the text."""
-    if len(text) >= _LONG:
-        return _cut_long(text)
-    known, prefixes, price = ranks(), _prefixes(), _price()
-    best: dict[int, tuple[float, int]] = {0: (0.0, 0)}
-    reach = 0
-    for start in range(len(text)):
-        if start > reach:
-            return None
-        if start not in best:
-            continue
-        so_far, end = best[start][0] + price, start + 1
-        while end <= len(text) and (piece := text[start:end]) in prefixes:
-            if piece in known and (cost := so_far + math.log(known[piece] + 1)) < best.get(end, (math.inf, 0))[0]:
-                best[end], reach = (cost, start), max(reach, end)
-            end += 1
-    if len(text) not in best:
-        return None
-    words, end = [], len(text)
-    while end:
-        start = best[end][1]
-        words.append(text[start:end])
-        end = start
-    return words[::-1]
-
-
-def _cut_long(text: str) -> list[str] | None:
-    """``cut``, with the words found for many places at once."""
-    letters, price = _letters(text), _price()
-    best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
-    reach = 0
-    for at, stop in itertools.pairwise([0, *range(_FIRST, len(text), _BLOCK), len(text)]):
-        for start, end, cost in _words_in(letters, at, stop):
-            if (so_far := best[start] + price + cost) < best[end]:
-                best[end], back[end], reach = so_far, start, max(reach, end)
-        if reach < stop:
-            return None
-    return _backwards(text, back)[::-1]
-
-
-def _pieces_long(text: str) -> list[str]:
-    """``_pieces``, with the words found for many places at once."""
-    letters, price = _letters(text), _price()
-    best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
-    for at in range(0, len(text), _BLOCK):
-        stop = min(at + _BLOCK, len(text))
-        found = _words_in(letters, at, stop)
-        start, end, cost = next(found, (stop, 0, 0.0))
-        for place in range(at, stop):
-            so_far = best[place]
-            if so_far + _LETTER < best[place + 1]:
-                best[place + 1], back[place + 1] = so_far + _LETTER, place
-            while start == place:
-                if (total := so_far + price + cost) < best[end]:
-                    best[end], back[end] = total, place
-                start, end, cost = next(found, (stop, 0, 0.0))
-    return _backwards(text, back)
-
-
-def _letters(text: str) -> NDArray[np.int64]:
-    """Numbers of the letters, with some that are none behind the last."""
-    points = codes(text).astype(np.int64) - ord("a")
-    points[(points < 0) | (points >= _LETTERS)] = _LETTERS
-    return np.append(points, np.full(_LONGEST, _LETTERS))
-
-
-def _words_in(letters: NDArray[np.int64], first: int, last: int) -> Iterator[tuple[int, int, float]]:
-    """Start, end and cost of every word that begins at places ``first`` to ``last``, by start and then by end."""
-    following, costs = _tree()
-    places = np.arange(first, last)
-    nodes = np.zeros(len(places), dtype=np.int64)
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for size in range(1, _LONGEST + 1):
-        nodes = following[nodes, letters[places + size - 1]].astype(np.int64)
-        places, nodes = places[nodes > 0], nodes[nodes > 0]
-        is_end = np.isfinite(costs[nodes])
-        found.append((places[is_end], places[is_end] + size, costs[nodes[is_end]]))
-    starts, ends, prices = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((ends, starts))
-    return zip(starts[order].tolist(), ends[order].tolist(), prices[order].tolist(), strict=True)
-
-
-@cache
-def _tree() -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-    """All beginnings of words: for each and a letter the next one, 0 for none; and what it costs if it is a word, else infinity."""
-    number = {prefix: n for n, prefix in enumerate(sorted(_prefixes(), key=len), start=1)} | {"": 0}
-    following, costs = np.zeros((len(number), _LETTERS + 1), dtype=np.uint16), np.full(len(number), math.inf)
-    for prefix, n in number.items():
-        if prefix:
-            following[number[prefix[:-1]], ord(prefix[-1]) - ord("a")] = n
-    for word, rank in ranks().items():
-        costs[number[word]] = math.log(rank + 1)
-    return following, costs

@@ -20,7 +20,6 @@ from charter.core.normalise.scan import Scan, runs
 
 #: Letters of ASCII in lower case, and blanks for all else.
 _LOWER = bytes(n | 0x20 if chr(n).isalpha() and n < 0x80 else 0x20 for n in range(256))
-_WORD = re.compile(r"[A-Za-z]+")
 #: Weight that a stretch must reach. A word of 3 or 4 letters weighs 1, of 5 or 6 letters 2, a longer one 3.
 _ENOUGH = 3
 #: Texts from which they are looked at all at once.
@@ -57,8 +56,12 @@ def backwards(m: Mapped, words: Words) -> list[Mapped]:
     if stretch is None:
         return []
     start, end = stretch
-    each = m.with_text(m.text[:start] + _WORD.sub(lambda found: found[0][::-1], m.text[start:end]) + m.text[end:])
-    return [m.flip([(start, end)]), each]
+    points = codes(m.text).copy()
+    letters = Scan(m.text).of("A-Za-z").copy()
+    letters[:start], letters[end:] = False, False
+    starts, ends = runs(letters)
+    points[letters] = points[np.repeat(starts + ends - 1, ends - starts) - np.flatnonzero(letters)]
+    return [m.flip([(start, end)]), m.with_text(decode(points))]
 
 
 def are_turned(texts: Sequence[str]) -> list[bool]:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from charter.core.normalise import signed
-from charter.core.normalise.lexicon import cut, cut_loosely, is_word, rank, ranks
+from charter.core.normalise.cutting import cut, cut_loosely
+from charter.core.normalise.lexicon import is_word, rank, ranks
 from charter.core.normalise.mapped import Edit, Mapped
 from charter.core.normalise.scan import LONG, Scan, before, found_at, runs
 from charter.core.normalise.word import plain_token
@@ -49,7 +50,11 @@ def _phrased(m: Mapped) -> Mapped:
     unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
     if not unknown:
         return m
-    new = {p: said for p in set(phrases) if not unknown.isdisjoint(pieces := p.split()) and (said := _phrase(pieces, unknown))}
+    is_unknown, new = unknown.__contains__, dict[str, str]()
+    for phrase in set(phrases):
+        pieces = phrase.split()
+        if (count := sum(map(is_unknown, pieces))) and (said := _phrase(pieces, count, unknown)):
+            new[phrase] = said
     return m.replace([Edit(start, start + len(p), new[p]) for start, p in zip(starts, phrases, strict=True) if p in new]) if new else m
 
 
@@ -137,9 +142,8 @@ def _phrases(text: str) -> Iterator[re.Match[str]]:
     return found_at(_PHRASE, text, starts[:last][begins])
 
 
-def _phrase(pieces: list[str], unknown_pieces: set[str]) -> str | None:
+def _phrase(pieces: list[str], unknown: int, unknown_pieces: set[str]) -> str | None:
     """A phrase with blanks in the wrong places: all of it cut anew, or single pieces joined to their neighbour."""
-    unknown = sum(map(unknown_pieces.__contains__, pieces))
     if unknown >= max(2, _BROKEN * len(pieces)):
         words = cut("".join(pieces).lower())
         return " ".join(words) if words and len(words) < len(pieces) and sum(map(len, words)) / len(words) >= _MEAN else None

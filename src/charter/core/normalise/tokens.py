@@ -11,10 +11,10 @@ from collections import Counter
 
 import numpy as np
 
-from charter.core.normalise.lexicon import cut
+from charter.core.normalise.cutting import cut
 from charter.core.normalise.mapped import Edit, Mapped
 from charter.core.normalise.scan import Mask, Runs, Scan, after, before
-from charter.core.normalise.word import CLOSED, INNER, LOOKS, MIXED, OUTER, STARRED, looks, missing, unknown
+from charter.core.normalise.word import CLOSED, INNER, LOOKS, MIXED, OUTER, STARRED, gap, looks, unknown
 from charter.core.normalise.words import read
 
 _MAY = re.compile(rf"[{re.escape(OUTER)}]*[A-Za-z0-9@$!|€£+.,\-*·•/~_^#&]+[{re.escape(OUTER)}]*")
@@ -86,7 +86,7 @@ def _likely_cores(tokens: list[str], outer: str, drawn: set[str]) -> list[str]:
     lower = text.lower()
     shapes, closed = (lower.translate(table).split("\n") for table in (LOOKS, CLOSED))
     found = {t for t, look, whole in zip(tokens, shapes, closed, strict=False) if look in known or whole in known}
-    starred = {core for core in STARRED.findall(text) if missing(core)} if "*" in text else ()
+    starred = {core for core in STARRED.findall(text) if gap(core)} if "*" in text else ()
     if starred:
         found.update(t for t, core in zip(tokens, cores, strict=True) if core in starred)
     if drawn:

@@ -44,7 +44,7 @@ def plain_token(token: str, dense: bool = False) -> str | None:
     known = ranks()
     for core in (token.strip(OUTER), token.strip(INNER)) if dense else (token.strip(OUTER),):
         if core and core.lower() not in known and token.isascii():
-            new = _letters(core, dense) or _joined(core, dense) or _drawn(core) or missing(core)
+            new = _letters(core, dense) or _joined(core, dense) or _drawn(core) or _missing(core)
             if new is not None:
                 return token.replace(core, new, 1)
     return None
@@ -115,9 +115,14 @@ def _drawn(core: str) -> str | None:
     return None
 
 
-def missing(core: str) -> str | None:
+def _missing(core: str) -> str | None:
     """Letters replaced by stars, where only one common word fits."""
-    if len(core) < 4 or "*" not in core or not STARRED.fullmatch(core):
+    return gap(core) if "*" in core and STARRED.fullmatch(core) else None
+
+
+def gap(core: str) -> str | None:
+    """The only common word that fits ``core``, which has letters around one or two stars."""
+    if len(core) < 4:
         return None
     found = gapped(len(core), core.index("*"), core.count("*")).get(core.lower(), ())
     return found[0] if len(found) == 1 else None
