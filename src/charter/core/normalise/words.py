@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,13 +12,14 @@ import numpy as np
 from charter.core.normalise.lexicon import ranks
 from charter.core.normalise.mapped import Offsets
 from charter.core.normalise.scan import Mask, Scan, after, before, runs, spread
-from charter.core.normalise.word import LESS_LIKELY, LIKELIEST, LOOKS, OUTER, READINGS, SIGNS, UNITS, looks, plain_token
+from charter.core.normalise.word import INNER, LESS_LIKELY, LIKELIEST, LOOKS, OUTER, READINGS, SIGNS, UNITS, looks, plain_token
 
 #: Words from which they are read at once.
 MANY = 64
 #: Signs for letters, and signs between them; two are both.
-_CODES, _SIGNS, _BOTH = "0-9@$|+", r".,\-*/|~_^#+&", "|+"
+_CODES, _SIGNS, _BOTH = "0-9@$!|+", r".,\-*/|~_^#+&", "|+"
 _NO_SIGNS = str.maketrans(dict.fromkeys(".,-*/|~_^#+&"))
+_SPLIT = re.compile("[^a-z]+")
 #: Characters and the letters for which they may stand.
 _FITTING = {(sign, letter) for sign, letters in SIGNS.items() for letter in letters}
 _FITTING |= {(case, letter) for letter in string.ascii_lowercase for case in (letter, letter.upper())}
@@ -42,8 +44,9 @@ def read(words: Sequence[str]) -> Readings:
         _one_by_one(found, words)
         return found
     cores = _Cores(words)
-    rest = ~(cores.is_code | cores.is_apart | cores.is_drawn)
-    rest |= np.array(["!" in word for word in words]) if "!" in cores.text else False
+    rest = ~(cores.is_code | cores.is_apart | cores.is_drawn | cores.is_nothing)
+    if any("!" in word for word in words):  # around a word it may be a letter or not
+        rest |= np.array(["!" in word and word.strip(INNER) != core for word, core in zip(words, cores.every, strict=True)])
     for some, work in ((cores.is_code, _code), (cores.is_apart, _apart), (cores.is_drawn, _drawn)):
         numbers = np.flatnonzero(some & ~rest)
         if len(numbers):
@@ -79,7 +82,9 @@ class _Cores:
         self.is_twofold = both > 0
         self.parts = self.count(letters & ~before(letters))
         self.is_code = (codes > 0) & (self.letters + codes == self.sizes)
-        self.is_apart = ends & only & (self.parts > 1) & (self.count(alone) > 0) & (self.count(long_gap) == 0)
+        self.has_alone = self.count(alone) > 0
+        self.is_apart = ends & only & (self.parts > 1) & (self.count(long_gap) == 0)
+        self.is_nothing = ~ends & only
         self.is_drawn = (self.letters == self.sizes) & (self.sizes > 0)
 
     def count(self, mask: Mask) -> Offsets:
@@ -117,12 +122,13 @@ def _code(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets
 
 
 def _apart(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets) -> list[int]:
-    """Letters with signs between them, of which one stands alone."""
+    """Letters with signs between them; words with signs between them are left alone."""
     may = (cores.letters >= 4) & ((cores.parts > 2) | (cores.count(cores.scan.of("_")) == 0))
     starred = (cores.parts == 2) & (cores.count(cores.scan.of("*")) > 0)
     said, known, rest = cores.text.translate(_NO_SIGNS).split("\n"), ranks(), []
-    for n, is_sure, is_starred in zip(numbers.tolist(), may[numbers].tolist(), starred[numbers].tolist(), strict=True):
-        if said[n].lower() in known:
+    traits = (some[numbers].tolist() for some in (may, starred, cores.has_alone))
+    for n, is_sure, is_starred, has_alone in zip(numbers.tolist(), *traits, strict=True):
+        if said[n].lower() in known and (has_alone or not known.keys() >= set(_SPLIT.split(cores.every[n].lower()))):
             found.add(words[n], cores.every[n], said[n], is_sure)
         if is_starred and words[n] not in found.plain:
             rest.append(n)
