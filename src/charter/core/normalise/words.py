@@ -12,7 +12,7 @@ import numpy as np
 from charter.core.normalise.lexicon import ranks
 from charter.core.normalise.mapped import Offsets
 from charter.core.normalise.scan import Mask, Scan, after, before, runs, spread
-from charter.core.normalise.word import INNER, LESS_LIKELY, LIKELIEST, LOOKS, OUTER, READINGS, SIGNS, UNITS, looks, plain_token
+from charter.core.normalise.word import CLOSED, INNER, LESS_LIKELY, LIKELIEST, LOOKS, OUTER, READINGS, SIGNS, UNITS, looks, plain_token
 
 #: Words from which they are read at once.
 MANY = 64
@@ -101,6 +101,7 @@ def _code(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets
     may = (cores.sizes >= 4) & (2 * cores.letters >= cores.sizes + is_number) & ~last
     said, look = cores.text.translate(LIKELIEST).split("\n"), cores.text.lower().translate(LOOKS).split("\n")
     other, several = cores.text.translate(LESS_LIKELY).split("\n"), cores.count(cores.scan.of("16|"))
+    closed = cores.text.lower().translate(CLOSED).split("\n")
     known, every, rest = ranks(), looks(), []
     for n, is_sure, is_twofold, options in zip(
         numbers.tolist(), may[numbers].tolist(), cores.is_twofold[numbers].tolist(), several[numbers].tolist(), strict=True
@@ -116,7 +117,7 @@ def _code(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets
             reading = next((one for one in (said[n], other[n]) if one.lower() in known), None) if alike else None
         if reading is not None:
             found.add(words[n], core, reading, is_sure and core.lstrip("0123456789").lower() not in UNITS)
-        if is_twofold and words[n] not in found.plain:
+        if is_twofold and closed[n] in every and words[n] not in found.plain:
             rest.append(n)
     return rest
 
