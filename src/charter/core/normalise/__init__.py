@@ -5,7 +5,7 @@ encoded or hidden. ``views`` gives every form that a judge should read: the risk
 here costs nothing but a second reading. Linear in the text; nothing is fetched or executed.
 
 Not covered: languages other than English in leet or run together, ciphers other than ROT13, words turned into pictures, and any encoding that
-the list in ``decode.py`` does not name.
+the list in ``schemes.py`` does not name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the patterns of ``decode.py`` can begin in a long text. Each function finds every place where its pattern matches, and few others."""
+"""Where the patterns of ``schemes.py`` can begin in a long text. Each function finds every place where its pattern matches, and few others."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def wrapped(scan: Scan) -> Offsets:
 
 
 def base64(scan: Scan) -> Offsets:
-    """Long enough, and not what ``decode.py`` refuses to read as base64: all digits, letters of one case only, an odd length."""
+    """Long enough, and not what ``schemes.py`` refuses to read as base64: all digits, letters of one case only, an odd length."""
     return base64_places(scan)[0]
 
 
