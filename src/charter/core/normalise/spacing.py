@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from charter.core.normalise import signed
+from charter.core.normalise import phrases, signed
 from charter.core.normalise.cutting import cut, cut_loosely
 from charter.core.normalise.lexicon import is_word, rank, ranks
-from charter.core.normalise.mapped import Edit, Mapped
-from charter.core.normalise.scan import LONG, Scan, before, found_at, runs
+from charter.core.normalise.mapped import Edit, Mapped, Offsets
+from charter.core.normalise.scan import LONG, Scan, found_at, runs
 from charter.core.normalise.word import plain_token
 
 _SEPARATOR = rf"[{signed.BLANKS}]?[{signed.SIGNS}]{{1,2}}[{signed.BLANKS}]?"
@@ -25,8 +25,8 @@ _BLANKED = re.compile(rf"(?<![^\s\"'(]){_CHAR}(?:(?:[ \t]{{1,6}}|[ \t]*\r?\n[ \t
 _SIGNED = re.compile(rf"(?<![^\W_])[^\W_](?P<sep>{_SEPARATOR})[^\W_](?:(?P=sep)[^\W_])*(?![^\W_])")
 #: Digits, signs, and letters of scripts without upper and lower case.
 _UNCASED = re.compile("[^A-Za-z\u00c0-\u058f\u10a0-\u10ff\u13a0-\u13ff\u1c80-\u1fff\u2c00-\u2dff\ua640-\ua7ff]")
-_PIECE = r"[A-Za-z]++(?![\w'’])"
-_PHRASE = re.compile(rf"(?<![\w'’%\\]){_PIECE}(?:[ \t]{{1,3}}{_PIECE}){{2,}}")
+_PIECE = rf"[A-Za-z]++(?![{phrases.NOT_BEHIND}])"
+_PHRASE = re.compile(rf"(?<![{phrases.NOT_BEFORE}]){_PIECE}(?:[{phrases.BLANKS}]{{1,{phrases.GAP}}}{_PIECE}){{{phrases.WORDS - 1},}}")
 #: Letters in a row that count in an alphabet for which there is no list of words.
 _LONG = 5
 #: Share of pieces that are no words from which a phrase is cut anew; share of words under which its language is not English.
@@ -45,26 +45,20 @@ def close_up(m: Mapped) -> Mapped:
 
 
 def _phrased(m: Mapped) -> Mapped:
-    starts, phrases = _spread(_phrases(m.text))
-    distinct, known = list(set(" ".join(phrases).split())), ranks()
+    starts, every = _phrases(m.text)
+    distinct, known = list(set(" ".join(every).split())), ranks()
     unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
     if not unknown:
         return m
     is_unknown, new = unknown.__contains__, dict[str, str]()
-    for phrase in set(phrases):
+    for phrase in set(every):
         pieces = phrase.split()
         if (count := sum(map(is_unknown, pieces))) and (said := _phrase(pieces, count, unknown)):
             new[phrase] = said
-    return m.replace([Edit(start, start + len(p), new[p]) for start, p in zip(starts, phrases, strict=True) if p in new]) if new else m
-
-
-def _spread(found: Iterator[re.Match[str]]) -> tuple[list[int], list[str]]:
-    """Starts and texts of matches; a hundred thousand objects of one's own would take long to look after."""
-    starts, texts = [], []
-    for match in found:
-        starts.append(match.start())
-        texts.append(match[0])
-    return starts, texts
+    some = [number for number, phrase in enumerate(every) if phrase in new] if new else []
+    first = starts[some] if some else starts[:0]
+    sizes = np.array([len(every[number]) for number in some], dtype=np.int64)
+    return m.put(first, first + sizes, [new[every[number]] for number in some])
 
 
 def _blanked_runs(text: str) -> Iterator[re.Match[str]]:
@@ -129,17 +123,13 @@ def _signed_rows(text: str) -> signed.Rows | None:
     return signed.Rows(np.array(starts), np.array(ends), [number[separator] for separator in separators], letters) if starts else None
 
 
-def _phrases(text: str) -> Iterator[re.Match[str]]:
+def _phrases(text: str) -> tuple[Offsets, list[str]]:
+    """Where phrases begin, and what they are."""
     if len(text) < LONG:
-        return _PHRASE.finditer(text)
-    scan = Scan(text)
-    starts, ends = runs(scan.of("A-Za-z"))
-    last = len(starts) - 2
-    if last <= 0:
-        return iter(())
-    near = (starts[1:] - ends[:-1] <= 3) & scan.of(r" \t")[ends[:-1]]
-    begins = near[:last] & near[1 : 1 + last] & ~before(scan.of(r"\w'’%\\"))[starts[:last]]
-    return found_at(_PHRASE, text, starts[:last][begins])
+        found = [(match.start(), match[0]) for match in _PHRASE.finditer(text)]
+        return np.array([start for start, _ in found], dtype=np.int64), [phrase for _, phrase in found]
+    starts, ends = phrases.phrases(text)
+    return starts, [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def _phrase(pieces: list[str], unknown: int, unknown_pieces: set[str]) -> str | None:
