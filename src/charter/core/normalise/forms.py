@@ -89,8 +89,9 @@ def views(text: str) -> tuple[View, ...]:
     opened, passages = _open(original, cleaned)
     if passages:
         alone = passages.alone(opened)
+        is_all = alone.text == opened.text
         opened = _undo(opened, opened)[0]  # it is clean
-        found += [View("opened", opened), View("decoded", _undo(alone)[0])]
+        found += [View("opened", opened)] if is_all else [View("opened", opened), View("decoded", _undo(alone)[0])]
     else:
         opened = plain
     words = reorder.Words.of(opened.text)
