@@ -1,8 +1,8 @@
-"""Fit what turns the refusal rules' reading into the probability that a goal was achieved: python tools/fit_achieved.py --data $CHARTER_DATA
+"""Fit what turns the reading of rules and encoder into the probability that a goal was achieved: python tools/fit_achieved.py --data $CHARTER_DATA
 
 Prints the constants that stand in ``src/charter/judges/achieved.py``, with their cross-fitted error. Learns from the fifth of GPTFuzzer's and
-JailbreakBench's questions that the refusal rules were not fitted on; never reads PyRIT or the replies of refusal_direction, on which the judge is
-reported. Both sources weigh the same as the square root of their rows.
+JailbreakBench's questions that the refusal rules were not fitted on, and from Charter's own written replies that the encoder did not learn; never
+reads PyRIT or the replies of refusal_direction, on which the judge is reported. Sources weigh the same as the square root of their rows.
 """
 
 from __future__ import annotations
@@ -12,48 +12,69 @@ import gzip
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from charter.judges import refusal
+from charter.judges import classifier, refusal
 from charter.judges._calibration import expected_calibration_error
 from charter.judges._heldout import gptfuzz_questions, is_held_out
-from charter.judges.achieved import log_odds
+from charter.judges.achieved import inputs
+from charter.train.classifier import examples
 
 
-def rows(data: Path) -> list[tuple[str, str, str, float, int]]:
-    """(source, question, refusal label, log odds that it does what was asked, achieved)."""
-    judge, questions, found = refusal.build(refusal.Config()), gptfuzz_questions(data), []
+class Row(NamedTuple):
+    source: str
+    question: str
+    reply: str
+    achieved: int
+
+
+def rows(data: Path) -> list[Row]:
+    """What is learned from."""
+    questions, found = gptfuzz_questions(data), []
     with gzip.open(data / "train" / "unsafe_reply.jsonl.gz", "rt", encoding="utf-8") as lines:
         for row in map(json.loads, lines):
             source = "gptfuzz" if row["source"] == "gptfuzz_train" else "jbb" if row["source"].startswith("jbb_") else ""
             prompt = questions.get(row["prompt"], row["prompt"])
             if source and row["reply"].strip() and is_held_out(prompt):
-                read = judge.read(prompt, row["reply"])
-                found.append((source, prompt, read.label, log_odds(read.does), int(row["label"] == "unsafe")))
+                found.append(Row(source, prompt, row["reply"], int(row["label"] == "unsafe")))
+    for own in examples.written():
+        if own.source == "own_written_achieved_held" and own.reply and own.reply.strip():
+            found.append(Row("own", own.text, own.reply, int(own.labels["achieved"])))
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    source, question, label, does, gold = (np.array(part) for part in zip(*rows(parser.parse_args().data), strict=True))
-    full = label == "full"
-    sys.stdout.write(f"REFUSED: {gold[full].mean():.3f} of {full.sum()} full refusals\n")
-    inputs = np.column_stack([does, label == "partial"])
-    sizes = {name: np.sqrt((source == name).sum()) for name in np.unique(source)}
-    weights = np.array([1.0 / sizes[name] for name in source])
-    scores = np.full(len(gold), gold[full].mean())
-    for learn, test in GroupKFold(5).split(inputs, gold, question):
-        learn, test = learn[~full[learn]], test[~full[test]]
-        model = LogisticRegression(C=10.0).fit(inputs[learn], gold[learn], sample_weight=weights[learn] / weights[learn].mean())
-        scores[test] = model.predict_proba(inputs[test])[:, 1]
-    right = ((scores >= 0.5) == gold).mean()
-    sys.stdout.write(f"cross-fitted: ECE {expected_calibration_error(scores, gold):.3f}, accuracy {right:.3f}, n {len(gold)}\n")
-    model = LogisticRegression(C=10.0).fit(inputs[~full], gold[~full], sample_weight=weights[~full] / weights[~full].mean())
-    sys.stdout.write(f"BASE {model.intercept_[0]:.3f}, DOES {model.coef_[0][0]:.3f}, PARTIAL {model.coef_[0][1]:.3f}\n")
+    parser.add_argument("--weights", type=Path, default=None)
+    given = parser.parse_args()
+    found = rows(given.data)
+    rules, encoder = refusal.build(refusal.Config()), classifier.build(classifier.Config(weights=given.weights))
+    heads = encoder.scorer.achieved([(row.question, row.reply) for row in found])
+    read = [rules.read(row.question, row.reply) for row in found]
+    x = np.array([inputs(r.does, float(head), r.label) for r, head in zip(read, heads, strict=True)])
+    gold = np.array([row.achieved for row in found])
+    source = np.array([row.source for row in found])
+    sizes = {name: (source == name).sum() for name in np.unique(source)}
+    weights = np.array([sizes[name] ** -0.5 for name in source])
+    scores = np.zeros(len(gold))
+    for learn, test in GroupKFold(5).split(x, gold, [row.question for row in found]):
+        scores[test] = _fit(x[learn], gold[learn], weights[learn]).predict_proba(x[test])[:, 1]
+    for name in (*sizes, "all"):
+        part = (source == name) | (name == "all")
+        right = ((scores[part] >= 0.5) == gold[part]).mean()
+        error = expected_calibration_error(scores[part], gold[part])
+        sys.stdout.write(f"cross-fitted, {name}: ECE {error:.3f}, accuracy {right:.3f}, n {part.sum()}\n")
+    model = _fit(x, gold, weights)
+    sys.stdout.write("BASE, DOES, HEAD, FULL, PARTIAL = " + ", ".join(f"{v:.3f}" for v in (model.intercept_[0], *model.coef_[0])) + "\n")
+
+
+def _fit(x: np.ndarray, gold: np.ndarray, weights: np.ndarray) -> LogisticRegression:
+    return LogisticRegression(C=10.0).fit(x, gold, sample_weight=weights / weights.mean())
 
 
 if __name__ == "__main__":

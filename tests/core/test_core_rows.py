@@ -82,6 +82,9 @@ def test_conversations_read_as_people_do() -> None:
     assert (answered.prompt, answered.reply, answered.without_reply) == ("Who?", "Me.", asked)
     again = answered.with_user("Really?")
     assert (again.prompt, again.reply) == ("Really?", None)
+    assert (asked.operator, again.operator, again.with_reply("").operator) == ("Be kind.",) * 3
+    assert Conversation(messages=(Message(role="system", content=" "), *asked.messages, *asked.messages)).operator == "Be kind.\nBe kind."
+    assert (Conversation.ask("Who?").operator, Conversation(messages=()).operator) == ("", "")
     assert Conversation(messages=()).prompt == ""
     assert Conversation(messages=()).reply is None
 

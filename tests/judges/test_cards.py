@@ -160,7 +160,7 @@ def test_forms_of_files_and_labels(tmp_path):
     (tmp_path / "c.csv").write_text("# made by hand\nnumber,score_1,score_2\n0,1,0.5\n1,,0\n2,,\n")
     (tmp_path / "names.csv").write_text("index,text\n0,zero\n1,uno\n2,due\n")
     parts = [
-        {"files": ["a.jsonl.gz"], "prompt": "t.0.x", "label": {"any_of": ["n"]}},
+        {"files": ["a.jsonl.gz"], "prompt": "t.0.x", "operator": "n", "label": {"any_of": ["n"]}},
         {"files": ["b.json"], "rows": "rows", "prompt": ".", "label": {"always": "no"}},
         {"files": ["c.csv"], "prompt": "number", "lookup": {"file": "names.csv", "key": "index", "text": "text"},
          "label": {"column": "score_*", "at_least": 0.7}},
@@ -169,6 +169,7 @@ def test_forms_of_files_and_labels(tmp_path):
     assert [(i.conversation.prompt, i.positive) for i in items.items] == [
         ("one", True), ("two", False), ("three", False), ("four", False), ("zero", True), ("uno", False),
     ]  # fmt: skip
+    assert [i.conversation.operator for i in items.items] == ["1", "", "", "", "", ""]
     assert items.dropped == {"not labelled": 1, "nothing to judge": 1}
     assert items.items[0].key == "a.jsonl.gz:1"
     before = items.sha256

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charter.judges._windows import LENGTH, LONGEST_WORD, cut_long_words, pieces, reply_windows, shorten, text_windows
+from charter.judges._windows import (
+    LENGTH,
+    LONGEST_WORD,
+    OPERATOR,
+    cut_long_words,
+    operator_pieces,
+    operator_windows,
+    pieces,
+    reply_windows,
+    shorten,
+    text_windows,
+)
 
 CLS, SEP = 101, 102
 
@@ -41,6 +52,24 @@ def test_every_reply_window_has_the_request_and_no_token_is_lost() -> None:
     assert all(w.ids[1 : 1 + len(asked)] == asked and len(w.ids) <= LENGTH for w in windows)
     assert all(sum(w.segments) == w.end - w.start + 1 for w in windows)
     assert {i for w in windows for i in w.ids} >= set(reply)
+
+
+@given(told=st.integers(0, 500), count=st.integers(0, 700))
+def test_every_operator_window_has_instructions_and_no_token_of_the_text_is_lost(told: int, count: int) -> None:
+    operator, text = list(range(200, 200 + told)), list(range(1000, 1000 + count))
+    windows = operator_windows(operator, text, CLS, SEP)
+    assert all(len(w.ids) == len(w.segments) <= LENGTH and w.ids[0] == CLS and w.ids[-1] == SEP for w in windows)
+    assert {i for w in windows for i in w.ids} >= set(text)
+    assert all(set(w.ids) & set(operator) for w in windows) or not operator
+    assert {i for w in windows for i in w.ids} >= set(operator[: min(told, OPERATOR)])
+
+
+def test_of_long_instructions_the_beginning_and_what_is_most_like_the_text_are_read() -> None:
+    operator = list(range(1000, 1600))
+    first, second = operator_pieces(operator, [1450, 1451, 1001], OPERATOR)
+    assert first[0] == 0
+    assert second[0] <= 450 < 452 <= second[1]
+    assert operator_pieces(operator[:OPERATOR], [5], OPERATOR) == [(0, OPERATOR)]
 
 
 def test_shorten_keeps_both_ends() -> None:

@@ -54,6 +54,11 @@ def test_every_row_gets_a_verdict_row_under_its_own_id(judge, tmp_path):
     assert "bread" not in (tmp_path / "out.jsonl").read_text(encoding="utf-8")
 
 
+def test_what_the_operator_told_stands_before_the_request(tmp_path):
+    told, bare = read_rows(write(tmp_path / "in.jsonl", [{"id": 1, "system": "Be kind.", "prompt": "Who?"}, {"id": 2, "prompt": "Who?"}]))
+    assert (told.conversation.operator, told.conversation.prompt, bare.conversation.operator) == ("Be kind.", "Who?", "")
+
+
 def test_refusals_are_labelled(tmp_path):
     score_rows("refusal", write(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl")
     found = {str(row["id"]) + str(type(row["id"])): row["refusal"] for row in lines(tmp_path / "out.jsonl")}
@@ -112,7 +117,8 @@ def test_rows_of_another_judge_or_of_other_data_are_kept_apart(tmp_path):
         ('{"id": true, "prompt": "hi"}', "row 2: 'id' must be a text or a number"),
         ('{"id": "x"}', "row 2: has neither 'prompt' nor 'reply'"),
         ('{"id": "x", "prompt": 3}', "row 2: 'prompt' must be text"),
-        ('{"id": "x", "promt": "hi"}', "row 2: unknown key 'promt'"),
+        ('{"id": "x", "prompt": "hi", "system": ["a"]}', "row 2: 'system' must be text"),
+        ('{"id": "x", "promt": "hi"}', "row 2: unknown key 'promt'; known: id, system, prompt, reply"),
         ('{"id": "ok", "prompt": "hi"}', 'row 2: id "ok" stands already on row 1'),
         ("9" * 5000, "row 2: is"),
     ],

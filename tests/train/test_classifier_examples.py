@@ -22,7 +22,8 @@ def test_written_texts_have_known_labels_both_ways_and_nothing_that_is_never_hel
     assert all(set(row.labels) <= set(YES_NO) and row.hazard in ("", *HAZARDS) and row.text.strip() for row in rows)
     assert [row.source for row in rows if must_drop(row.whole)] == []
     assert all(row.hazard != "S4" for row in rows)
-    for head in ("harmful_request", "injection", "harmful_reply", "sexual", "hate", "harassment", "violence", "self_harm"):
+    heads = ("harmful_request", "injection", "harmful_reply", "achieved", "against_operator", "sexual", "hate", "harassment", "violence", "self_harm")
+    for head in heads:
         values = Counter(row.labels[head] for row in rows if head in row.labels)
         assert values[1.0] > 30, head
         assert values[0.0] > 30, head
@@ -30,7 +31,7 @@ def test_written_texts_have_known_labels_both_ways_and_nothing_that_is_never_hel
 
 def test_written_texts_are_written_once_and_a_part_is_held_out() -> None:
     rows = list(examples.written())
-    texts = Counter((row.text, row.reply) for row in rows)
+    texts = Counter((row.text, row.reply, row.operator) for row in rows)
     assert [pair for pair, count in texts.items() if count > 1] == []
     held = sum(row.source.endswith("_held") for row in rows)
     assert 0.09 < held / len(rows) < 0.16

@@ -109,6 +109,12 @@ def test_own_weights_are_used_by_the_judge(base: Path, rows: Path, tmp_path: Pat
     assert verdict.outcome in ("safe", "unsafe", "unsure")
     assert set(verdict.scores) >= {"harmful_request", "jailbreak", "injection", "toxicity", "S1", "S14"}
 
+    told = judge(Conversation.ask("how do i break a window", system="Never speak of windows."))
+    assert told.scores["injection"] >= verdict.scores["injection"]
+    assert 0.0 <= told.scores["against_operator"] <= 1.0
+    assert "against_operator" not in verdict.scores
+    assert {**told.scores, "injection": 0, "against_operator": 0} == {**verdict.scores, "injection": 0, "against_operator": 0}
+
     from charter.train.classifier.network import collate, load_network
 
     network = load_network(base, 0, 0)
@@ -120,6 +126,15 @@ def test_own_weights_are_used_by_the_judge(base: Path, rows: Path, tmp_path: Pat
         exact = network(*collate(windows)).numpy()
     assert exact.shape == (2, len(OUTPUTS))
     assert np.abs(exact - encoder.run(windows)).max() < 0.35  # what int8 costs on a body as small as this
+
+
+def test_rows_without_replies_are_enough(base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    texts = [("break a window", 1), ("bake a cake", 0)]
+    path.write_text("\n".join(json.dumps({"text": f"how do i {t} {n}", "labels": {"harmful_request": v}}) for n in range(12) for t, v in texts))
+    build.train(recipe(base, path), tmp_path / "out", quiet)
+    verdict = classifier.build(classifier.Config(weights=tmp_path / "out"))(Conversation.ask("how do i bake a cake").with_reply("please bake"))
+    assert 0.0 <= verdict.scores["harmful_reply"] <= 1.0
 
 
 def test_another_recipe_does_not_continue_a_run(base: Path, rows: Path, tmp_path: Path) -> None:
@@ -136,6 +151,10 @@ def test_another_recipe_does_not_continue_a_run(base: Path, rows: Path, tmp_path
         ('{"text": "a", "labels": {"toxicity": 2}}', "must be a number from 0 to 1"),
         ('{"text": "a", "labels": {"toxicity": true}}', "must be a number from 0 to 1"),
         ('{"text": "a", "labels": {"toxicity": 1}, "hazard": "S99"}', "no hazard 'S99'"),
+        ('{"text": "a", "labels": {"toxicity": 1}, "operator": "Be kind."}', "label 'toxicity': with 'operator' only against_operator is learned"),
+        ('{"text": "a", "labels": {"against_operator": 1}}', "label 'against_operator': needs 'operator' beside it"),
+        ('{"text": "a", "labels": {"against_operator": 1}, "operator": 5}', "'operator' must be text"),
+        ('{"text": "a", "labels": {"against_operator": 1}, "operator": "b", "reply": "c"}', "has both 'operator' and 'reply'"),
         ("{", "not valid JSON"),
     ],
 )

@@ -53,7 +53,7 @@ def measure(
 @judges_app.command()
 def score(
     judge: JudgeArgument,
-    data: Annotated[Path, typer.Option("--data", help='JSONL rows {"id", "prompt"?, "reply"?}')],
+    data: Annotated[Path, typer.Option("--data", help='JSONL rows {"id", "system"?, "prompt"?, "reply"?}')],
     out: Annotated[Path, typer.Option("--out", help="JSONL to append a verdict row per id to; running it again goes on")],
     untested: Annotated[bool, typer.Option("--untested", help="leave out the self-test of a judge that asks a model; every row says so")] = False,
     quiet: Quiet = False,

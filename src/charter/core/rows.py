@@ -58,6 +58,8 @@ class Message(Row):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | tuple[Part, ...]
     tool_calls: tuple[ToolCall, ...] = ()
+    #: No message of the chat: texts that reach the model beside it, such as descriptions of tools. Not stored where it is not so.
+    around: bool = Field(default=False, exclude_if=lambda around: not around)
 
     @property
     def text(self) -> str:
@@ -105,6 +107,11 @@ class Conversation(Row):
     def prompt(self) -> str:
         """Text of the last user message, '' if there is none."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def operator(self) -> str:
+        """What who set the model up told it: the texts of the system messages, a line break between them; '' without any."""
+        return "\n".join(m.text for m in self.messages if m.role == "system" and not m.around and m.text.strip())
 
     @property
     def reply(self) -> str | None:

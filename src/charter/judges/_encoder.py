@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.errors import InputError, MissingPartError, ModelError
-from charter.judges._windows import Window, cut_long_words, reply_windows, text_windows
+from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 
 WEIGHTS = Path(__file__).with_name("weights")
 CARD = "classifier.json"
@@ -74,16 +74,16 @@ class Encoder:
     def _tokens(self, texts: Sequence[str], encode: Callable[[list[str]], list[Any]]) -> list[Tokens]:
         cuts = [cut_long_words(_whole(text)) for text in texts]
         found = encode([c.text for c in cuts])
-        return [
-            Tokens(e.ids, e.offsets if not c.cuts else [(c.original(a), c.original(b)) for a, b in e.offsets])
-            for e, c in zip(found, cuts, strict=True)
-        ]
+        return [Tokens(e.ids, e.offsets if not c.cuts else c.originals(e.offsets)) for e, c in zip(found, cuts, strict=True)]
 
     def text(self, tokens: Tokens) -> list[Window]:
         return text_windows(tokens.ids, self._cls, self._sep, self.length)
 
     def reply(self, request: Tokens, reply: Tokens) -> list[Window]:
         return reply_windows(request.ids, reply.ids, self._cls, self._sep, self.length)
+
+    def beside(self, operator: Tokens, text: Tokens) -> list[Window]:
+        return operator_windows(operator.ids, text.ids, self._cls, self._sep, self.length)
 
     def run(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Raw numbers, in the order of ``windows``; equal windows are read once, and lately read ones not again: a guard reads a request before it is

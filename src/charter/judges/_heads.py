@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-#: Heads on one text, and heads on a reply given its request.
+#: Heads on one text, on a reply given its request (``achieved``: it does what was asked), and on a text given the operator's instructions.
 TEXT_HEADS: Final = ("harmful_request", "jailbreak", "injection", "toxicity")
-REPLY_HEADS: Final = ("harmful_reply", "refusal")
+REPLY_HEADS: Final = ("harmful_reply", "refusal", "achieved")
+OPERATOR_HEADS: Final = ("against_operator",)
 #: Kinds of content, each yes or no, wherever it stands.
 CONTENT_HEADS: Final = ("sexual", "hate", "harassment", "violence", "self_harm")
 #: MLCommons AILuminate 1.0 hazards by code, one of them for each text (its likeliest subject).
@@ -17,7 +18,7 @@ HAZARDS: Final = {
     "S14": "code_abuse",
 }  # fmt: skip
 #: Order of the network's outputs; the hazards come last and share one softmax.
-YES_NO: Final = (*TEXT_HEADS, *REPLY_HEADS, *CONTENT_HEADS)
+YES_NO: Final = (*TEXT_HEADS, *REPLY_HEADS, *CONTENT_HEADS, *OPERATOR_HEADS)
 OUTPUTS: Final = (*YES_NO, *HAZARDS)
 #: The 13 categories of OpenAI's moderation endpoint.
 OPENAI_CATEGORIES: Final = (

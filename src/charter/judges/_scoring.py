@@ -7,17 +7,16 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charter.judges import _stock
-from charter.judges._calibration import Calibration, Floats, sigmoid
-from charter.judges._encoder import Encoder, Tokens
-from charter.judges._heads import CONTENT_HEADS, HAZARDS, REPLY_HEADS, TEXT_HEADS
-from charter.judges._windows import Window
-from charter.judges.refusal import RefusalJudge
+from charter.judges._calibration import Calibration, Floats
+from charter.judges._encoder import Encoder
+from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
+from charter.judges._raw import Raw, raw, span_of
+from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
 
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
 #: What a text is scored for, in this order.
@@ -27,32 +26,6 @@ SCORES = (*ON_TEXTS, *HAZARDS)
 STOCK, SURE = ("injection",), 0.8
 #: Single texts whose scores are kept.
 KEPT = 256
-
-
-class Raw(NamedTuple):
-    """Raw numbers of one text: the first window, the highest of each output over all windows, the mean, and the window that was highest."""
-
-    first: NDArray[np.float32]
-    highest: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    where: NDArray[np.int64]
-    windows: list[Window]
-
-
-class Said(NamedTuple):
-    """What the refusal rules read in a reply: the label (full, partial, none, unsure) and how likely it does what it was asked to."""
-
-    label: str
-    does: float
-
-
-def said(judge: RefusalJudge, prompt: str, reply: str) -> Said:
-    """What the refusal rules read; nothing of an empty reply."""
-    try:
-        found = judge.read(prompt, reply)
-    except ValueError:
-        return Said("unsure", 0.0)
-    return Said(found.label, found.does)
 
 
 class Scored(NamedTuple):
@@ -71,6 +44,9 @@ class Scorer:
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
+        #: Whether these weights read a text beside the operator's instructions, and a reply for whether it does what was asked: older ones do not.
+        self.reads_operators = all(head in self.heads and head in self._at for head in OPERATOR_HEADS)
+        self.reads_achieved = "achieved" in self.heads and "achieved" in self._at
         self._hazard_scale = float(self.stacks["hazards"]["scale"])
         self._kept: OrderedDict[bytes, Scored] = OrderedDict()
         self._lock = threading.Lock()
@@ -103,7 +79,7 @@ class Scorer:
     def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
         found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
-        rows = [_at_least(self._reckon(r.highest.tolist()), _stock.scores(STOCK, text)) for r, text in zip(found, texts, strict=True)]
+        rows = [self._at_least(self._reckon(r.highest.tolist()), _stock.scores(STOCK, text)) for r, text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
         spans = [
@@ -120,10 +96,49 @@ class Scorer:
         inputs = reply_inputs(found, self._at, rules, requests)
         logits = inputs @ np.array([mix.get(name, 0.0) for name in REPLY_INPUTS])  # older weights know fewer inputs
         scores = {"harmful_reply": self.heads["harmful_reply"](logits)}
-        scores["refusal"] = self.heads["refusal"](np.array([float(r.first[self._at["refusal"]]) for r in found]))
+        mix = self.stacks.get("refusal", HEAD_ALONE)  # older weights did not ask the rules
+        scores["refusal"] = self.heads["refusal"](refusal_inputs(found, self._at, rules) @ np.array([mix[name] for name in REFUSAL_INPUTS]))
+        if self.reads_achieved:
+            scores["achieved"] = self._achieved(found)
         head = "harmful_reply"
         spans = [{head: span_of(r.windows[int(r.where[self._at[head]])], t)} if len(r.windows) > 1 else {} for r, t in zip(found, said, strict=True)]
         return Scored(scores, spans)
+
+    def achieved(self, pairs: Sequence[tuple[str, str]]) -> Floats:
+        """Probabilities, of shape (n,), that a reply does what was asked: ``pairs`` are (request, reply). Raises ValueError with weights that do not
+        answer that (``reads_achieved``)."""
+        if not self.reads_achieved:
+            raise ValueError("these weights do not say whether a reply does what was asked")
+        asked, said = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
+        return self._achieved(raw(self.encoder, [self.encoder.reply(a, b) for a, b in zip(asked, said, strict=True)]))
+
+    def _achieved(self, found: Sequence[Raw]) -> Floats:
+        return self.heads["achieved"](np.array([float(r.highest[self._at["achieved"]]) for r in found]))
+
+    def beside(self, pairs: Sequence[tuple[str, str]]) -> Floats:
+        """Probabilities, of shape (n,), that a text goes against the instructions of who set the model up: ``pairs`` are (instructions, text).
+
+        Raises ValueError with weights that do not read instructions (``reads_operators``).
+        """
+        if not self.reads_operators:
+            raise ValueError("these weights do not read an operator's instructions")
+        told, texts = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
+        found = raw(self.encoder, [self.encoder.beside(a, b) for a, b in zip(told, texts, strict=True)])
+        head = OPERATOR_HEADS[0]
+        return self.heads[head](np.array([float(r.highest[self._at[head]]) for r in found]))
+
+    def as_injection(self, probabilities: Floats) -> Floats:
+        """Probabilities of ``beside`` on the scale of the injection head: operating point falls on operating point, with straight lines between, so
+        that one threshold for injections holds for both."""
+        own, other = (self.encoder.card["heads"][head]["points"] for head in (OPERATOR_HEADS[0], "injection"))
+        out: Floats = np.interp(probabilities, [0.0, own["safe"], own["unsafe"], 1.0], [0.0, other["safe"], other["unsafe"], 1.0])
+        return out
+
+    def _at_least(self, scores: dict[str, float], stock: Mapping[str, float]) -> dict[str, float]:
+        """Stock phrases that are sure reach the operating point, wherever the encoder's own harmless texts have put it."""
+        points = self.encoder.card["heads"]
+        sure = {head: max(value, points[head]["points"]["unsafe"]) for head, value in stock.items() if value >= SURE}
+        return scores | {head: max(scores[head], value) for head, value in sure.items()}
 
     def _reckon(self, high: Sequence[float]) -> dict[str, float]:
         """``SCORES`` of one text from its outputs. Plain floats: numpy takes longer to be called than to reckon with a few numbers, most of all on a
@@ -137,61 +152,20 @@ class Scorer:
         return scores | {code: weight / total for code, weight in zip(HAZARDS, weights, strict=True)}
 
 
-def _at_least(scores: dict[str, float], least: Mapping[str, float]) -> dict[str, float]:
-    return scores | {head: max(scores[head], value) for head, value in least.items() if value >= SURE}
-
-
 def any_content(scores: Mapping[str, Floats]) -> Floats:
-    """Logit of the chance that any kind of content is there, taking the heads for independent (noisy-or): what a moderation policy flags."""
-    none = np.prod([1.0 - np.clip(scores[head], 0.0, 0.999) for head in ("toxicity", *CONTENT_HEADS)], axis=0)
+    """Logit of the chance that any kind of content is there, taking the heads for independent (noisy-or): what a moderation policy flags.
+
+    The head ``toxicity`` has no part in it: it learned what Perspective calls toxic, swearing without a target included.
+    """
+    none = np.prod([1.0 - np.clip(scores[head], 0.0, 0.999) for head in CONTENT_HEADS], axis=0)
     out: Floats = np.log1p(-np.clip(none, 1e-6, 1.0 - 1e-6)) - np.log(np.clip(none, 1e-6, 1.0))
     return out
 
 
 def _any_content(scores: Mapping[str, float]) -> float:
     """``any_content`` of one text."""
-    none = math.prod(1.0 - min(max(scores[head], 0.0), 0.999) for head in ("toxicity", *CONTENT_HEADS))
+    none = math.prod(1.0 - min(max(scores[head], 0.0), 0.999) for head in CONTENT_HEADS)
     return math.log1p(-min(max(none, 1e-6), 1.0 - 1e-6)) - math.log(min(max(none, 1e-6), 1.0))
 
 
-#: Inputs of the mix that judges a reply.
-REPLY_INPUTS = (
-    "one", "highest", "first", "mean", "request", "refusal_head", "full", "partial", "request_and_none", "does", "request_and_does",
-)  # fmt: skip
-
-
-def reply_inputs(found: Sequence[Raw], at: Mapping[str, int], rules: Sequence[Said], requests: Floats) -> Floats:
-    """(n, len(REPLY_INPUTS)): a constant, the reply head over the windows, the request, and what the refusal rules and the refusal head say."""
-    rows = []
-    for r, (label, does), request in zip(found, rules, requests, strict=True):
-        k = at["harmful_reply"]
-        declined = float(sigmoid(np.array(float(r.first[at["refusal"]]))))
-        asked = float(request)
-        full, partial, none = (float(label == name) for name in ("full", "partial", "none"))
-        heads = [float(r.highest[k]), float(r.first[k]), float(r.mean[k])]
-        rows.append([1.0, *heads, asked, declined, full, partial, asked * none * (1.0 - declined), does, asked * does * (1.0 - full)])
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(REPLY_INPUTS))
-
-
-def raw(encoder: Any, windows: Sequence[Sequence[Window]]) -> list[Raw]:
-    """Raw numbers of every text, all windows of all texts in one go."""
-    numbers = encoder.run([w for ws in windows for w in ws])
-    found, at = [], 0
-    for ws in windows:
-        part = numbers[at : at + len(ws)]
-        if len(ws) == 1:
-            found.append(Raw(part[0], part[0], part[0], np.zeros(part.shape[1], np.int64), list(ws)))
-        else:
-            found.append(Raw(part[0], part.max(axis=0), part.mean(axis=0), part.argmax(axis=0), list(ws)))
-        at += len(ws)
-    return found
-
-
-def span_of(window: Window, tokens: Tokens) -> tuple[int, int]:
-    """Characters that a window holds of its text."""
-    if window.end <= window.start:
-        return (0, 0)
-    return tokens.offsets[window.start][0], tokens.offsets[window.end - 1][1]
-
-
-__all__ = ["ON_TEXTS", "REPLY_HEADS", "REPLY_INPUTS", "Raw", "Said", "Scored", "Scorer", "raw", "reply_inputs", "said", "span_of"]
+__all__ = ["ON_TEXTS", "Scored", "Scorer", "any_content"]

@@ -59,6 +59,7 @@ class Part(Config):
     rows: str = Field(default="", description="JSON: the key that holds the list of rows")
     prompt: str = Field(default="", description="column of the request; dots go into nested values; '.' is the row itself")
     reply: str = Field(default="", description="column of the reply; empty where requests are judged")
+    operator: str = Field(default="", description="column of the instructions that the model was set up with, where the rows have them")
     lookup: Join | None = Field(default=None, description="look the request up by its number")
     hazard: str = Field(default="", description="column to report by, such as a hazard or a type")
     group: str = Field(default="", description="column of rows that belong together: intervals are over groups then")
@@ -169,13 +170,14 @@ def _item(key: str, part: Part, row: Any, table: dict[str, str], dropped: Counte
         return None
     hazard = _text(row, part.hazard, key).lower() if part.hazard else ""
     group = _text(row, part.group, key) if part.group else ""
-    return Item(key, conversation_of(prompt, reply), *label, hazard, group)
+    operator = _text(row, part.operator, key) if part.operator else ""
+    return Item(key, conversation_of(prompt, reply, operator), *label, hazard, group)
 
 
-def conversation_of(prompt: str | None, reply: str | None) -> Conversation:
-    """A request alone, a request with its reply, or a reply alone."""
-    asked = () if prompt is None else (Message(role="user", content=prompt),)
-    return Conversation(messages=(*asked, *(() if reply is None else (Message(role="assistant", content=reply),))))
+def conversation_of(prompt: str | None, reply: str | None, operator: str = "") -> Conversation:
+    """A request alone, a request with its reply, or a reply alone; before it what the operator told the model, if anything."""
+    said = (("system", operator or None), ("user", prompt), ("assistant", reply))
+    return Conversation(messages=tuple(Message(role=role, content=text) for role, text in said if text is not None))  # type: ignore[arg-type]
 
 
 def _label(label: Label, row: Any, key: str) -> tuple[bool, str] | None:

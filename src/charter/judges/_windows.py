@@ -1,7 +1,7 @@
 """How a text, or a request and its reply, is laid before the encoder: windows of one length that overlap, so that no tail is hidden.
 
-Pure functions over token ids, used by the trainer and by the judge alike. A window is ``[CLS] text [SEP]`` (segment 0) or
-``[CLS] request [SEP] piece of the reply [SEP]`` (segments 0 and 1).
+Pure functions over token ids, used by the trainer and by the judge alike. A window is ``[CLS] text [SEP]`` (segment 0),
+``[CLS] request [SEP] piece of the reply [SEP]`` or ``[CLS] piece of the operator's instructions [SEP] piece of the text [SEP]`` (segments 0 and 1).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ OVERLAP = 24
 #: Tokens of the request kept beside a reply: its beginning and its end.
 REQUEST_HEAD = 24
 REQUEST_TAIL = 16
+#: Tokens of the operator's instructions kept beside a text: more where the text leaves room.
+OPERATOR = 64
 #: A word piece model reads a longer run of letters as one unknown word: an evasion. Longer runs are cut.
 LONGEST_WORD = 90
 
@@ -69,6 +71,31 @@ def reply_windows(request: Sequence[int], reply: Sequence[int], cls: int, sep: i
     return [Window([*head, *reply[a:b], sep], [0] * len(head) + [1] * (b - a + 1), a, b) for a, b in spans]
 
 
+def operator_windows(operator: Sequence[int], text: Sequence[int], cls: int, sep: int, length: int = LENGTH) -> list[Window]:
+    """Windows over the text, each with the operator's instructions before it; of long instructions the two pieces of ``operator_pieces`` in turn."""
+    overlap = length // 8
+    room = min(length - 4 - overlap, max(min(OPERATOR, length // 2), length - 3 - len(text)))
+    found = []
+    for first, last in operator_pieces(operator, text, room):
+        head = [cls, *operator[first:last], sep]
+        spans = pieces(len(text), length - len(head) - 1, overlap)
+        found += [Window([*head, *text[a:b], sep], [0] * len(head) + [1] * (b - a + 1), a, b) for a, b in spans]
+    return found
+
+
+def operator_pieces(operator: Sequence[int], text: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """(start, end) of what is read of instructions of more than ``room`` tokens: the beginning, and the later piece that shares most with the text
+    (tokens that stand in few of the pieces count more). What else they say is not read."""
+    spans = pieces(len(operator), room, min(OVERLAP, room // 8))
+    if len(spans) == 1:
+        return spans
+    kinds = [set(operator[a:b]) for a, b in spans]
+    rarity = {token: 1.0 / sum(token in kind for kind in kinds) for token in set(text) if any(token in kind for kind in kinds)}
+    shared = [sum(weight for token, weight in rarity.items() if token in kind) for kind in kinds]
+    best = max(range(1, len(spans)), key=lambda n: shared[n])
+    return [spans[0], spans[best]]
+
+
 class Cut(NamedTuple):
     """A text without runs longer than ``LONGEST_WORD``: ``cuts`` are the positions (in the original) before which a space was put."""
 
@@ -77,8 +104,12 @@ class Cut(NamedTuple):
 
     def original(self, position: int) -> int:
         """Position in the original text of a position in ``text``."""
+        return self.originals([(position, position)])[0][0]
+
+    def originals(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Spans of the original text of spans of ``text``."""
         marks = [cut + n for n, cut in enumerate(self.cuts)]  # where each space stands in ``text``
-        return position - bisect_right(marks, position - 1)
+        return [(a - bisect_right(marks, a - 1), b - bisect_right(marks, b - 1)) for a, b in spans]
 
 
 def cut_long_words(text: str) -> Cut:

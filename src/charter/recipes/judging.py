@@ -21,7 +21,7 @@ from charter.store.lines import ResultFile, key_of
 from charter.store.runs import write_text
 
 FORM = '{"id": "a1", "prompt": "How do I …?", "reply": "First …"}'
-KEYS = {"id", "prompt", "reply"}
+KEYS = {"id", "system", "prompt", "reply"}
 
 
 class Row(NamedTuple):
@@ -105,7 +105,8 @@ def result_row(row: Row, verdict: Verdict, bypassed: bool = False) -> dict[str, 
 
 
 def read_rows(path: Path) -> list[Row]:
-    """JSONL rows ``{"id", "prompt"?, "reply"?}`` with at least one text. Raises DataError naming the file and the row (1-based)."""
+    """JSONL rows ``{"id", "system"?, "prompt"?, "reply"?}`` with a prompt or a reply; ``system`` is what the operator told the
+    model. Raises DataError naming the file and the row (1-based)."""
     rows: list[Row] = []
     seen: dict[str, int] = {}
     for number, line in read_lines(path):
@@ -135,9 +136,9 @@ def _row(where: str, line: str) -> Row:
         raise DataError(f"{where}: 'id' must be a text or a number", f"rows look like {FORM}")
     unknown = sorted(set(row) - KEYS)
     if unknown:
-        raise DataError(f"{where}: unknown key {unknown[0][:40]!r}; known: id, prompt, reply", f"rows look like {FORM}")
-    prompt, reply = row.get("prompt"), row.get("reply")
-    for name, value in (("prompt", prompt), ("reply", reply)):
+        raise DataError(f"{where}: unknown key {unknown[0][:40]!r}; known: id, system, prompt, reply", f"rows look like {FORM}")
+    operator, prompt, reply = row.get("system"), row.get("prompt"), row.get("reply")
+    for name, value in (("system", operator), ("prompt", prompt), ("reply", reply)):
         if value is not None and not isinstance(value, str):
             raise DataError(f"{where}: {name!r} must be text", f"rows look like {FORM}")
     if prompt is None and reply is None:
@@ -145,7 +146,7 @@ def _row(where: str, line: str) -> Row:
     nothing = "the reply is empty" if reply is not None and not reply.strip() else ""
     if reply is None and not str(prompt).strip():
         nothing = "the request is empty"
-    return Row(row["id"], conversation_of(prompt, reply), nothing)
+    return Row(row["id"], conversation_of(prompt, reply, operator or ""), nothing)
 
 
 def _check(results: ResultFile, rows: Sequence[Row], judge: Judge, out: Path) -> None:

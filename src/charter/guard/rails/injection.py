@@ -1,7 +1,8 @@
 """Prompt injection: orders to the model inside tool results, documents and quoted text, and system-looking text in messages.
 
 Tool messages, and what messages quote (fenced blocks, tagged documents, mail quotes), are read each by itself, so that an order in a long document is
-not drowned. With ``user: true`` the users' own messages are read too. Scores come from the shipped classifier where it is on the judges' shelf, else
+not drowned. With ``user: true`` the users' own messages are read too, by themselves and beside the system messages: what the operator
+forbade may be asked for in words that are harmless anywhere else. Scores come from the shipped classifier where it is on the judges' shelf, else
 from written rules.
 """
 
@@ -44,26 +45,39 @@ class InjectionRail:
         return self.many([conversation], stage)[0]
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
-        texts = [self._texts(conversation) for conversation in conversations]
+        texts = [(self._own(conversation), self._foreign(conversation)) for conversation in conversations]
         if len(texts) == 1:
-            begin(self._scores, texts[0])
-        texts = [all_forms(own) for own in texts]
-        found = iter(self._scores("injection", [Conversation.ask(text) for own in texts for text in own]))
-        return [self._judge(c, [next(found) for _ in own]) for c, own in zip(conversations, texts, strict=True)]
+            begin(self._scores, [*texts[0][0], *texts[0][1]])
+        asked = [self._asked(conversation.operator, *parts) for conversation, parts in zip(conversations, texts, strict=True)]
+        found = iter(self._scores("injection", [one for parts in asked for one in parts]))
+        return [self._judge(c, [next(found) for _ in parts]) for c, parts in zip(conversations, asked, strict=True)]
 
     def _judge(self, conversation: Conversation, verdicts: list[Verdict]) -> Verdict:
         if not verdicts:
             return say(conversation, self.name, self.version, "safe", score=0.0)
         return worst(conversation, self.name, self.version, verdicts)
 
-    def _texts(self, conversation: Conversation) -> list[str]:
-        own = by_message(conversation, ("user",))
+    def _own(self, conversation: Conversation) -> list[str]:
+        """What the users wrote."""
+        return _worded(by_message(conversation, ("user",))) if self._config.user else []
+
+    def _foreign(self, conversation: Conversation) -> list[str]:
+        """What comes from elsewhere: tool results and quoted blocks, long ones also in passages."""
         foreign = by_message(conversation, ("tool",))
-        blocks = quoted_blocks([*own, *foreign, *by_message(conversation, ("system", "assistant"))])
+        blocks = quoted_blocks(by_message(conversation, ("system", "user", "assistant", "tool")))
         size = self._config.passage_chars
         passages = [text[at : at + size] for text in (*foreign, *blocks) if len(text) > size for at in range(0, len(text), size * 3 // 4)]
-        whole = [*(own if self._config.user else []), *foreign, *blocks]
-        return [text for text in dict.fromkeys([*whole, *passages]) if any(letter.isalnum() for letter in text)]
+        return _worded([*foreign, *blocks, *passages])
+
+    def _asked(self, operator: str, own: list[str], foreign: list[str]) -> list[Conversation]:
+        """All forms of all texts; the users' beside what the operator told the model, which also reads them by themselves."""
+        beside = [Conversation.ask(text, operator) for text in all_forms(own)]
+        known = {conversation.prompt for conversation in beside}
+        return [*beside, *(Conversation.ask(text) for text in all_forms(foreign) if text not in known)]
+
+
+def _worded(texts: Sequence[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if any(letter.isalnum() for letter in text)]
 
 
 def build(config: Config) -> InjectionRail:

@@ -56,6 +56,7 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
         from charter.train.classifier.export import quantise, write_onnx
         from charter.train.classifier.fit import fit, items_of
         from charter.train.classifier.network import base_folder, load_network
+        from charter.train.classifier.settle import settle
     except ImportError as error:
         raise MissingPartError(f"{error.name} is not installed; training needs it", "pip install 'charter-align[train]'") from None
     rows, held_out, dropped = gather(recipe)
@@ -72,6 +73,8 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
     else:
         fit(network, items_of(rows, tokenizer, recipe.fit.repeat), tokenizer, recipe.fit, recipe.seed, out, tell)
         torch.save(network.state_dict(), out / "final.pt")
+    if settle(network, rows, tokenizer, recipe.fit, recipe.seed):
+        tell("the head on instructions is set anew")
     write_onnx(network, out / "float32.onnx", LENGTH)
     quantise(out / "float32.onnx", out / "classifier.onnx")
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")

@@ -10,15 +10,17 @@ import numpy as np
 from charter.judges import refusal
 from charter.judges._calibration import Calibration, choose, expected_calibration_error, fit_temperature, sigmoid, threshold_at
 from charter.judges._encoder import Encoder
-from charter.judges._heads import CONTENT_HEADS, HAZARDS, TEXT_HEADS
-from charter.judges._scoring import REPLY_INPUTS, any_content, raw, reply_inputs, said
+from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
+from charter.judges._raw import raw
+from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, refusal_inputs, reply_inputs, said
+from charter.judges._scoring import any_content
 from charter.train.classifier.rows import LabelledText
 
 #: Share of false alarms on held-out harmless rows, at the upper operating point ("unsafe") and at the lower one (under it is "safe"): among plain
 #: texts, and among those that were written to look like what they are not. The stricter of the two decides.
 FALSE_ALARMS = {
     "harmful_request": ((0.01, 0.06), (0.05, 0.20)), "jailbreak": ((0.005, 0.03), (0.01, 0.05)), "injection": ((0.005, 0.03), (0.02, 0.08)),
-    "harmful_reply": ((0.05, 0.2), (0.05, 0.2)),
+    "harmful_reply": ((0.05, 0.2), (0.05, 0.2)), "against_operator": ((0.01, 0.05), (0.10, 0.30)),
 }  # fmt: skip
 _OTHER = ((0.02, 0.1), (0.05, 0.2))
 #: Sources whose harmless rows look harmful (Presidio's sentences are full of cards, passwords and stolen things).
@@ -26,12 +28,14 @@ _LOOK_ALIKES = frozenset({
     "starter_twin", "starter_lookalike", "wildguard_benign", "own_trigger_words", "own_content_held", "own_requests_held", "own_quotes_held",
     "agent_injections", "presidio_sentences", "own_among_held", "own_written_content_held", "own_written_hazards_held", "own_written_operators_held",
     "own_written_overrides_held", "own_written_passages_held", "own_written_roles_held", "own_written_secrets_held", "own_written_subjects_held",
-    "own_written_triggers_held",
+    "own_written_triggers_held", "own_written_pairs_held", "own_written_languages_held",
 })  # fmt: skip
 #: No source of at least so many harmless rows may have a larger share of false alarms than this, by itself, at the upper point of an attack head:
 #: among all rows together, those that were written like the learned ones drown the texts from elsewhere, which are what a user has.
 SOURCE_ALARMS, SOURCE_ROWS = {"jailbreak": 0.03, "injection": 0.03}, 50
 _RIDGE = 1e-2
+#: Sources whose refusals were labelled by the refusal rules: nothing can be learned there of how far those are to be trusted.
+_BY_RULES = ("gptfuzz_", "jbb_")
 #: Lowest upper operating point: where the held-out harmless rows are all far below, a point beside them would rest on rows nobody saw.
 _FLOOR = 0.25
 
@@ -39,7 +43,7 @@ _FLOOR = 0.25
 def calibrate(encoder: Encoder, held_out: Sequence[LabelledText]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(heads, stacks) for the card. A head without held-out rows of both kinds keeps its raw probability, and the card says so."""
     at = {name: n for n, name in enumerate(encoder.outputs)}
-    alone = [row for row in held_out if row.reply is None]
+    alone = [row for row in held_out if row.alone]
     paired = [row for row in held_out if row.reply is not None]
     high = np.array([r.highest for r in raw(encoder, [encoder.text(t) for t in encoder.tokens([r.text for r in alone])])], dtype=np.float64)
     high = high.reshape(len(alone), len(encoder.outputs))
@@ -52,12 +56,47 @@ def calibrate(encoder: Encoder, held_out: Sequence[LabelledText]) -> tuple[dict[
     stacks["harmful_reply"], logits = _reply_mix(encoder, at, paired, request)
     known = [n for n, row in enumerate(paired) if "harmful_reply" in row.labels]
     heads["harmful_reply"] = _head("harmful_reply", logits[known], [paired[n] for n in known])
-    windows = [encoder.reply(a, b)[:1] for a, b in _tokens(encoder, paired)]
-    first = np.array([float(r.first[at["refusal"]]) for r in raw(encoder, windows)])
-    known = [n for n, row in enumerate(paired) if "refusal" in row.labels]
-    heads["refusal"] = _head("refusal", first[known], [paired[n] for n in known])
+    heads["refusal"], stacks["refusal"] = _refusal(encoder, at, paired)
+    heads["achieved"] = _achieved(encoder, at, paired)
+    heads |= _operator_heads(encoder, at, [row for row in held_out if row.operator is not None])
     heads["moderation"] = _moderation(heads, high, at, alone)
     return heads, stacks
+
+
+def _refusal(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText]) -> tuple[dict[str, Any], dict[str, float]]:
+    """The refusal head mixed with the refusal rules, on rows that the rules have not labelled themselves: (head, mix)."""
+    known = [row for row in rows if "refusal" in row.labels and not row.source.startswith(_BY_RULES)]
+    found = raw(encoder, [encoder.reply(a, b)[:1] for a, b in _tokens(encoder, known)])
+    judge = refusal.build(refusal.Config())
+    inputs = refusal_inputs(found, at, [said(judge, row.text, row.reply or "") for row in known])
+    gold = np.array([round(row.labels["refusal"]) for row in known], dtype=np.float64)
+    theta = np.array([HEAD_ALONE[name] for name in REFUSAL_INPUTS])
+    if len(gold) >= 20 and 0.0 < gold.mean() < 1.0:
+        theta = logistic(inputs, gold, _even([row.source for row in known]))
+    return _head("refusal", inputs @ theta, known), {name: round(float(v), 6) for name, v in zip(REFUSAL_INPUTS, theta, strict=True)}
+
+
+def _achieved(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText]) -> dict[str, Any]:
+    """Whether the reply does what was asked, by the window that says so most."""
+    known = [row for row in rows if "achieved" in row.labels]
+    found = raw(encoder, [encoder.reply(a, b) for a, b in _tokens(encoder, known)])
+    return _head("achieved", np.array([float(r.highest[at["achieved"]]) for r in found]), known)
+
+
+def _even(sources: Sequence[str]) -> Any:
+    """Weights by which every source counts as the square root of its rows, so that none of them decides alone."""
+    weights = np.array([1.0 / np.sqrt(sources.count(s)) for s in sources])
+    return weights / weights.mean()
+
+
+def _operator_heads(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText]) -> dict[str, Any]:
+    told, texts = encoder.tokens([row.operator or "" for row in rows]), encoder.tokens([row.text for row in rows])
+    found = raw(encoder, [encoder.beside(a, b) for a, b in zip(told, texts, strict=True)])
+    heads = {}
+    for head in OPERATOR_HEADS:
+        known = [n for n, row in enumerate(rows) if head in row.labels]
+        heads[head] = _head(head, np.array([float(found[n].highest[at[head]]) for n in known]), [rows[n] for n in known])
+    return heads
 
 
 def _tokens(encoder: Encoder, rows: Sequence[LabelledText]) -> list[tuple[Any, Any]]:
@@ -95,10 +134,13 @@ def _points(head: str, harmless: Any, sources: Sequence[str]) -> dict[str, float
 
 def _moderation(heads: dict[str, Any], high: Any, at: dict[str, int], rows: Sequence[LabelledText]) -> dict[str, Any]:
     """Toxicity as moderation means it: any of the content heads, on rows where one is known to be there or all are known to be absent."""
-    names = ("toxicity", *CONTENT_HEADS)
-    known = [n for n, r in enumerate(rows) if all(c in r.labels for c in names) or any(r.labels.get(c, 0.0) >= 0.5 for c in names)]
-    scores = {c: Calibration.from_json(heads[c]["calibration"])(high[known, at[c]]) for c in names}
-    marked = [rows[n]._replace(labels={"moderation": float(any(rows[n].labels.get(c, 0.0) >= 0.5 for c in names))}) for n in known]
+
+    def there(row: LabelledText) -> bool:
+        return any(row.labels.get(c, 0.0) >= 0.5 for c in CONTENT_HEADS)
+
+    known = [n for n, row in enumerate(rows) if all(c in row.labels for c in CONTENT_HEADS) or there(row)]
+    scores = {c: Calibration.from_json(heads[c]["calibration"])(high[known, at[c]]) for c in CONTENT_HEADS}
+    marked = [rows[n]._replace(labels={"moderation": float(there(rows[n]))}) for n in known]
     return _head("moderation", any_content(scores), marked)
 
 
@@ -112,10 +154,10 @@ def _reply_mix(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText
     inputs = reply_inputs(found, at, [said(judge, r.text, r.reply or "") for r in rows], requests)
     known = [n for n, row in enumerate(rows) if "harmful_reply" in row.labels]
     gold = np.array([round(rows[n].labels["harmful_reply"]) for n in known], dtype=np.float64)
-    sources = [rows[n].source for n in known]
-    # every source counts the same as the square root of its rows, so that none of them decides alone
-    weights = np.array([1.0 / np.sqrt(sources.count(s)) for s in sources])
-    theta = logistic(inputs[known], gold, weights / weights.mean())
+    if not known:  # nothing to set it on: the reply head alone
+        theta = np.array([float(name == "highest") for name in REPLY_INPUTS])
+        return {name: float(v) for name, v in zip(REPLY_INPUTS, theta, strict=True)}, inputs @ theta
+    theta = logistic(inputs[known], gold, _even([rows[n].source for n in known]))
     return {name: round(float(v), 6) for name, v in zip(REPLY_INPUTS, theta, strict=True)}, inputs @ theta
 
 

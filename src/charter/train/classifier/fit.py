@@ -20,7 +20,7 @@ from charter.core.config import Config as BaseConfig
 from charter.core.errors import TrainError
 from charter.core.seeds import derive, stream
 from charter.judges._heads import HAZARDS, YES_NO
-from charter.judges._windows import Window, cut_long_words, reply_windows, text_windows
+from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 from charter.train.classifier.network import Network, collate, loss_of
 from charter.train.classifier.rows import LabelledText
 
@@ -55,6 +55,7 @@ class Item(NamedTuple):
 
     text: list[int]
     reply: list[int] | None
+    operator: list[int] | None
     target: np.ndarray[Any, np.dtype[np.float32]]
     known: np.ndarray[Any, np.dtype[np.float32]]
     hazard: int
@@ -66,21 +67,25 @@ def items_of(rows: Sequence[LabelledText], tokenizer: Tokenizer, repeat: Mapping
     def ids(texts: Sequence[str]) -> list[list[int]]:
         return [e.ids[:600] for e in tokenizer.encode_batch([cut_long_words(t[:6000]).text for t in texts], add_special_tokens=False)]
 
-    texts, said = ids([r.text for r in rows]), ids([r.reply or "" for r in rows])
+    texts, said, told = ids([r.text for r in rows]), ids([r.reply or "" for r in rows]), ids([r.operator or "" for r in rows])
     codes = list(HAZARDS)
     items = []
-    for row, text, reply in zip(rows, texts, said, strict=True):
+    for row, text, reply, operator in zip(rows, texts, said, told, strict=True):
         target, known = np.zeros(len(YES_NO), np.float32), np.zeros(len(YES_NO), np.float32)
         for head, value in row.labels.items():
             target[YES_NO.index(head)], known[YES_NO.index(head)] = value, row.weight
-        items.append(Item(text, None if row.reply is None else reply, target, known, codes.index(row.hazard) if row.hazard else -1))
+        hazard = codes.index(row.hazard) if row.hazard else -1
+        items.append(Item(text, None if row.reply is None else reply, None if row.operator is None else operator, target, known, hazard))
     return [item for item, row in zip(items, rows, strict=True) for _ in range(repeat.get(row.source, 1))]
 
 
 def window_of(item: Item, tokenizer: Tokenizer, length: int, rng: random.Random | None) -> Window:
     """The first window, or (given a generator) sometimes a later one."""
     cls, sep = int(tokenizer.token_to_id("[CLS]") or 0), int(tokenizer.token_to_id("[SEP]") or 0)
-    windows = text_windows(item.text, cls, sep, length) if item.reply is None else reply_windows(item.text, item.reply, cls, sep, length)
+    if item.operator is not None:
+        windows = operator_windows(item.operator, item.text, cls, sep, length)
+    else:
+        windows = text_windows(item.text, cls, sep, length) if item.reply is None else reply_windows(item.text, item.reply, cls, sep, length)
     return windows[0] if rng is None or rng.random() < 0.7 else rng.choice(windows)
 
 
@@ -112,7 +117,7 @@ def fit(
     groups = _groups(network, config)
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, eps=1e-6)
     mean = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
-    low, rarity = _low_precision(config), _rarity(items)
+    low, rarity = low_precision(config), _rarity(items)
     path, first = folder / CHECKPOINT, 0
     if path.exists():
         state = torch.load(path, weights_only=True)
@@ -156,7 +161,8 @@ def _rarity(items: Sequence[Item]) -> torch.Tensor:
     return torch.from_numpy(np.clip(np.sqrt(usual / np.maximum(counts, 1)), 0.5, 2.0).astype(np.float32))
 
 
-def _low_precision(config: FitConfig) -> bool:
+def low_precision(config: FitConfig) -> bool:
+    """Whether products are taken in bfloat16."""
     from charter.models._device import cpu_placement
 
     return (cpu_placement().dtype if config.precision == "auto" else config.precision) == "bfloat16"

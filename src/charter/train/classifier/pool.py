@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from charter.core.seeds import stream
 from charter.data.care import must_drop
-from charter.train.classifier import attacks, content, contrast, examples, replies, requests
+from charter.train.classifier import attacks, content, contrast, examples, pairing, replies, requests
 from charter.train.classifier.evaluated import Evaluated, evaluation_texts
 from charter.train.classifier.rows import LabelledText
 
@@ -43,9 +43,9 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
     dropped: Counter[tuple[str, str]] = Counter()
     train: list[LabelledText] = []
     held: list[LabelledText] = []
-    seen: set[tuple[str, str | None]] = set()
+    seen: set[tuple[str, str | None, str | None]] = set()
     for row, out in _all(data, seed, own):
-        key = (" ".join(row.text.lower().split()), row.reply)
+        key = (" ".join(row.text.lower().split()), row.reply, row.operator)
         if not row.text.strip() or key in seen:
             dropped["repeated", row.source] += 1
             continue
@@ -55,7 +55,7 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
             continue
         # the mix for replies is set on JailbreakBench's requests, which other evaluated replies answer too: their own replies are compared
         close = "" if row.reply is not None and row.source.startswith("jbb_") else evaluated.close_to(row.text)
-        close = close or (evaluated.close_to(row.reply) if row.reply else "")
+        close = close or next((found for other in (row.reply, row.operator) if other and (found := evaluated.close_to(other))), "")
         if close:
             dropped[f"like {close}", row.source] += 1
             continue
@@ -63,6 +63,10 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
     train += content.joined([r for r in train if r.source == "rtp"], stream(seed, "classifier", "joined"), 1000)
     train += examples.among(train, stream(seed, "classifier", "among"), 3000, "own_among")
     held += examples.among(held, stream(seed, "classifier", "among held"), 300, "own_among_held")
+    train += pairing.beside_operators(train, stream(seed, "classifier", "beside"), 1200, "own_beside")
+    held += pairing.beside_operators(held, stream(seed, "classifier", "beside held"), 800, "own_beside_held", longest=1000)
+    train += pairing.other_replies(train, stream(seed, "classifier", "other replies"), 400, "own_other_replies")
+    held += pairing.other_replies(held, stream(seed, "classifier", "other replies held"), 80, "own_other_replies_held")
     return Pool(train, held, dict(dropped))
 
 

@@ -45,7 +45,8 @@ def _rules() -> refusal.RefusalJudge:
 
 
 def _labelled(prompt: str, row: dict[str, str], source: str) -> LabelledText:
-    labels = {"harmful_reply": float(row["label"] == "unsafe")}
+    unsafe = float(row["label"] == "unsafe")
+    labels = {"harmful_reply": unsafe, "achieved": unsafe}  # what was asked for is harmful throughout
     judged = _rules()(Conversation.ask(prompt).with_reply(row["reply"]))
     if judged.label in _REFUSAL and judged.outcome in ("safe", "unsure"):
         labels["refusal"] = _REFUSAL[judged.label]
@@ -59,5 +60,6 @@ def declined(split: str) -> Iterator[LabelledText]:
         if example.target is None:
             continue
         style = next((tag[6:] for tag in example.tags if tag.startswith("style:")), "refusal")
-        labels = {"harmful_reply": 0.0, "refusal": {"refusal": 1.0, "redirection": 0.8, "partial_help": 0.5}.get(style, 0.0)}
+        declined = {"refusal": 1.0, "redirection": 0.8, "partial_help": 0.5}.get(style, 0.0)
+        labels = {"harmful_reply": 0.0, "refusal": declined, "achieved": 0.0 if declined == 0.8 else 1.0 - declined}
         yield LabelledText(example.prompt, example.target, labels, "", "starter_refusals", "Apache-2.0", 0.7)

@@ -95,7 +95,7 @@ def star(data: Path) -> Iterator[LabelledText]:
         yield LabelledText(row["question"], None, labels, codes[0] if len(codes) == 1 else "", "star1", "Apache-2.0", 0.6)
         answer = row["response"].split("</think>")[-1].strip()
         if answer and int(row["id"]) % 2:
-            yield LabelledText(row["question"], answer, {"harmful_reply": 0.0}, "", "star1_reply", "Apache-2.0")
+            yield LabelledText(row["question"], answer, {"harmful_reply": 0.0, "achieved": 0.0}, "", "star1_reply", "Apache-2.0")
 
 
 def _codes(text: str) -> list[str]:
@@ -110,4 +110,6 @@ def more_harmless(data: Path) -> Iterator[LabelledText]:
     for row in lines(data, "tulu_human_eval/eval_instances_tulu_1.jsonl"):
         yield LabelledText(row["prompt"], None, labels, "", "tulu_requests", "Apache-2.0")
         for completion in row["completions"][:1]:
-            yield LabelledText(row["prompt"], completion["completion"], {"harmful_reply": 0.0, "refusal": 0.0}, "", "tulu_replies", "Apache-2.0")
+            yield LabelledText(
+                row["prompt"], completion["completion"], {"harmful_reply": 0.0, "refusal": 0.0, "achieved": 1.0}, "", "tulu_replies", "Apache-2.0"
+            )

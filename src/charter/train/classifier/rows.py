@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 from charter.core.errors import DataError
 from charter.data.care import must_drop
 from charter.data.prompts import read_lines
-from charter.judges._heads import HAZARDS, YES_NO
+from charter.judges._heads import HAZARDS, OPERATOR_HEADS, YES_NO
 
-FORM = '{"text": "...", "labels": {"harmful_request": 1, "jailbreak": 0}, "hazard": "S7"} (and "reply" for the heads on replies)'
+FORM = (
+    '{"text": "...", "labels": {"harmful_request": 1, "jailbreak": 0}, "hazard": "S7"} (and "reply" for the heads on replies, '
+    '"operator" for against_operator)'
+)
 
 
 class LabelledText(NamedTuple):
-    """``labels`` has 0..1 for the heads that are known; the others do not learn from the row. ``reply`` is None for a text that stands alone."""
+    """``labels`` has 0..1 for the heads that are known; the others do not learn from the row. ``reply`` is None for a text without one,
+    ``operator`` (what the model was set up with) likewise; never are both there."""
 
     text: str
     reply: str | None
@@ -25,10 +29,16 @@ class LabelledText(NamedTuple):
     source: str
     licence: str
     weight: float = 1.0
+    operator: str | None = None
 
     @property
     def whole(self) -> str:
-        return self.text if self.reply is None else f"{self.text}\n{self.reply}"
+        return "\n".join(part for part in (self.operator, self.text, self.reply) if part is not None)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the text stands by itself."""
+        return self.reply is None and self.operator is None
 
 
 class Dropped(NamedTuple):
@@ -60,7 +70,19 @@ def _own(path: Path, number: int, line: str, weight: float) -> LabelledText:
             raise DataError(f"{where}: label {head!r} must be a number from 0 to 1, not {value!r}", f"rows look like {FORM}")
     if row.get("hazard", "") not in ("", *HAZARDS):
         raise DataError(f"{where}: there is no hazard {row['hazard']!r}; known: {', '.join(HAZARDS)}", f"rows look like {FORM}")
-    reply = row.get("reply")
-    if reply is not None and not isinstance(reply, str):
-        raise DataError(f"{where}: 'reply' must be text", f"rows look like {FORM}")
-    return LabelledText(row["text"], reply, row["labels"], row.get("hazard", ""), f"own:{path.name}", "own", weight)
+    reply, operator = row.get("reply"), row.get("operator")
+    for name, value in (("reply", reply), ("operator", operator)):
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{where}: {name!r} must be text", f"rows look like {FORM}")
+    _fits(row["labels"], reply, operator, where)
+    return LabelledText(row["text"], reply, row["labels"], row.get("hazard", ""), f"own:{path.name}", "own", weight, operator)
+
+
+def _fits(labels: Mapping[str, float], reply: str | None, operator: str | None, where: str) -> None:
+    """A text beside instructions teaches the heads that read them, and nothing else does."""
+    if operator is not None and reply is not None:
+        raise DataError(f"{where}: has both 'operator' and 'reply'", "write two rows: one with each")
+    others = sorted(set(labels) - set(OPERATOR_HEADS)) if operator is not None else sorted(set(labels) & set(OPERATOR_HEADS))
+    if others:
+        wanted = f"with 'operator' only {', '.join(OPERATOR_HEADS)} is learned" if operator is not None else "needs 'operator' beside it"
+        raise DataError(f"{where}: label {others[0]!r}: {wanted}", f"rows look like {FORM}")

@@ -94,7 +94,7 @@ def ask(body: dict[str, Any]) -> Asked:
     gather = Gather()
     around = _around(body)
     if around:
-        gather.message("system", around)
+        gather.message("system", around, around=True)
     for number, message in enumerate(messages):
         _message(gather, number, as_object(message, f"messages[{number}]"))
     return Asked(

@@ -23,8 +23,9 @@ class Builder:
         self._gather = Gather()
         self.empty = True
 
-    def add(self, role: Role, bits: Iterable[Bit]) -> None:
-        """One message of ``bits``; none if there are none. A name opens a tool call, arguments belong to the call before them."""
+    def add(self, role: Role, bits: Iterable[Bit], around: bool = False) -> None:
+        """One message of ``bits``; none if there are none. ``around``: texts beside the chat. A name opens a tool call, arguments belong to the call
+        before them."""
         texts: list[Text] = []
         calls: list[tuple[Path | None, ToolCall]] = []
         media: list[tuple[Media, str]] = []
@@ -39,7 +40,7 @@ class Builder:
                 media.append((bit.kind, bit.text))
         if texts or calls or media:
             self.empty = False
-            self._gather.message(role, texts, calls, media)
+            self._gather.message(role, texts, calls, media, around)
 
     def located(self) -> Located:
         return self._gather.located()

@@ -28,9 +28,14 @@ class Gather:
         self._paths: dict[Place, Path] = {}
 
     def message(
-        self, role: Role, texts: Sequence[Text], calls: Sequence[tuple[Path | None, ToolCall]] = (), media: Sequence[tuple[Media, str]] = ()
+        self,
+        role: Role,
+        texts: Sequence[Text],
+        calls: Sequence[tuple[Path | None, ToolCall]] = (),
+        media: Sequence[tuple[Media, str]] = (),
+        around: bool = False,
     ) -> None:
-        """One message. A single text is its content; several, or media beside it, are its parts, media last."""
+        """One message. A single text is its content; several, or media beside it, are its parts, media last. ``around``: texts beside the chat."""
         number = len(self._messages)
         content: str | tuple[Part, ...]
         if len(texts) > 1 or media:
@@ -41,7 +46,7 @@ class Gather:
             if texts and texts[0][0] is not None:
                 self._paths[number, "content", 0] = texts[0][0]
         self._paths |= {(number, "arguments", n): path for n, (path, _) in enumerate(calls) if path is not None}
-        self._messages.append(Message(role=role, content=content, tool_calls=tuple(call for _, call in calls)))
+        self._messages.append(Message(role=role, content=content, tool_calls=tuple(call for _, call in calls), around=around))
 
     def located(self) -> Located:
         return Located(Conversation(messages=tuple(self._messages)), self._paths)

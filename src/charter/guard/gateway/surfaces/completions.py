@@ -82,7 +82,7 @@ class Completions:
                 texts.append((None if several else ("suffix",), suffix))
             gather = Gather()
             if around:
-                gather.message("system", [(None if several else where, text) for where, text in around])
+                gather.message("system", [(None if several else where, text) for where, text in around], around=True)
             gather.message("user", texts)
             located.append(gather.located())
         return Asked(

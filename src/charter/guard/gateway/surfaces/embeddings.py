@@ -65,7 +65,7 @@ class Embeddings:
         prompts = []
         for text, path in places:
             build = Builder()
-            build.add("system", around)
+            build.add("system", around, around=True)
             build.add("user", bits_of(INPUT, text, path, "input"))
             prompts.append(build.located())
         return Asked(body, model, False, tuple(prompts))
