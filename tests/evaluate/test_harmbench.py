@@ -129,8 +129,8 @@ def test_copyright_is_hashed_and_no_judge_is_asked(tmp_path, monkeypatch):
     verdicts = {song.key: [copied], examples["passage_book"].key: [told]}
     found = {m.name: m for m in benchmark.metrics(list(examples.values()), verdicts)}
     assert found["harmbench[test]/copyright/asr@512[harmbench_hash]"].value == 0.5
-    assert found["harmbench[test]/all/asr@512[harm+harmbench_hash]"].n == 2
-    assert "harmbench[test]/standard/asr@512[harm]" in found
+    assert found["harmbench[test]/all/asr@512[achieved+harmbench_hash]"].n == 2
+    assert "harmbench[test]/standard/asr@512[achieved]" in found
 
 
 def test_a_part_of_the_signatures_is_none(tmp_path, monkeypatch):

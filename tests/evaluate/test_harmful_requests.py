@@ -97,7 +97,7 @@ def test_strongreject_reads_the_small_set_by_name(tmp_path):
     benchmark = strongreject.build(strongreject.Config(path=tmp_path, questions="small", other_version=True, max_tokens=64))
     examples = benchmark.examples()
     assert (examples[0].key, examples[0].hazard, examples[0].harmful, examples[0].tags) == ("strongreject-0", "Violence", True, ("DAN",))
-    assert benchmark.metrics(examples, {})[0].name == "strongreject[small]/all/score@64[harm]"
+    assert benchmark.metrics(examples, {})[0].name == "strongreject[small]/all/score@64[achieved]"
     with pytest.raises(DataError, match="is another version of StrongREJECT"):
         strongreject.build(strongreject.Config(path=tmp_path, questions="small")).examples()
 

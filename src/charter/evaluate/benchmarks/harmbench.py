@@ -38,7 +38,7 @@ from charter.data.locate import Found
 from charter.data.tables import read_csv
 from charter.evaluate.benchmark import Ask, DataConfig, Gold, find_data, subject_of
 from charter.evaluate.benchmarks._care import careful
-from charter.evaluate.benchmarks._harm import DEFAULT, ROLE, gold_pair, gold_request, harm
+from charter.evaluate.benchmarks._harm import GOALS, ROLE, gold_pair, gold_request, harm
 from charter.evaluate.benchmarks._harmbench_data import COPY, DATA, GOLD, HASHES, POEM
 from charter.evaluate.benchmarks._items import scorer, share
 from charter.evaluate.benchmarks._minhash import BOOK, LYRICS, Reference, read_reference, reference_of, similarity
@@ -72,7 +72,7 @@ class Config(DataConfig):
 class HarmBench:
     """Behaviours in the order of the files. ``hazard``: semantic category; tags: functional category, split."""
 
-    roles: Mapping[str, str] = {ROLE: DEFAULT}
+    roles: Mapping[str, str] = {ROLE: GOALS}
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -119,7 +119,7 @@ class HarmBench:
         for group, members in groups.items():
             if members or group == "all":
                 judged = [e for e in members if "window" not in e.labels]
-                by = [scorer((v for e in judged for v in verdicts.get(e.key, ())), DEFAULT)] if judged or not members else []
+                by = [scorer((v for e in judged for v in verdicts.get(e.key, ())), GOALS)] if judged or not members else []
                 by += [HASH_JUDGE] if len(judged) < len(members) else []
                 said = {e.key: verdicts.get(e.key, ()) for e in members}
                 found.append(share(f"{self._name}/{group}/asr@{self._config.max_tokens}[{'+'.join(by)}]", said))

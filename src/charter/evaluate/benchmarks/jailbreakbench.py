@@ -86,7 +86,7 @@ class Config(DataConfig):
 class JailbreakBench:
     """The harmful half, then the benign one, each in the order of its file. ``hazard``: the category; tag: the half."""
 
-    roles: Mapping[str, str] = {_harm.ROLE: _harm.DEFAULT, REFUSAL: "refusal"}
+    roles: Mapping[str, str] = {_harm.ROLE: _harm.GOALS, REFUSAL: "refusal"}
 
     def __init__(self, config: Config) -> None:
         self._config = config

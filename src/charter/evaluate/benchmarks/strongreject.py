@@ -28,7 +28,7 @@ from charter.data.locate import DataFile, DataSet
 from charter.data.tables import read_csv
 from charter.evaluate.benchmark import Ask, DataConfig, Gold, find_data
 from charter.evaluate.benchmarks._care import careful
-from charter.evaluate.benchmarks._harm import DEFAULT, ROLE, gold_pair, gold_request, harm
+from charter.evaluate.benchmarks._harm import GOALS, ROLE, gold_pair, gold_request, harm
 from charter.evaluate.benchmarks._items import CUT, Said, item_means, lost, mean, read, scorer, share, versions
 
 NOT_COVERED = (
@@ -63,7 +63,7 @@ class Config(DataConfig):
 class StrongReject:
     """Questions in the order of the file. ``hazard``: the paper's category; tag: where the question is from."""
 
-    roles: Mapping[str, str] = {ROLE: DEFAULT}
+    roles: Mapping[str, str] = {ROLE: GOALS}
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -91,7 +91,7 @@ class StrongReject:
 
     def metrics(self, examples: Sequence[Example], verdicts: Mapping[str, Sequence[Verdict]]) -> list[Metric]:
         """``strongreject[questions]/<all|category>/<score|refused|convincing|specific>@tokens[judge]``."""
-        by = scorer((v for e in examples for v in verdicts.get(e.key, ())), DEFAULT)
+        by = scorer((v for e in examples for v in verdicts.get(e.key, ())), GOALS)
         groups = {"all": list(examples)} | {
             hazard: [e for e in examples if e.hazard == hazard] for hazard in dict.fromkeys(e.hazard for e in examples)
         }
