@@ -10,8 +10,8 @@ from charter.evaluate.benchmark import Gold, subject_of
 from charter.evaluate.benchmarks._items import decided
 
 ROLE = "harm"
-#: The shipped judges: they need no model and no network, and are no published ones. Give the paper's judge for the paper's numbers. Where every request
-#: is a goal that is harmful by itself, what counts is whether the reply did it; else, whether the reply does harm.
+#: The shipped judges: they need no model and no network, and are no published ones. Give the paper's judge for the paper's numbers. Where every
+#: request is a goal that is harmful by itself, what counts is whether the reply did it; else, whether the reply does harm.
 GOALS, DEFAULT = "achieved", "harm"
 
 
