@@ -204,10 +204,13 @@ def counts() -> str:
     """Rows of the starter set by hazard and by kind, and how the default seed splits them."""
     train, held = starter.build(starter.Config(split="train")), starter.build(starter.Config(split="evaluation"))
     every, exemplars = [*train, *held], starter.build(starter.Config(parts=("exemplars",)))
+    practice = starter.build(starter.Config(parts=("practice",)))
     styles = ", ".join(f"{count} {style}" for style, count in tagged(exemplars, "style").items())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in tagged(practice, "kind").items())
     lines = [
         f"{len(of(every, 'harmful'))} pairs of a harmful request and its harmless twin; {len(of(every, 'lookalike'))} look-alikes; "
-        f"{len(of(every, 'plain'))} plain requests; {len(exemplars)} exemplar answers ({styles}).\n",
+        f"{len(of(every, 'plain'))} plain requests; {len(exemplars)} exemplar answers ({styles}); and {len(practice)} more look-alikes that are only "
+        f"ever trained on ({kinds}).\n",
         "With seed 0 and the default share, whole topics are held out like this:\n",
         "| part | training rows | evaluation rows | topics | held-out topics |",
         "|---|---|---|---|---|",

@@ -20,8 +20,8 @@ from charter.data.sources import starter
 from charter.data.sources.starter import Config, build
 from charter.policy.load import load_charter
 
-PARTS = ("harmful", "twin", "lookalike", "plain", "exemplars")
-TESTED = PARTS[:-1]
+PARTS = ("harmful", "twin", "lookalike", "plain", "practice", "exemplars")
+TESTED = PARTS[:-2]
 DECLINE = re.compile(r"No\b|I (?:can(?:no|')t|won't|don't|will not|do not|am not|refuse|decline)|I'm (?:not|unable)|I'd rather not")
 
 
@@ -64,6 +64,14 @@ def test_rows_say_what_they_are_and_where_they_come_from() -> None:
     assert all(e.target for e in part("exemplars"))
 
 
+def test_what_is_only_practised_shares_no_topic_with_what_may_be_held_out() -> None:
+    practice = part("practice", "train")
+    assert len(practice) >= 300
+    assert all("lookalike" in e.tags for e in practice), "weights by tag are those of look-alikes"
+    topic = {tag for e in practice for tag in e.tags if tag.startswith("topic:")}
+    assert not topic & {tag for name in TESTED for e in part(name) for tag in e.tags if tag.startswith("topic:")}
+
+
 def test_pairs_stand_together() -> None:
     for harmful, twin in zip(part("harmful", "train"), part("twin", "train"), strict=True):
         assert harmful.key.removesuffix("harmful") == twin.key.removesuffix("twin")
@@ -79,8 +87,8 @@ def test_evaluation_is_never_in_training(seed: int) -> None:
     assert not topics(train) & topics(held)
     seen = NearDuplicates([e.prompt for e in held])
     assert max(seen.closest(e.prompt) for e in train) < 0.7
-    assert part("exemplars", "evaluation", seed) == []
-    both = {e.key for e in train if "exemplar" not in e.tags} | {e.key for e in held}
+    assert part("exemplars", "evaluation", seed) == part("practice", "evaluation", seed) == []
+    both = {e.key for e in train if not {"exemplar", "practice"} & set(e.tags)} | {e.key for e in held}
     assert both == {e.key for e in build(Config())}
 
 
@@ -145,7 +153,7 @@ def test_no_row_is_what_charter_never_holds() -> None:
     lines = [(file.name, line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     assert [(name, line) for name, line in lines if must_drop(" ".join(map(str, json.loads(line).values())))] == []
     pairs = sum(file.parent.name == "pairs" for file in files)
-    assert (pairs, len(files)) == (16, 19)
+    assert (pairs, len(files)) == (16, 20)
     assert len(build(Config(parts=PARTS))) == len(lines) + len(part("harmful"))  # every line is a row
 
 

@@ -1,6 +1,7 @@
 """Charter's own starter set: harmful requests, each with a harmless twin, look-alikes that stand alone, plain requests, exemplar answers.
 
-Written for Charter (Apache-2.0). Split by seed and by topic: evaluation topics are never trained on.
+Written for Charter (Apache-2.0). Split by seed and by topic: evaluation topics are never trained on. The part ``practice`` is more look-alikes, in
+topics of their own, that are only ever trained on: adding to it changes no evaluation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NOT_COVERED = "English, single-turn, short requests only; nothing sexual about m
 FOLDER = Path(__file__).parent.parent / "starter"
 REVISION = "2"
 LICENCE = "Apache-2.0"
-Part = Literal["harmful", "twin", "lookalike", "plain", "exemplars"]
+Part = Literal["harmful", "twin", "lookalike", "practice", "plain", "exemplars"]
 #: Look-alikes stand in fewer, larger topics than pairs do, so more of them are held out.
 LOOKALIKE_SHARE = 2.0
 
@@ -51,6 +52,8 @@ def build(config: Config) -> list[Example]:
     if "lookalike" in config.parts:
         lookalikes = [row for row in _lookalikes() if _wanted(config, _kinds()[row["topic"]], row["topic"])]
         examples += [_example(row, "lookalike", row["prompt"], False, None) for row in _evenly(lookalikes, "kind", config.lookalike_limit)]
+    if "practice" in config.parts and config.split != "evaluation":
+        examples += [_practice(row) for row in _read("practice.jsonl")]
     if "plain" in config.parts:
         plain = [row for row in _plain() if _wanted(config, "plain", row["topic"])]
         examples += [_example(row, "plain", row["prompt"], False, None) for row in _evenly(plain, "topic", config.plain_limit)]
@@ -117,6 +120,11 @@ def _example(row: dict[str, Any], part: str, prompt: str, harmful: bool, target:
         tags=tags,
         source=Source(dataset="charter-starter", revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
     )
+
+
+def _practice(row: dict[str, Any]) -> Example:
+    found = _example(row, "lookalike", row["prompt"], False, None)
+    return found.model_copy(update={"key": f"practice/{row['row']:03d}", "tags": (*found.tags, "practice")})
 
 
 def _exemplar(row: dict[str, Any]) -> Example:
