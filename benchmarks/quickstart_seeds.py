@@ -34,14 +34,14 @@ from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder, read_run
 
 
-def trained(context: Context, rows: list[Example], seed: int, out: Path) -> Path:
-    """The checkpoint of one seed."""
+def trained(context: Context, rows: list[Example], seed: int, dtype: str, out: Path) -> Path:
+    """The checkpoint of one seed, computed in ``dtype`` or else in the processor's own number format."""
     if not (out / "checkpoint").exists():
         settings = context.recipe.train.sft.model_copy(update={"seed": seed})
         start, place = stages.local_weights(context), placement()
         context.drop_model()
         out.mkdir(parents=True, exist_ok=True)
-        find("trainers", "sft").build(settings)(start, rows, out, dtype=place.dtype, device=place.device, reporter=SILENT)
+        find("trainers", "sft").build(settings)(start, rows, out, dtype=dtype or place.dtype, device=place.device, reporter=SILENT)
     return out / "checkpoint"
 
 
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the run's recipe, such as train.sft.learning_rate=1e-3")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="", help="train in this format: what another processor would round like")
     given = parser.parse_args()
     run = read_run(given.run)
     if run is None:
@@ -88,8 +89,8 @@ def main() -> None:
     everything = context.examples("evaluation", parts=("harmful", "lookalike", "plain"))
     before = measured(context, recipe.model, everything, out / "before")
     for seed in given.seeds:
-        folder = out / "-".join([f"seed{seed}", *sorted(each.replace("/", "_") for each in given.set)])
-        checkpoint = trained(context, rows, seed, folder)
+        folder = out / "-".join([f"seed{seed}", *filter(None, [given.dtype]), *sorted(each.replace("/", "_") for each in given.set)])
+        checkpoint = trained(context, rows, seed, given.dtype, folder)
         after = measured(context, f"hf:{checkpoint}", everything, folder / "evaluation")
         for name, keys in (("the run's", gated), ("all", {e.key for e in everything})):
             sys.stdout.write(said(f"seed {seed}, {name}", of(before, keys), of(after, keys), context))
