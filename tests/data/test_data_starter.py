@@ -70,6 +70,8 @@ def test_what_is_only_practised_shares_no_topic_with_what_may_be_held_out() -> N
     assert all("lookalike" in e.tags for e in practice), "weights by tag are those of look-alikes"
     topic = {tag for e in practice for tag in e.tags if tag.startswith("topic:")}
     assert not topic & {tag for name in TESTED for e in part(name) for tag in e.tags if tag.startswith("topic:")}
+    kinds = {tag for e in practice for tag in e.tags if tag.startswith("kind:")}
+    assert {tag for e in part("practice", practice_limit=len(kinds) * 4) for tag in e.tags if tag.startswith("kind:")} == kinds
 
 
 def test_pairs_stand_together() -> None:

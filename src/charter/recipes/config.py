@@ -45,7 +45,7 @@ class GeneratePart(Config):
 
     pairs: int = Field(default=320, ge=1, description="training pairs of harmful request and harmless twin")
     lookalikes: int = Field(default=240, ge=0, description="look-alikes that keep the model's own answer")
-    practice: bool = Field(default=True, description="add the look-alikes that are only ever trained on; no evaluation has any of their topics")
+    practice: int = Field(default=0, ge=0, description="as many more, of those that are only ever trained on: no evaluation has any of their topics")
     plain: int = Field(default=60, ge=0, description="plain requests that keep the model's own answer")
     findings: int = Field(default=16, ge=0, description="findings turned into rows, each with the same framing around a harmless request")
     exemplars: bool = Field(default=True, description="add the exemplar answers")

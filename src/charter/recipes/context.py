@@ -58,10 +58,18 @@ class Context:
         return RunFolder(self.out / name, stage, config, seed=self.recipe.seed, inputs=inputs)
 
     def examples(
-        self, split: str, *, pairs: int | None = None, lookalikes: int | None = None, plain: int | None = None, parts: tuple[str, ...] | None = None
+        self,
+        split: str,
+        *,
+        pairs: int | None = None,
+        lookalikes: int | None = None,
+        practice: int | None = None,
+        plain: int | None = None,
+        parts: tuple[str, ...] | None = None,
     ) -> list[Example]:
         """Starter rows of one side of the split."""
-        options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, "limit": pairs, "lookalike_limit": lookalikes, "plain_limit": plain}
+        limits = {"limit": pairs, "lookalike_limit": lookalikes, "practice_limit": practice, "plain_limit": plain}
+        options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, **limits}
         if parts:
             options["parts"] = parts
         return starter.build(starter.Config(**options))

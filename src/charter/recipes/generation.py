@@ -68,7 +68,7 @@ def gather(context: Context, findings: Iterable[Finding]) -> Material:
     goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
     twins = context.examples("train", pairs=part.pairs, parts=("twin",))
     lookalikes = context.examples("train", lookalikes=part.lookalikes, parts=("lookalike",)) if part.lookalikes else []
-    lookalikes += context.examples("train", parts=("practice",)) if part.practice else []
+    lookalikes += context.examples("train", practice=part.practice, parts=("practice",)) if part.practice else []
     plain = context.examples("train", plain=part.plain, parts=("plain",)) if part.plain else []
     exemplars = context.examples("train", parts=("exemplars",)) if part.exemplars else []
     by_goal = {goal.prompt: (goal, twin) for goal, twin in zip(goals, twins, strict=True)}

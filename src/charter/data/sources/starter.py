@@ -37,6 +37,7 @@ class Config(BaseConfig):
     evaluation_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     limit: int | None = Field(default=None, ge=1, description="at most this many pairs, spread evenly over the hazards")
     lookalike_limit: int | None = Field(default=None, ge=0)
+    practice_limit: int | None = Field(default=None, ge=0)
     plain_limit: int | None = Field(default=None, ge=0)
 
 
@@ -53,7 +54,7 @@ def build(config: Config) -> list[Example]:
         lookalikes = [row for row in _lookalikes() if _wanted(config, _kinds()[row["topic"]], row["topic"])]
         examples += [_example(row, "lookalike", row["prompt"], False, None) for row in _evenly(lookalikes, "kind", config.lookalike_limit)]
     if "practice" in config.parts and config.split != "evaluation":
-        examples += [_practice(row) for row in _read("practice.jsonl")]
+        examples += [_practice(row) for row in _evenly(_read("practice.jsonl"), "kind", config.practice_limit)]
     if "plain" in config.parts:
         plain = [row for row in _plain() if _wanted(config, "plain", row["topic"])]
         examples += [_example(row, "plain", row["prompt"], False, None) for row in _evenly(plain, "topic", config.plain_limit)]
