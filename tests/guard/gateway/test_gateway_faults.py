@@ -85,7 +85,7 @@ def build(launch: Any, **entry: Any) -> Bench:
     rows = {stage: (RailEntry(rail="length", name=stage, timeout_ms=1500, **entry),) for stage in ("input", "output")}
     policy = GuardPolicy(**rows, cache=0, stream={"hold_chars": 8, "window_chars": 20})
     guard = Guard(policy, rails={"input": rails.rail("input"), "output": rails.rail("output")})
-    times = {"connect_s": 0.5, "first_byte_s": 1.0, "idle_s": 1.0, "max_answer_bytes": 100_000, "max_event_bytes": 20_000}
+    times = {"connect_s": 3.0, "first_byte_s": 1.0, "idle_s": 1.0, "max_answer_bytes": 100_000, "max_event_bytes": 20_000}
     running = launch(guard, audit=audit, upstream=times, heartbeat_s=0.2, limits={"total_s": 8.0, "stalled_s": 1.0})
     return Bench(running, rails, audit)
 
