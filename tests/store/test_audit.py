@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import insert, select, text
 
 from charter.core.errors import StoreError
 from charter.store.audit import BATCH, FIRST, AuditError, AuditLog, Head, Row, canonical, chained, head_of
@@ -50,8 +51,8 @@ def test_rows_are_chained_and_verified(open_database: Opener) -> None:
     fill(database, 2 * BATCH + 3)
     found = verify(database)
     assert (found.rows, found.broken) == (2 * BATCH + 3, None)
-    with database.read() as connection:
-        assert head_of(connection) == found.head
+    with database.append() as cursor:
+        assert head_of(cursor) == found.head
 
 
 def test_the_chain_goes_on_after_a_restart_and_over_several_writers(open_database: Opener) -> None:
@@ -152,8 +153,8 @@ def test_the_last_head_is_anchored_when_the_log_closes(tmp_path: Path) -> None:
 def test_a_log_rewritten_from_the_start_is_told_by_the_anchor_and_by_the_key(open_database: Opener) -> None:
     database = open_database()
     fill(database, 3, key=b"a key")
-    with database.read() as connection:
-        anchored = head_of(connection)
+    with database.append() as cursor:
+        anchored = head_of(cursor)
     assert verify(database, key=b"a key").broken is None
     assert verify(database).broken == 1
     assert verify(database, key=b"another").broken == 1
@@ -341,17 +342,17 @@ def test_a_server_process_that_ends_mid_way_costs_no_row(postgres: str, fresh: s
     database = open_database()
     if database.is_sqlite:
         pytest.skip("SQLite has no server")
-    write, ended = database.write, []
+    append, ended = database.append, []
 
     @contextmanager
-    def ends_once() -> Iterator[Connection]:
-        with write() as connection:
-            yield connection
+    def ends_once() -> Iterator[Any]:
+        with append() as cursor:
+            yield cursor
             if not ended:
                 ended.append(1)
-                connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    monkeypatch.setattr(database, "write", ends_once)
+    monkeypatch.setattr(database, "append", ends_once)
     fill(database, 3, wait_s=30)
     assert ended == [1]
     assert (verify(database).rows, verify(database).broken) == (3, None)
@@ -359,18 +360,18 @@ def test_a_server_process_that_ends_mid_way_costs_no_row(postgres: str, fresh: s
 
 def test_a_lost_answer_to_a_commit_writes_no_row_twice(open_database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     database, other = open_database(), open_database()
-    write, lost = database.write, []
+    append, lost = database.append, []
 
     @contextmanager
-    def loses_once() -> Iterator[Connection]:
-        with write() as connection:
-            yield connection
+    def loses_once() -> Iterator[Any]:
+        with append() as cursor:
+            yield cursor
         if not lost:
             lost.append(1)
             fill_one(other)  # somebody else goes on with the chain meanwhile
             raise UnreachableError("the answer was lost")
 
-    monkeypatch.setattr(database, "write", loses_once)
+    monkeypatch.setattr(database, "append", loses_once)
     log = AuditLog(database, wait_s=30)
     assert log.append(Row("a", {})).result(30) == 1
     assert log.append(Row("c", {})).result(30) == 3

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import insert, text
 
 from charter.core.errors import StoreError
 from charter.store.database import Database, UnreachableError
@@ -32,6 +32,8 @@ _CHAIN_LOCK = 0x41554449  # any number, the same in every process
 BATCH = 1000
 LONGEST_ID = 64
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+_INSERT, _AT = insert(audit), text("SELECT hash FROM audit WHERE seq = :seq")
+_LOCK = f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK}), set_config('synchronous_commit', 'on', true)"
 
 
 class AuditError(Exception):
@@ -98,6 +100,7 @@ class AuditLog:
         wait_s: float = 0.0,
     ) -> None:
         self._database, self._key, self._wait_s = database, key, wait_s
+        self._insert, self._at = database.driver_sql(_INSERT), database.driver_sql(_AT)
         self._tried: tuple[Head, Sequence[_Waiting]] | None = None
         self._anchor = _Anchor(anchor, anchor_s) if anchor is not None else None
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(limit)
@@ -166,19 +169,23 @@ class AuditLog:
 
     def _write(self, batch: Sequence[_Waiting]) -> tuple[Head, Sequence[_Waiting]]:
         """The head after the rows, and the rows: those tried before if their commit went through and only its answer was lost."""
-        with self._database.write() as connection:
+        with self._database.append() as cursor:
             if not self._database.is_sqlite:  # one chain: the next writer reads the head that this one leaves
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key), set_config('synchronous_commit', 'on', true)"), {"key": _CHAIN_LOCK})
-            if self._tried is not None and _is_there(connection, self._tried[0]):  # under the lock: an earlier try is over by now
+                cursor.execute(_LOCK)
+            if self._tried is not None and self._is_there(cursor, self._tried[0]):  # under the lock: an earlier try is over by now
                 return self._tried
-            head = head_of(connection)
+            head = head_of(cursor)
             made = []
             for row, _, _ in batch:
                 head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, self._key))
                 made.append({"seq": head.seq, "request_id": row.request_id, "body": row.body, "hash": head.hash})
-            connection.execute(insert(audit), made)
+            cursor.executemany(self._insert, made)
             self._tried = head, batch
         return head, batch
+
+    def _is_there(self, cursor: Any, head: Head) -> bool:
+        cursor.execute(self._at, {"seq": head.seq})
+        return bool(cursor.fetchone() == (head.hash,))
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
@@ -189,13 +196,10 @@ def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
             done.set_exception(AuditError("the audit log cannot be written"))
 
 
-def _is_there(connection: Connection, head: Head) -> bool:
-    return connection.execute(select(audit.c.hash).where(audit.c.seq == head.seq)).scalar() == head.hash
-
-
-def head_of(connection: Connection) -> Head:
-    """The last row's number and hash; of an empty log 0 and zeros."""
-    found = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+def head_of(cursor: Any) -> Head:
+    """The last row's number and hash, read with a driver's cursor; of an empty log 0 and zeros."""
+    cursor.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+    found = cursor.fetchone()
     return Head(int(found[0]), str(found[1])) if found is not None else Head(0, FIRST)
 
 

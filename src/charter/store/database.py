@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from sqlalchemy import Connection, Engine, create_engine, event, text
+    from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
     from sqlalchemy.engine import URL, make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, TimeoutError
 except ImportError:  # pragma: no cover - the light install
     from charter.core.errors import MissingPartError
 
@@ -52,6 +52,7 @@ class Database:
         self.url = url.set(password=password) if password and url.host else url
         self.name = self.url.render_as_string(hide_password=True)
         self.engine = _engine(self.url, busy_s)
+        self._driver: Any = self.engine.dialect.loaded_dbapi
         try:
             if self.is_sqlite and url.database:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +76,39 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, UnicodeDecodeError) as error:  # SQLite says where a file is damaged, in the bytes of the damage
-            lost = isinstance(error, OperationalError | InterfaceError | TimeoutError) or (
-                isinstance(error, DBAPIError) and error.connection_invalidated
-            )
-            kind = UnreachableError if lost else UnreadableError if _is_damaged(error) else StoreError
-            raise kind(f"{self.name}: cannot be written: {_said(error)}", "check the disk, or the database server") from None
+            raise self._unwritten(error) from None
+
+    @contextmanager
+    def append(self) -> Iterator[Any]:
+        """As ``write``, with the driver's own cursor, for what is written at every request: nothing is put together anew. Statements are those of
+        ``driver_sql``."""
+        try:
+            fairy = self.engine.raw_connection()
+            try:
+                cursor = fairy.cursor()
+                if self.is_sqlite:
+                    cursor.execute("BEGIN IMMEDIATE")
+                yield cursor
+                fairy.commit()
+            except BaseException:
+                fairy.invalidate()  # lost, or in the middle of something: the next caller gets another one
+                raise
+            finally:
+                fairy.close()
+        except (SQLAlchemyError, self._driver.Error, UnicodeDecodeError) as error:
+            raise self._unwritten(error) from None
+
+    def _unwritten(self, error: Exception) -> StoreError:
+        original = _original(error)
+        lost = isinstance(original, (self._driver.OperationalError, self._driver.InterfaceError)) or isinstance(error, TimeoutError)
+        lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+        kind = UnreachableError if lost else UnreadableError if _is_damaged(error) else StoreError
+        return kind(f"{self.name}: cannot be written: {_said(error)}", "check the disk, or the database server")
+
+    def driver_sql(self, statement: ClauseElement) -> str:
+        """``statement`` for the cursor of ``append``, which takes its values as a mapping."""
+        kind: Any = type(self.engine.dialect)
+        return str(statement.compile(dialect=kind(paramstyle="named" if self.is_sqlite else "pyformat")))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -175,8 +204,7 @@ def _is_damaged(error: Exception) -> bool:
     """Whether SQLite cannot read a file for what stands in it. SQLITE_ERROR is a table, column or file format that is not ours."""
     if isinstance(error, UnicodeDecodeError):
         return True
-    original = error.orig if isinstance(error, DBAPIError) else None
-    code = getattr(original, "sqlite_errorcode", None)
+    code = getattr(_original(error), "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
 
 
@@ -184,6 +212,11 @@ def _said(error: Exception) -> str:
     """What a driver says, in one line and without the statement or its values."""
     if isinstance(error, UnicodeDecodeError):
         return "its names are damaged"
-    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    original = _original(error)
     first = str(original).strip().splitlines()
     return first[0][:200] if first else type(original).__name__
+
+
+def _original(error: BaseException) -> BaseException:
+    """What the driver raised."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
