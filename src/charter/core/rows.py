@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,11 +30,20 @@ class Row(BaseModel):
     field that is added later renames no older row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    #: The id once it was asked for: a request's is, a dozen times. A slot is no part of a copy, of a pickle or of what is compared.
+    __slots__ = ("_known_id",)
+    if TYPE_CHECKING:
+        _known_id: ClassVar[str]
     schema_version: int = SCHEMA_VERSION
 
     @property
     def id(self) -> str:
-        return content_id(self.model_dump(mode="json", exclude_defaults=True))
+        try:
+            known: str = self._known_id
+        except AttributeError:
+            known = content_id(self.model_dump(mode="json", exclude_defaults=True))
+            object.__setattr__(self, "_known_id", known)
+        return known
 
     def __hash__(self) -> int:
         return hash(self.id)  # some rows hold dictionaries, which have no hash of their own
