@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
+import charter.store.audit as audit_log
 from charter.core.errors import StoreError
 from charter.store.audit import BATCH, FIRST, AuditError, AuditLog, Head, Row, canonical, chained, head_of
 from charter.store.audit_verify import read_anchors, verify
@@ -385,6 +387,34 @@ def fill_one(database: Database) -> None:
     log = AuditLog(database)
     log.append(Row("b", {})).result(30)
     log.close()
+
+
+def test_a_row_in_no_hurry_goes_with_the_next_one_or_soon_by_itself(open_database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, commits = open_database(), []
+    append = database.append
+
+    @contextmanager
+    def counted() -> Iterator[Any]:
+        commits.append(1)
+        with append() as cursor:
+            yield cursor
+
+    monkeypatch.setattr(database, "append", counted)
+    monkeypatch.setattr(audit_log, "PATIENCE_S", 30.0)
+    log = AuditLog(database)
+    waits = [log.append(Row(f"r{n}", {}), hurried=False) for n in range(3)]
+    with pytest.raises(FutureTimeoutError):
+        waits[0].result(0.3)
+    assert log.append(Row("now", {})).result(10) == 4
+    assert [done.result(10) for done in waits] == [1, 2, 3]
+    assert commits == [1]
+    monkeypatch.setattr(audit_log, "PATIENCE_S", 0.01)
+    assert log.append(Row("later", {}), hurried=False).result(10) == 5  # nobody else comes
+    monkeypatch.setattr(audit_log, "PATIENCE_S", 30.0)
+    last = log.append(Row("last", {}), hurried=False)
+    log.close()  # the end is in a hurry
+    assert last.result(0) == 6
+    assert verify(database).broken is None
 
 
 def test_a_row_that_is_no_json_is_refused_and_harms_no_other(tmp_path: Path) -> None:

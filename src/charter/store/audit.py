@@ -31,6 +31,8 @@ _CHAIN_LOCK = 0x41554449  # any number, the same in every process
 #: Rows of one commit at most.
 BATCH = 1000
 LONGEST_ID = 64
+#: How long a row that is in no hurry waits for others to be committed with.
+PATIENCE_S = 0.01
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 _INSERT, _AT = insert(audit), text("SELECT hash FROM audit WHERE seq = :seq")
 _LOCK = f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK}), set_config('synchronous_commit', 'on', true)"
@@ -55,11 +57,12 @@ class Written(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A row until it is durable. ``until_s``: on the monotonic clock; it is not tried again after that."""
+    """A row until it is durable. ``until_s``: on the monotonic clock; it is not tried again after that. ``hurried``: somebody waits for it."""
 
     row: Written
     done: Future[int]
     until_s: float
+    hurried: bool
 
 
 class Head(NamedTuple):
@@ -108,9 +111,10 @@ class AuditLog:
         self._thread = threading.Thread(target=self._work, name="charter-audit", daemon=True)
         self._thread.start()
 
-    def append(self, row: Row) -> Future[int]:
+    def append(self, row: Row, *, hurried: bool = True) -> Future[int]:
         """The row's number, once it is durable. The future raises AuditError if it cannot be written; so does this, at once, when too many wait or
-        the row is none that a database takes: it would take the rows of its group with it."""
+        the row is none that a database takes: it would take the rows of its group with it. A row that is not ``hurried`` is committed with the next
+        that is, or after ``PATIENCE_S``."""
         done: Future[int] = Future()
         if self._closed:
             raise AuditError("the audit log is closed")
@@ -121,7 +125,7 @@ class AuditLog:
         if len(row.request_id) > LONGEST_ID or not row.request_id.isascii() or not row.request_id.isprintable():
             raise AuditError(f"the request's id is no plain name of at most {LONGEST_ID} letters")
         try:
-            self._waiting.put_nowait(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s))
+            self._waiting.put_nowait(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s, hurried))
         except queue.Full:
             raise AuditError("too many rows wait to be written") from None
         return done
@@ -134,12 +138,7 @@ class AuditLog:
 
     def _work(self) -> None:
         while True:
-            gathered = [self._waiting.get()]
-            while len(gathered) < BATCH:
-                try:
-                    gathered.append(self._waiting.get_nowait())
-                except queue.Empty:
-                    break
+            gathered = self._gather()
             batch = [item for item in gathered if item is not None]
             if batch:
                 self._commit(batch)
@@ -147,6 +146,19 @@ class AuditLog:
                 if self._anchor is not None:
                     self._anchor.end()
                 return
+
+    def _gather(self) -> list[_Waiting | None]:
+        """What is committed together, the end mark among it."""
+        gathered = [self._waiting.get()]
+        until_s, hurried = time.monotonic() + PATIENCE_S, False
+        while len(gathered) < BATCH:
+            hurried = hurried or gathered[-1] is None or gathered[-1].hurried
+            wait_s = 0.0 if hurried else until_s - time.monotonic()
+            try:
+                gathered.append(self._waiting.get(timeout=wait_s) if wait_s > 0.0 else self._waiting.get_nowait())
+            except queue.Empty:
+                break
+        return gathered
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         self._tried = None
@@ -176,7 +188,7 @@ class AuditLog:
                 return self._tried
             head = head_of(cursor)
             made = []
-            for row, _, _ in batch:
+            for row, *_ in batch:
                 head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, self._key))
                 made.append({"seq": head.seq, "request_id": row.request_id, "body": row.body, "hash": head.hash})
             cursor.executemany(self._insert, made)
@@ -191,7 +203,7 @@ class AuditLog:
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
     if batch:
         log.error("%d audit rows could not be written: %s", len(batch), error if isinstance(error, StoreError) else type(error).__name__)
-    for _, done, _ in batch:
+    for _, done, *_ in batch:
         if done.set_running_or_notify_cancel():
             done.set_exception(AuditError("the audit log cannot be written"))
 

@@ -61,7 +61,7 @@ class Audit:
         self.fails = ""
         self.rows: list[str] = []
 
-    async def decided(self, exchange: Any, checked: Any, stage: str) -> None:
+    async def decided(self, exchange: Any, checked: Any, stage: str, *, hurried: bool = True) -> None:
         await asyncio.sleep(0)
         if self.fails == stage:
             raise AuditError("disk full")

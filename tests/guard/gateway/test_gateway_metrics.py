@@ -290,7 +290,7 @@ def test_an_audit_log_that_fails_is_counted(guarded):
     from charter.guard.gateway.record import AuditError
 
     class Broken:
-        async def decided(self, *_):
+        async def decided(self, *_, **__):
             raise AuditError
 
         async def done(self, *_):
@@ -309,7 +309,7 @@ def test_closing_rows_that_wait_for_a_slow_disk_turn_nobody_away(guarded):
     import asyncio
 
     class Slow:
-        async def decided(self, *_):
+        async def decided(self, *_, **__):
             return
 
         async def done(self, *_):

@@ -42,19 +42,19 @@ class GatewayAudit:
     def __init__(self, log: AuditLog, config: AuditConfig, lost: Callable[[int], None] | None = None) -> None:
         self._log, self._strict, self._wait_s, self._lost = log, config.mode == "strict", config.wait_s, lost
 
-    async def decided(self, exchange: Exchange, checked: Checked, stage: str) -> None:
-        await self._put(Row(exchange.request_id, decision(exchange, checked, stage)))
+    async def decided(self, exchange: Exchange, checked: Checked, stage: str, *, hurried: bool = True) -> None:
+        await self._put(Row(exchange.request_id, decision(exchange, checked, stage)), hurried)
 
     async def done(self, exchange: Exchange) -> None:
-        await self._put(Row(exchange.request_id, ended(exchange)))
+        await self._put(Row(exchange.request_id, ended(exchange)), False)
 
     def close(self) -> None:
         """Write what waits."""
         self._log.close()
 
-    async def _put(self, row: Row) -> None:
+    async def _put(self, row: Row, hurried: bool) -> None:
         try:
-            written = self._log.append(row)
+            written = self._log.append(row, hurried=hurried and self._strict)
             if not self._strict:
                 written.add_done_callback(self._heard)
                 return

@@ -75,13 +75,13 @@ class Checking:
                 body = rewritten(body, located, checked.masks)
         return body
 
-    async def record(self, found: Sequence[Checked], stage: str) -> None:
+    async def record(self, found: Sequence[Checked], stage: str, *, hurried: bool = True) -> None:
         """Returns when the decisions are on record. Raises GatewayError: what was decided on must be withheld."""
         if self.audit is None:
             return
         try:
             for checked in found:
-                await self.audit.decided(self.exchange, checked, stage)
+                await self.audit.decided(self.exchange, checked, stage, hurried=hurried)
         except AuditError:
             raise unavailable("the audit log cannot be written, so the text is withheld") from None
 

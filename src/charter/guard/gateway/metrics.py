@@ -183,9 +183,9 @@ class CountedAudit:
     def __init__(self, audit: Audit, metrics: Metrics) -> None:
         self._audit, self._metrics = audit, metrics
 
-    async def decided(self, exchange: Exchange, checked: Checked, stage: str) -> None:
+    async def decided(self, exchange: Exchange, checked: Checked, stage: str, *, hurried: bool = True) -> None:
         try:
-            await self._audit.decided(exchange, checked, stage)
+            await self._audit.decided(exchange, checked, stage, hurried=hurried)
         except AuditError:
             self._metrics.audit_failed()
             raise

@@ -162,7 +162,8 @@ class Call:
             await self._refuse(asked, error, moderating)
             return
         if services.audit is not None and found:
-            self.row = asyncio.create_task(checking.record(found, "input"))
+            # a whole answer waits for the row of its own check, and this one may go with it
+            self.row = asyncio.create_task(checking.record(found, "input", hurried=asked.stream or not checking.active))
         await self._relay(asked, checking, forward)
 
     def _read(self, body: bytes) -> dict[str, Any]:

@@ -60,9 +60,9 @@ class Sink(Protocol):
 class Audit(Protocol):
     """The audit log as the pipeline sees it."""
 
-    async def decided(self, exchange: Exchange, checked: Checked, stage: str) -> None:
+    async def decided(self, exchange: Exchange, checked: Checked, stage: str, *, hurried: bool = True) -> None:
         """Returns when the row is durable (mode strict) or queued (relaxed). Raises AuditError when it cannot be written and the mode is strict:
-        the caller must withhold what was decided on."""
+        the caller must withhold what was decided on. ``hurried``: no other row of the request comes soon that this one could be written with."""
         ...
 
     async def done(self, exchange: Exchange) -> None:
