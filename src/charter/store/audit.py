@@ -32,7 +32,7 @@ _CHAIN_LOCK = 0x41554449  # any number, the same in every process
 BATCH = 1000
 LONGEST_ID = 64
 #: How long a row that is in no hurry waits for others to be committed with.
-PATIENCE_S = 0.01
+PATIENCE_S = 0.025
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 _INSERT, _AT = insert(audit), text("SELECT hash FROM audit WHERE seq = :seq")
 _LOCK = f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK}), set_config('synchronous_commit', 'on', true)"
