@@ -268,10 +268,9 @@ def guarding(judge: classifier.ClassifierJudge) -> dict[str, Any]:
     windows = [w for t in encoder.tokens([text()]) for w in encoder.text(t)]
     width = max(len(w.ids) for w in windows)
     ids = np.zeros((len(windows), width), np.int32)
-    mask = np.zeros_like(ids)
     for row, window in enumerate(windows):
-        ids[row, : len(window.ids)], mask[row, : len(window.ids)] = window.ids, 1
-    feed = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "position_ids": np.arange(width, dtype=np.int32), "mask": mask}
+        ids[row, : len(window.ids)] = window.ids
+    feed = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "position_ids": np.arange(width, dtype=np.int32)}
     return {
         "windows_of_1000_tokens": len(windows),
         "one_by_one_ms": timed(judge, lambda: encoder.run(windows), 30),

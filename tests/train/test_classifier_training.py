@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
@@ -185,3 +187,56 @@ def test_the_real_base_trains_to_the_same_bytes_twice(rows: Path, tmp_path: Path
     one, two = (build.train(given, tmp_path / name, quiet) for name in ("one", "two"))
     assert one == two
     assert (tmp_path / "one" / "classifier.onnx").read_bytes() == (tmp_path / "two" / "classifier.onnx").read_bytes()
+
+
+def test_the_written_graph_says_what_the_network_says(base: Path, tmp_path: Path) -> None:
+    import numpy as np
+    import onnxruntime
+    import torch
+
+    from charter.train.classifier.export import write_onnx
+    from charter.train.classifier.network import load_network
+
+    network = load_network(base, 0, 0).eval()
+    with torch.no_grad():  # a fresh body gives every text the same
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())) * 0.3)
+    write_onnx(network, tmp_path / "graph.onnx", 32)
+    session = onnxruntime.InferenceSession(str(tmp_path / "graph.onnx"), providers=["CPUExecutionProvider"])
+    said, exact = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        ids, segments = rng.integers(0, 20, (1, 5 + seed), dtype=np.int32), rng.integers(0, 2, (1, 5 + seed), dtype=np.int32)
+        feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": np.arange(5 + seed, dtype=np.int32)}
+        said.append(session.run(None, feed)[0][0])
+        with torch.no_grad():
+            exact.append(network(torch.from_numpy(ids).long(), torch.from_numpy(segments).long(), torch.ones(ids.shape, dtype=torch.long))[0].numpy())
+    error = np.abs(np.array(said) - np.array(exact)).mean()
+    assert error < 0.1 * np.array(exact).std(), "int8 costs something, a wrong wire far more"
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(1e-6, 1e4), st.integers(0, 2**32 - 1))
+def test_quantised_weights_are_near_and_overflow_no_sum_of_two_products(rows: int, columns: int, size: float, seed: int) -> None:
+    import numpy as np
+
+    from charter.train.classifier.export import PRODUCT_TOP, quantised
+
+    weight = (np.random.default_rng(seed).standard_normal((rows, columns)) * size).astype(np.float32)
+    weight[:, 0] = 0.0
+    whole, scale = quantised(weight, 0, PRODUCT_TOP)
+    assert np.abs(whole * scale - weight).max() <= 0.5001 * scale.max()
+    assert not whole[:, 0].any()
+    assert 2 * 255 * int(np.abs(whole.astype(np.int32)).max()) <= 32767  # AVX2 adds two products of an unsigned and a signed byte in 16 bits
+
+
+def test_the_shipped_weights_overflow_nowhere() -> None:
+    import onnx
+
+    from charter.judges._encoder import WEIGHTS
+    from charter.train.classifier.export import PRODUCT_TOP
+
+    graph = onnx.load(str(WEIGHTS / "classifier.onnx")).graph
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "DynamicQuantizeMatMul"]
+    assert len(products) == 4 * 6
+    assert all(int(abs(weights[node.input[1]].astype(int)).max()) <= PRODUCT_TOP for node in products)

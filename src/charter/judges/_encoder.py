@@ -28,7 +28,7 @@ WEIGHTS = Path(__file__).with_name("weights")
 CARD = "classifier.json"
 RESTORE = "pip install --force-reinstall --no-deps charter-align"
 RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
-FORMAT = 1
+FORMAT = 2
 #: Characters of a text that is cut into tokens without letting other threads go on meanwhile: they would not soon give the interpreter back.
 SHORT = 2000
 #: Windows whose numbers are kept: about 1 KB each.
@@ -59,8 +59,8 @@ class Encoder:
         self._threads = threads or min(2, os.cpu_count() or 1)
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
-        self._kept: _Kept[_Key, NDArray[np.float32]] = _Kept(KEPT)
-        self._cut: _Kept[bytes, Tokens] = _Kept(CUT)
+        self._kept: Kept[_Key, NDArray[np.float32]] = Kept(KEPT)
+        self._cut: Kept[bytes, Tokens] = Kept(CUT)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of each text. Half surrogates become U+FFFD; runs of letters without a space are cut (see ``_windows``)."""
@@ -110,8 +110,7 @@ class Encoder:
 
     def _call(self, window: Window) -> NDArray[np.float32]:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
-        places, mask = np.arange(ids.shape[1], dtype=np.int32), np.ones_like(ids)
-        feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": places, "mask": mask}
+        feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": np.arange(ids.shape[1], dtype=np.int32)}
         out: NDArray[np.float32] = self._session.run(None, feed)[0][0]
         if not np.isfinite(out).all():  # a score of it would be under every threshold, and read as safe
             raise ModelError("the classifier's network gave something that is no number", RESTORE)
@@ -122,7 +121,7 @@ def _key(window: Window) -> _Key:
     return np.array(window.ids, np.int32).tobytes(), len(window.segments) - sum(window.segments)
 
 
-class _Kept(Generic[K, V]):
+class Kept(Generic[K, V]):
     """What was read last, for many threads."""
 
     def __init__(self, most: int) -> None:
@@ -195,6 +194,8 @@ def _load(model: Path, tokenizer: Path) -> tuple[Any, Any]:
     options.intra_op_num_threads = 1  # windows are read side by side; two threads on one window gain nothing once the processor was idle
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
+    # the graph is written as it should run (train/classifier/export.py); what the higher levels fuse is slower
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     found = Tokenizer.from_file(str(tokenizer))
     found.no_padding()

@@ -13,7 +13,7 @@ import numpy as np
 
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
-from charter.judges._encoder import Encoder
+from charter.judges._encoder import Encoder, Kept
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
 from charter.judges._raw import Raw, raw, span_of
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
@@ -49,6 +49,7 @@ class Scorer:
         self.reads_achieved = "achieved" in self.heads and "achieved" in self._at
         self._hazard_scale = float(self.stacks["hazards"]["scale"])
         self._kept: OrderedDict[bytes, Scored] = OrderedDict()
+        self._signs: Kept[bytes, dict[str, float]] = Kept(KEPT)
         self._lock = threading.Lock()
 
     def texts(self, texts: Sequence[str]) -> Scored:
@@ -60,11 +61,18 @@ class Scorer:
         """Read everything anew from here on: for measurements."""
         with self._lock:
             self._kept.clear()
+        self._signs.clear()
         self.encoder.forget()
 
+    def stock(self, text: str) -> dict[str, float]:
+        """What stock phrases say of a text. Kept for a while: another thread may look for them while the encoder reads the text."""
+        key = _key(text)
+        known = self._signs.get([key]) or {key: _stock.scores(STOCK, text)}
+        self._signs.put(known)
+        return known[key]
+
     def _once(self, text: str) -> Scored:
-        """By the text's hash: what a person wrote is not kept."""
-        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        key = _key(text)
         with self._lock:
             known = self._kept.get(key)
         if known is not None:
@@ -79,7 +87,7 @@ class Scorer:
     def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
         found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
-        rows = [self._at_least(self._reckon(r.highest.tolist()), _stock.scores(STOCK, text)) for r, text in zip(found, texts, strict=True)]
+        rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for r, text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
         spans = [
@@ -150,6 +158,11 @@ class Scorer:
         weights = [math.exp(logit - top) for logit in logits]
         total = sum(weights)
         return scores | {code: weight / total for code, weight in zip(HAZARDS, weights, strict=True)}
+
+
+def _key(text: str) -> bytes:
+    """A text's hash: what a person wrote is not kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def any_content(scores: Mapping[str, Floats]) -> Floats:

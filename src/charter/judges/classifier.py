@@ -83,6 +83,10 @@ class ClassifierJudge:
             self._verdict(c, n, place.get(n), prompts, replies, content, rules[n].label if n in rules else "") for n, c in enumerate(conversations)
         ]
 
+    def ahead(self, conversation: Conversation) -> None:
+        """Work out what needs no encoder and will be asked for: for a thread that would wait while another one reads the same request."""
+        self.scorer.stock(conversation.prompt)
+
     def score(self, subjects: Sequence[str | tuple[str, str]], operators: Sequence[str] = ()) -> dict[str, Floats]:
         """Probabilities by head of texts, or of (request, reply) pairs: arrays of shape (n,), nan where a head does not apply.
 

@@ -106,7 +106,8 @@ class AuditLog:
         self._insert, self._at = database.driver_sql(_INSERT), database.driver_sql(_AT)
         self._tried: tuple[Head, Sequence[_Waiting]] | None = None
         self._anchor = _Anchor(anchor, anchor_s) if anchor is not None else None
-        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(limit)
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._limit = limit
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="charter-audit", daemon=True)
         self._thread.start()
@@ -124,10 +125,9 @@ class AuditLog:
             raise AuditError("the row's body is no JSON") from None
         if len(row.request_id) > LONGEST_ID or not row.request_id.isascii() or not row.request_id.isprintable():
             raise AuditError(f"the request's id is no plain name of at most {LONGEST_ID} letters")
-        try:
-            self._waiting.put_nowait(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s, hurried))
-        except queue.Full:
-            raise AuditError("too many rows wait to be written") from None
+        if self._waiting.qsize() >= self._limit:
+            raise AuditError("too many rows wait to be written")
+        self._waiting.put(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s, hurried))
         return done
 
     def close(self) -> None:

@@ -58,7 +58,8 @@ class GatewayAudit:
             if not self._strict:
                 written.add_done_callback(self._heard)
                 return
-            await asyncio.wait_for(asyncio.wrap_future(written), self._wait_s)
+            async with asyncio.timeout(self._wait_s):
+                await asyncio.wrap_future(written)
         except (store.AuditError, TimeoutError):
             if self._strict:
                 raise AuditError("the audit log cannot be written") from None

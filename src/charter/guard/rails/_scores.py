@@ -51,13 +51,18 @@ class ClassifierScores:
             judge = module.build(module.Config(content_of_replies=False))  # rails ask for the content of a reply as of a text
         self.version = f"{judge.name}.{judge.version}"
         self._read = _Once(lambda conversations: _batch(judge, conversations))
+        self._ahead: Callable[[Conversation], None] | None = getattr(judge, "ahead", None)
 
     def __call__(self, head: Head, conversations: Sequence[Conversation]) -> list[Verdict]:
         return [_of_head(verdict, head) for verdict in self._read(conversations)]
 
     def begin(self, conversations: Sequence[Conversation]) -> None:
-        """Read what nobody reads yet; what somebody else reads at this moment is not waited for."""
-        self._read.begin(conversations)
+        """Read what nobody reads yet; what somebody else reads at this moment is not waited for, but something of its work is done for it."""
+        futures = self._read.begin(conversations)
+        if self._ahead is not None:
+            for conversation in conversations:
+                if not futures[conversation.id].done():
+                    self._ahead(conversation)
 
 
 def begin(scores: Scores, texts: Iterable[str]) -> None:

@@ -53,7 +53,7 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
         from tokenizers import Tokenizer
 
         from charter.train.classifier.calibrate import calibrate
-        from charter.train.classifier.export import quantise, write_onnx
+        from charter.train.classifier.export import write_onnx
         from charter.train.classifier.fit import fit, items_of
         from charter.train.classifier.network import base_folder, load_network
         from charter.train.classifier.settle import settle
@@ -75,8 +75,7 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
         torch.save(network.state_dict(), out / "final.pt")
     if settle(network, rows, tokenizer, recipe.fit, recipe.seed):
         tell("the head on instructions is set anew")
-    write_onnx(network, out / "float32.onnx", LENGTH)
-    quantise(out / "float32.onnx", out / "classifier.onnx")
+    write_onnx(network, out / "classifier.onnx", LENGTH)
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
     card: dict[str, Any] = {
         "format": FORMAT, "outputs": list(OUTPUTS), "length": LENGTH, "files": {n: _digest(out / n) for n in ("classifier.onnx", "tokenizer.json")},

@@ -1,11 +1,13 @@
-"""From the trained network to ONNX with int8 weights: the graph is written here, so that it does not depend on an exporter's version.
+"""From the trained network to ONNX with int8 weights. The graph is written here as it runs, so that it depends on no exporter and no optimiser.
 
-The fused operators are onnxruntime's (com.microsoft: Attention, SkipLayerNormalization, FastGelu); weights are quantised per channel, activations
-on the fly, and the embedding table is int8 too.
+Matrix products are onnxruntime's DynamicQuantizeMatMul: weights per output channel, activations by the range of what stands in the call. Weights use
+seven bits: two products of eight bits overflow the sixteen that older processors add them in, and a text would have other scores there. Residual sums
+and layer norms stay apart, because onnxruntime's operator for both at once takes four times as long.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import numpy as np
 from charter.train.classifier.network import Network
 
 _MS = "com.microsoft"
+#: Largest weight: seven bits with sign for products, eight for the table of words, which is only looked up.
+PRODUCT_TOP, TABLE_TOP = 63, 127
 
 
 class _Graph:
@@ -28,94 +32,90 @@ class _Graph:
         self.weights.append(self._numpy.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def node(self, kind: str, inputs: list[str], name: str, domain: str = "", **attributes: Any) -> str:
-        self.nodes.append(self._helper.make_node(kind, inputs, [name], name=f"{name}_node", domain=domain, **attributes))
+    def node(self, kind: str, inputs: Sequence[str], name: str, domain: str = "", **attributes: Any) -> str:
+        self.nodes.append(self._helper.make_node(kind, list(inputs), [name], name=f"{name}_node", domain=domain, **attributes))
         return name
+
+    def thirds(self, source: str, names: Sequence[str]) -> None:
+        self.nodes.append(self._helper.make_node("Split", [source], list(names), name=f"{source}_split", axis=-1, num_outputs=len(names)))
+
+    def product(self, source: str, name: str, weight: Any, bias: Any) -> str:
+        """``source`` (b, s, k) times ``weight`` (k, n) plus ``bias`` (n)."""
+        whole, scale = quantised(weight, 0, PRODUCT_TOP)
+        inputs = [source, self.weight(f"{name}_w", whole), self.weight(f"{name}_s", scale[0]), "", self.weight(f"{name}_b", bias)]
+        return self.node("DynamicQuantizeMatMul", inputs, name, _MS)
+
+    def norm(self, source: str, name: str, weight: Any, bias: Any, epsilon: float) -> str:
+        inputs = [source, self.weight(f"{name}_w", weight), self.weight(f"{name}_b", bias)]
+        return self.node("LayerNormalization", inputs, name, axis=-1, epsilon=epsilon)
+
+
+def quantised(weight: Any, axis: int, top: int) -> tuple[Any, Any]:
+    """(int8 of ``weight``'s shape, float32 scales with 1 along ``axis``): each line along ``axis`` has its own scale."""
+    scale = (np.abs(weight).max(axis=axis, keepdims=True) / top).astype(np.float32)
+    scale[scale == 0.0] = 1.0
+    return np.clip(np.rint(weight / scale), -top, top).astype(np.int8), scale
 
 
 def write_onnx(network: Network, path: Path, length: int) -> None:
-    """Float32 graph: input_ids, token_type_ids, mask (b, s) and position_ids (s) in, ``logits`` (b, outputs) out."""
+    """input_ids, token_type_ids (b, s) and position_ids (s) in, ``logits`` (b, outputs) out. All rows are equally long: nothing is padded."""
     import onnx
     from onnx import TensorProto, helper
 
     state = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
     settings = network.body.config
-    g = _Graph()
     epsilon = float(settings.layer_norm_eps)
-    g.node("Gather", [g.weight("word", state["body.embeddings.word_embeddings.weight"]), "input_ids"], "word_vectors")
-    g.node("Gather", [g.weight("segment", state["body.embeddings.token_type_embeddings.weight"]), "token_type_ids"], "segment_vectors")
-    g.node("Gather", [g.weight("place", state["body.embeddings.position_embeddings.weight"][:length]), "position_ids"], "place_vectors")
-    g.node("Add", ["segment_vectors", "place_vectors"], "other_vectors")
-    norm = [g.weight(f"norm_{part}", state[f"body.embeddings.LayerNorm.{part}"]) for part in ("weight", "bias")]
-    hidden = g.node("SkipLayerNormalization", ["word_vectors", "other_vectors", *norm], "layer_0", _MS, epsilon=epsilon)
+    g = _Graph()
+    hidden = _embed(g, state, length, epsilon)
     for number in range(settings.num_hidden_layers):
         hidden = _layer(g, state, number, hidden, settings.num_attention_heads, epsilon)
-    _pool_and_heads(g, state, hidden)
+    axis = g.weight("token_axis", np.array([1], np.int64))
+    g.node("ReduceMean", [hidden, axis], "mean", keepdims=0)
+    g.node("ReduceMax", [hidden, axis], "highest", keepdims=0)
+    g.node("Concat", ["mean", "highest"], "pooled", axis=1)
+    g.node("Gemm", ["pooled", g.weight("heads_w", state["heads.weight"].T), g.weight("heads_b", state["heads.bias"])], "logits")
 
     def entry(name: str, shape: list[str]) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.INT32, shape)
 
-    inputs = [entry(name, ["b", "s"]) for name in ("input_ids", "token_type_ids", "mask")] + [entry("position_ids", ["s"])]
+    inputs = [*(entry(name, ["b", "s"]) for name in ("input_ids", "token_type_ids")), entry("position_ids", ["s"])]
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", state["heads.bias"].shape[0]])
     graph = helper.make_graph(g.nodes, "charter-classifier", inputs, [output], g.weights)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_MS, 1)]
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_MS, 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="charter"), str(path))
+
+
+def _embed(g: _Graph, state: dict[str, Any], length: int, epsilon: float) -> str:
+    from onnx import TensorProto
+
+    at = "body.embeddings."
+    whole, scale = quantised(state[f"{at}word_embeddings.weight"], 1, TABLE_TOP)
+    g.node("Gather", [g.weight("word", whole), "input_ids"], "word_int8")
+    g.node("Gather", [g.weight("word_scale", scale), "input_ids"], "word_scales")
+    g.node("Cast", ["word_int8"], "word_float", to=TensorProto.FLOAT)
+    g.node("Mul", ["word_float", "word_scales"], "word_vectors")
+    g.node("Gather", [g.weight("segment", state[f"{at}token_type_embeddings.weight"]), "token_type_ids"], "segment_vectors")
+    g.node("Gather", [g.weight("place", state[f"{at}position_embeddings.weight"][:length]), "position_ids"], "place_vectors")
+    g.node("Add", ["segment_vectors", "place_vectors"], "other_vectors")
+    g.node("Add", ["word_vectors", "other_vectors"], "all_vectors")
+    return g.norm("all_vectors", "layer_0", state[f"{at}LayerNorm.weight"], state[f"{at}LayerNorm.bias"], epsilon)
 
 
 def _layer(g: _Graph, state: dict[str, Any], number: int, hidden: str, heads: int, epsilon: float) -> str:
     at = f"body.encoder.layer.{number}."
 
-    def linear(name: str, key: str) -> tuple[str, str]:
-        return g.weight(f"{name}_w{number}", state[f"{at}{key}.weight"].T), g.weight(f"{name}_b{number}", state[f"{at}{key}.bias"])
+    def product(source: str, name: str, key: str) -> str:
+        return g.product(source, f"{name}_{number}", state[f"{at}{key}.weight"].T, state[f"{at}{key}.bias"])
 
-    def norm(name: str, key: str) -> list[str]:
-        return [g.weight(f"{name}_{part}{number}", state[f"{at}{key}.LayerNorm.{part}"]) for part in ("weight", "bias")]
+    def add_and_norm(source: str, rest: str, name: str, key: str) -> str:
+        g.node("Add", [source, rest], f"{name}_sum")
+        return g.norm(f"{name}_sum", name, state[f"{at}{key}.LayerNorm.weight"], state[f"{at}{key}.LayerNorm.bias"], epsilon)
 
     parts = [f"{at}attention.self.{name}" for name in ("query", "key", "value")]
-    qkv = g.weight(f"qkv_w{number}", np.concatenate([state[f"{p}.weight"].T for p in parts], axis=1))
-    qkv_bias = g.weight(f"qkv_b{number}", np.concatenate([state[f"{p}.bias"] for p in parts]))
-    seen = g.node("Attention", [hidden, qkv, qkv_bias, "mask"], f"attention_{number}", _MS, num_heads=heads)
-    weight, bias = linear("out", "attention.output.dense")
-    g.node("MatMul", [seen, weight], f"out_{number}")
-    mid = g.node("SkipLayerNormalization", [f"out_{number}", hidden, *norm("mid", "attention.output"), bias], f"mid_{number}", _MS, epsilon=epsilon)
-    weight, bias = linear("up", "intermediate.dense")
-    g.node("MatMul", [mid, weight], f"up_{number}")
-    g.node("FastGelu", [f"up_{number}", bias], f"gelu_{number}", _MS)
-    weight, bias = linear("down", "output.dense")
-    g.node("MatMul", [f"gelu_{number}", weight], f"down_{number}")
-    skip = [f"down_{number}", mid, *norm("end", "output"), bias]
-    return g.node("SkipLayerNormalization", skip, f"layer_{number + 1}", _MS, epsilon=epsilon)
-
-
-def _pool_and_heads(g: _Graph, state: dict[str, Any], hidden: str) -> None:
-    """Mean and maximum over the tokens that are there, then the heads (kept in float32)."""
-    from onnx import TensorProto
-
-    one, big = g.weight("one", np.float32(1.0)), g.weight("big", np.float32(1e4))
-    last, tokens = g.weight("last_axis", np.array([2], np.int64)), g.weight("token_axis", np.array([1], np.int64))
-    g.node("Cast", ["mask"], "mask_float", to=TensorProto.FLOAT)
-    g.node("Unsqueeze", ["mask_float", last], "there")
-    g.node("Mul", [hidden, "there"], "kept")
-    g.node("ReduceSum", ["kept", tokens], "sum", keepdims=0)
-    g.node("ReduceSum", ["there", tokens], "count", keepdims=0)
-    g.node("Div", ["sum", "count"], "mean")
-    g.node("Sub", ["there", one], "missing")
-    g.node("Mul", ["missing", big], "far_down")
-    g.node("Add", [hidden, "far_down"], "lowered")
-    g.node("ReduceMax", ["lowered"], "highest", axes=[1], keepdims=0)
-    g.node("Concat", ["mean", "highest"], "pooled", axis=1)
-    weight, bias = g.weight("heads_w", state["heads.weight"].T), g.weight("heads_b", state["heads.bias"])
-    g.node("Gemm", ["pooled", weight, bias], "logits")
-
-
-def quantise(source: Path, target: Path) -> None:
-    """Int8 weights, per channel; activations are quantised as they come."""
-    import logging
-
-    from onnx import TensorProto
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    logging.getLogger().addFilter(lambda record: "pre-processing" not in record.getMessage())
-    kinds = ["MatMul", "Attention", "Gather"]
-    extra = {"DefaultTensorType": TensorProto.FLOAT}
-    quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=kinds, extra_options=extra)
+    weight = np.concatenate([state[f"{p}.weight"].T for p in parts], axis=1)
+    seen = [f"{name}_{number}" for name in ("query", "key", "value")]
+    g.thirds(g.product(hidden, f"qkv_{number}", weight, np.concatenate([state[f"{p}.bias"] for p in parts])), seen)
+    g.node("MultiHeadAttention", seen, f"attention_{number}", _MS, num_heads=heads)
+    mid = add_and_norm(product(f"attention_{number}", "out", "attention.output.dense"), hidden, f"mid_{number}", "attention.output")
+    g.node("Gelu", [product(mid, "up", "intermediate.dense")], f"gelu_{number}", approximate="tanh")
+    return add_and_norm(product(f"gelu_{number}", "down", "output.dense"), mid, f"layer_{number + 1}", "output")
