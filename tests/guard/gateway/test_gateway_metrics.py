@@ -251,8 +251,8 @@ def fetched(url: str) -> str:
         return found.read().decode()
 
 
-def ask(running, text: str) -> None:
-    running.client().chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+def ask(running, text: str):
+    return running.client().chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
 
 
 def test_the_gateway_counts_what_it_serves_beside_the_api(guarded):
@@ -318,4 +318,4 @@ def test_closing_rows_that_wait_for_a_slow_disk_turn_nobody_away(guarded):
     running = guarded(limits={"requests": 2})
     running.built.gateway.services.audit = Slow()
     for _ in range(6):
-        ask(running, "hello")
+        assert ask(running, "hello").choices[0].finish_reason == "stop"
