@@ -61,6 +61,17 @@ def test_a_report_finds_its_answer_by_either_id_and_becomes_an_item(open_databas
     assert {(finding.hazard, finding.verdict.outcome, finding.verdict.score) for finding in found} == {("hate", "unsure", None)}
 
 
+def test_a_report_brings_forward_the_choice_that_it_names_and_no_other(open_database: Opener) -> None:
+    database = open_database()
+    other = TALK.with_user("x").with_reply("second")
+    kept = Answer("r1", "d1", "p@1", "m", {0: TALK, 1: other})
+    add_items(database, [item(1, "flagged", "output")], [kept], DAY_S, DAY_S)  # choice 0 waits already
+    for reporter, choice in (("one", 1), ("two", 1), ("three", 0)):
+        assert file_report(database, said("r1", reporter, choice_index=choice), keep_s=DAY_S).verified
+    found = {Finding.model_validate_json(str(row["finding"])).conversation.reply: (row["why"], row["priority"]) for row in items(database)}
+    assert found == {"second": ("report", 51), "A redwood ? stood there\0.": ("flagged", 11)}
+
+
 def test_one_report_for_each_answer_and_reporter_and_priority_by_reporters(open_database: Opener) -> None:
     database = open_database()
     add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, DAY_S)

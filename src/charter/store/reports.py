@@ -125,13 +125,15 @@ def _text(connection: Connection, given: Report, decision: str) -> _Found | None
     """The answer that a report is about, as it was really given: queued already, or kept."""
     if not decision:
         return None
-    reported = hash_of("reported", decision, str(given.choice_index))
-    query = select(review_item.c.id, review_item.c.why).where(review_item.c.decision_id == decision, review_item.c.finding.is_not(None))
-    for number, why in connection.execute(query.order_by(review_item.c.stage.desc(), review_item.c.id)):
-        if why != "report" or number == reported:
-            return _Found(number, None)
     kept = connection.execute(select(kept_text).where(kept_text.c.decision_id == decision)).mappings().first()
     talk = conversation_of(kept["conversation"], given.choice_index) if kept is not None else None
+    reported = hash_of("reported", decision, str(given.choice_index))
+    query = select(review_item).where(review_item.c.decision_id == decision, review_item.c.finding.is_not(None))
+    for row in connection.execute(query.order_by(review_item.c.stage.desc(), review_item.c.id)).mappings():
+        # where the choice's own text is known, only what is about that text is it: another choice may be queued, or the request alone
+        mine = row["why"] != "report" and (talk is None or Finding.model_validate_json(row["finding"]).conversation.id == talk.id)
+        if mine or row["id"] == reported:
+            return _Found(row["id"], None)
     if kept is None or talk is None:
         return None
     finding = _finding(talk, given.category, kept["model"], Source(dataset="reports", revision=kept["policy"], row=kept["request_id"]))
