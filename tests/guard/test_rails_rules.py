@@ -75,6 +75,28 @@ def test_a_reply_may_repeat_what_the_request_said():
     assert rail("pii", known=False)(reply, "output").label == "EMAIL PHONE"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("My card is 4111 1111 1111 1111 12/27 123", [("CARD", "4111 1111 1111 1111")]),
+        ("4111111111111111 12/27", [("CARD", "4111111111111111")]),
+        ("order 12 4111 1111 1111 1111", [("CARD", "4111 1111 1111 1111")]),
+        ("3782 822463 10005 exp 12", [("CARD", "3782 822463 10005")]),
+        ("card 2021 4111 1111 1111 1111 2025", [("CARD", "4111 1111 1111 1111")]),
+        ("2021 4111 1111 1111 1111 2025", []),  # a table of numbers, as far as one can see
+        ("iban DE89370400440532013000 EUR 50", [("IBAN", "DE89370400440532013000")]),
+        ("pay AB12 DE89 3704 0044 0532 0130 00 BIC COBADEFFXXX", [("IBAN", "DE89 3704 0044 0532 0130 00")]),
+    ],
+)
+def test_pii_is_found_beside_other_numbers_and_capitals(text: str, expected: list[tuple[str, str]]) -> None:
+    assert found("pii", text) == expected
+
+
+def test_pii_kinds_that_the_builtin_engine_does_not_find_are_refused() -> None:
+    with pytest.raises(ValueError, match="CREDIT_CARD"):
+        rail("pii", kinds=["CREDIT_CARD"])
+
+
 def test_pii_settings():
     assert found("pii", "jane@example.com 8.8.8.8", kinds=["EMAIL"]) == [("EMAIL", "jane@example.com")]
     assert found("pii", "help@example.com, jane@example.com", allow=["HELP@example.com"]) == [("EMAIL", "jane@example.com")]

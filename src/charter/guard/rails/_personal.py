@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 
@@ -38,6 +38,22 @@ _WALLET = re.compile(r"\b(?:bc1[ac-hj-np-z02-9]{25,62}|[13][1-9A-HJ-NP-Za-km-z]{
 _PASSPORT = re.compile(r"\b[A-Z]{1,2}\d{6,8}\b|\b\d{9}\b")
 _NINO = re.compile(r"\b(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b")
 _BORN = re.compile(r"\b(?:\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d|(?:19|20)\d\d-\d{2}-\d{2})\b")
+#: Kinds that ``find`` gives.
+KINDS = ("EMAIL", "CARD", "IBAN", "SSN", "PHONE", "IP", "MAC", "WALLET", "NATIONAL_ID", "PASSPORT", "BIRTH_DATE")
+_KNOWN_CARD = re.compile(r"4|5[1-5]|2[2-7]|3[47]|3[068]|6(?:011|5|4[4-9]|2)|35|50|5[6-9]|6")
+#: How cards are printed: digits of each group. One of 13 to 19 is one group.
+_PRINTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
+#: Letters and digits of an IBAN by country (the registry of ISO 13616).
+_IBAN_LENGTHS = {
+    code: length
+    for length, codes in {
+        15: "NO", 16: "BE", 18: "DK FO FI FK GL NL SD", 19: "MK SI", 20: "AT BA EE KZ XK LT LU MN", 21: "HR LV LI CH",
+        22: "BH BG CR GE DE IE ME RS GB VA", 23: "TL GI IQ IL OM SO AE", 24: "AD CZ MD PK RO SA SK ES SE TN VG", 25: "LY PT ST", 26: "IS TR",
+        27: "BI DJ FR GR IT MR MC SM", 28: "AL AZ BY CY DO SV GT HN HU LB NI PL", 29: "BR EG PS QA UA", 30: "JO KW MU YE", 31: "MT SC", 32: "LC",
+        33: "RU",
+    }.items()
+    for code in codes.split()
+}  # fmt: skip
 #: Every hit has one of these, or a digit of another kind.
 _SIGN = re.compile(r"[\d@:]")
 #: What makes four numbers a version or a section.
@@ -58,8 +74,7 @@ def find(text: str) -> list[Hit]:
     if not _SIGN.search(text) and (text.isascii() or not any(map(str.isdigit, text))):
         return []
     hits = [Hit(*m.span(), "EMAIL", 0.95) for m in _EMAIL.finditer(text)]
-    hits += [hit for m in _CARD.finditer(text) if (hit := _card(text, m))]
-    hits += [Hit(*m.span(), "IBAN", 1.0) for m in _IBAN.finditer(text) if iban_valid(m[0])]
+    hits += [*_cards(text), *_ibans(text)]
     hits += [Hit(*m.span(), "SSN", 0.9 if m[2] == "-" else 0.4) for m in _SSN.finditer(text)]
     hits += [Hit(*m.span(), "PHONE", 0.85) for m in _PHONE.finditer(text) if 7 <= sum(map(str.isdigit, m[0])) <= 15 and not _dated(m[0])]
     hits += [Hit(*m.span(), "PHONE", 0.3) for m in _BARE_PHONE.finditer(text)]
@@ -80,12 +95,57 @@ def _in_context(text: str, hit: Hit) -> Hit:
     return hit._replace(score=min(0.95, hit.score + 0.55))
 
 
-def _card(text: str, match: re.Match[str]) -> Hit | None:
-    digits = re.sub(r"\D", "", match[0])
-    if not luhn_valid(digits) or len(set(digits)) == 1:
+def _cards(text: str) -> Iterator[Hit]:
+    """Cards, also between other numbers ("4111 1111 1111 1111 12/27"): where all groups of digits together are none, some of them may be one, if they
+    are grouped as cards are printed."""
+    at, before = 0, 0
+    while match := _CARD.search(text, at):
+        groups = [m.span() for m in re.finditer(r"\d+", match[0])]
+        sizes = [b - a for a, b in groups]
+        first, before = match.start(), before if match.start() == at else 0
+        for last in (len(groups), *(n for n in (5, 4, 3, 1) if n < len(groups))):
+            alone = before == 0 and last == len(groups)
+            if not alone and not (last == 1 or tuple(sizes[:last]) in _PRINTED):
+                continue
+            end = first + groups[last - 1][1]
+            score = _card(re.sub(r"\D", "", text[first:end]), alone)
+            if score is not None:
+                # four digits before or behind four others: rather a table of numbers, unless a telling word says otherwise
+                yield Hit(first, end, "CARD", min(score, 0.5) if 4 in (before, *sizes[last : last + 1]) else score)
+                at, before = end, 0
+                break
+        else:
+            at, before = (first + groups[1][0], sizes[0]) if len(groups) > 1 else (match.end(), 0)
+
+
+def _card(digits: str, alone: bool) -> float | None:
+    """How sure it is that these digits are a card; None if they are none. Not ``alone``: among others, where only known makers' numbers count."""
+    if not 13 <= len(digits) <= 19 or not luhn_valid(digits) or len(set(digits)) == 1:
         return None
-    known = re.match(r"4|5[1-5]|2[2-7]|3[47]|3[068]|6(?:011|5|4[4-9]|2)|35|50|5[6-9]|6", digits)
-    return Hit(*match.span(), "CARD", 1.0 if known else 0.5)
+    known = _KNOWN_CARD.match(digits) is not None
+    return 1.0 if known else 0.5 if alone else None
+
+
+def _ibans(text: str) -> Iterator[Hit]:
+    """IBANs, also before and behind other words in capitals ("DE89370400440532013000 EUR 50")."""
+    at = 0
+    while match := _IBAN.search(text, at):
+        start, at = match.start(), match.start() + 1
+        for end in {match.end(), _iban_end(match)}:
+            if iban_valid(text[start:end]):
+                yield Hit(start, end, "IBAN", 1.0)
+                at = end
+                break
+
+
+def _iban_end(match: re.Match[str]) -> int:
+    """Where an IBAN of this country ends, if that is at the end of a group; else the end of it all."""
+    left, text = _IBAN_LENGTHS.get(match[0][:2], 0), match[0]
+    for place, letter in enumerate(text):
+        left -= letter != " "
+        if left == 0:
+            return match.start() + place + 1 if text[place + 1 : place + 2] in ("", " ") else match.end()
+    return match.end()
 
 
 def luhn_valid(digits: str) -> bool:

@@ -48,6 +48,9 @@ class Config(BaseConfig):
     def _fits(self) -> Config:
         if self.ner and self.engine != "presidio":
             raise ValueError("ner needs engine: presidio")
+        unknown = sorted({kind.upper() for kind in self.kinds} - set(_personal.KINDS))
+        if unknown and self.engine == "builtin":
+            raise ValueError(f"kinds: the builtin engine finds no {', '.join(unknown)}; it knows {', '.join(_personal.KINDS)}")
         return self
 
 
@@ -93,7 +96,7 @@ def _bare(value: str) -> str:
 def build(config: Config) -> PiiRail:
     """The rail with its finders. Raises MissingPartError where the extra ``pii`` is needed and missing, InputError for an unknown model or region."""
     finders: list[Finder] = [_personal.find]
-    version, cost = "1", "instant"
+    version, cost = "2", "instant"
     if config.engine == "presidio" or config.phone_regions:
         from charter.guard.rails import _presidio
 
@@ -102,5 +105,5 @@ def build(config: Config) -> PiiRail:
         if config.engine == "presidio":
             finders.append(_presidio.finder(config.language, config.ner))
             cost = "local"
-        version = f"1+{_presidio.version(config.engine == 'presidio')}"
+        version = f"2+{_presidio.version(config.engine == 'presidio')}"
     return PiiRail(config, finders, version, cost)
