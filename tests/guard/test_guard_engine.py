@@ -155,6 +155,15 @@ def test_the_same_content_is_read_once_and_failures_are_not_kept(fakes, talk):
     assert len(count) == 3
 
 
+def test_a_verdict_is_kept_for_the_whole_content_and_not_for_its_short_id(fakes, monkeypatch):
+    """Two texts with one id are found by trying; the verdict on one must not be the other's."""
+    monkeypatch.setattr("charter.core.rows.ID_LENGTH", 1)
+    talks = [Conversation.ask(f"question {number}") for number in range(40)]
+    fine, bad = next((a, b) for n, a in enumerate(talks) for b in talks[n + 1 :] if a.id == b.id)
+    guard = fakes.guard({"a": lambda conversation, stage: fakes.verdict("unsafe" if conversation.prompt == bad.prompt else "safe")})
+    assert [guard.check(talk, "input").action for talk in (fine, bad, fine)] == ["allow", "block", "allow"]
+
+
 def test_media_that_nobody_reads_is_blocked_unless_the_policy_says_otherwise(fakes):
     seen = Conversation(messages=(Message(role="user", content=(Part(type="image", data="data:x"), Part(type="text", text="What is this?"))),))
     blind = Conversation(messages=(Message(role="user", content=(Part(type="image", data="data:x"),)),))

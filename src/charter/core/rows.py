@@ -21,8 +21,13 @@ RefusalLabel = Literal["full", "partial", "none", "unsure"]
 
 def content_id(value: Any) -> str:
     """Hex digest (16 digits of SHA-256) of any JSON-able value, independent of key order."""
+    return content_digest(value)[:ID_LENGTH]
+
+
+def content_digest(value: Any) -> str:
+    """The whole digest (64 digits). Two values with one id can be found by trying; two with one digest cannot."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Row(BaseModel):
@@ -30,19 +35,24 @@ class Row(BaseModel):
     field that is added later renames no older row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    #: The id once it was asked for: a request's is, a dozen times. A slot is no part of a copy, of a pickle or of what is compared.
-    __slots__ = ("_known_id",)
+    #: The digest once it was asked for: a request's is, a dozen times. A slot is no part of a copy, of a pickle or of what is compared.
+    __slots__ = ("_known_digest",)
     if TYPE_CHECKING:
-        _known_id: ClassVar[str]
+        _known_digest: ClassVar[str]
     schema_version: int = SCHEMA_VERSION
 
     @property
     def id(self) -> str:
+        return self.digest[:ID_LENGTH]
+
+    @property
+    def digest(self) -> str:
+        """What the id is the beginning of. Where something is kept by content and an attacker writes the content, this is the key."""
         try:
-            known: str = self._known_id
+            known: str = self._known_digest
         except AttributeError:
-            known = content_id(self.model_dump(mode="json", exclude_defaults=True))
-            object.__setattr__(self, "_known_id", known)
+            known = content_digest(self.model_dump(mode="json", exclude_defaults=True))
+            object.__setattr__(self, "_known_digest", known)
         return known
 
     def __hash__(self) -> int:

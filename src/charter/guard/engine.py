@@ -166,9 +166,8 @@ class Guard:
 
         limit_ms = min(self.policy.deadline_ms, deadline_ms or self.policy.deadline_ms)
         plan = Plan(self.rails[stage], weigh, float("inf") if endless else began + limit_ms / 1000)
-        subject = conversation.id
         for built in self.rails[stage]:
-            known = self._cache.get(built.fingerprint, subject)
+            known = self._cache.get(built.fingerprint, conversation.digest)
             if known is not None:
                 plan.hear(built.label, Result("ok", known, cached=True), began)
         return plan
@@ -182,7 +181,7 @@ class Guard:
             if verdict is not None and verdict.subject != subject:  # a rail may have looked at a part of the conversation
                 verdict = verdict.model_copy(update={"subject": subject})
             if verdict is not None and account.status == "ok" and not account.cached:
-                self._cache.put(built.fingerprint, subject, verdict)
+                self._cache.put(built.fingerprint, conversation.digest, verdict)
             said[built.label] = account, verdict
         return self._assembler.finish(conversation, stage, [said[entry.label] for entry in self.policy.rails(stage)], began)
 

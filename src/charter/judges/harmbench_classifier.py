@@ -69,8 +69,8 @@ class HarmBenchClassifier:
         replies: dict[str, Reply] = {}
         for group in self._model.batches(questions, sampling) if questions else []:
             said = self._model.reply([questions[i] for i in group], sampling)
-            replies.update((asked[i].id, reply) for i, reply in zip(group, said, strict=True))
-        return [self._read(c, replies.get(c.id)) for c in conversations]
+            replies.update((asked[i].digest, reply) for i, reply in zip(group, said, strict=True))
+        return [self._read(c, replies.get(c.digest)) for c in conversations]
 
     def _question(self, conversation: Conversation) -> Conversation:
         context, _, behaviour = conversation.prompt.rpartition(DASHES)

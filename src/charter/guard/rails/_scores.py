@@ -61,7 +61,7 @@ class ClassifierScores:
         futures = self._read.begin(conversations)
         if self._ahead is not None:
             for conversation in conversations:
-                if not futures[conversation.id].done():
+                if not futures[conversation.digest].done():
                     self._ahead(conversation)
 
 
@@ -100,13 +100,13 @@ class _Once:
         self._kept: OrderedDict[str, Future[Verdict]] = OrderedDict()
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Verdict]:
-        keys = [conversation.id for conversation in conversations]
+        keys = [conversation.digest for conversation in conversations]
         futures = self.begin(conversations, keys)
         return [futures[key].result() for key in keys]
 
     def begin(self, conversations: Sequence[Conversation], keys: Sequence[str] = ()) -> dict[str, Future[Verdict]]:
-        """Readings by key; those that nobody else had begun are done. ``keys``: the conversations' ids, where they are known."""
-        keys = keys or [conversation.id for conversation in conversations]
+        """Readings by key; those that nobody else had begun are done. ``keys``: the conversations' digests, where they are known."""
+        keys = keys or [conversation.digest for conversation in conversations]
         mine: dict[str, Conversation] = {}
         futures: dict[str, Future[Verdict]] = {}
         with self._lock:
