@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -153,6 +154,29 @@ def test_the_same_content_is_read_once_and_failures_are_not_kept(fakes, talk):
     other = guard.check(talk.with_reply("Cut above a bud."), "output")
     assert not other.accounts[0].cached
     assert len(count) == 3
+
+
+def test_a_batch_that_nobody_waits_for_ends(fakes):
+    asked, begun = [], threading.Event()
+
+    def rail(conversation, stage):
+        asked.append(conversation.prompt)
+        begun.set()
+        time.sleep(0.02)
+        return fakes.verdict("safe", 0.0)
+
+    guard = fakes.guard({"a": rail}, {"timeout_ms": 10_000})
+
+    async def leave():
+        task = asyncio.create_task(guard.acheck_many([Conversation.ask(f"question {n}") for n in range(500)], "input"))
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    time.sleep(1.0)  # the group that was begun, and no other
+    assert len(asked) <= 32
 
 
 def test_a_verdict_is_kept_for_the_whole_content_and_not_for_its_short_id(fakes, monkeypatch):

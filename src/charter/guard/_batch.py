@@ -20,14 +20,19 @@ from charter.guard.policy import Stage
 GROUP = 32
 
 
+class StoppedError(Exception):
+    """Nobody waits for the batch any more."""
+
+
 def judge_many(
     conversations: Sequence[Conversation],
     stage: Stage,
     rails: Sequence[Built],
     pools: Mapping[int, Workers],
     plan_for: Callable[[Conversation], Plan],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[Plan]:
-    """The finished plans of all conversations, in order."""
+    """The finished plans of all conversations, in order. Raises StoppedError between two groups once ``stopped`` says so."""
     plans = [plan_for(conversation) for conversation in conversations]
     while waiting := [n for n, plan in enumerate(plans) if not plan.done]:
         wanted: dict[str, list[int]] = {built.label: [] for built in rails}
@@ -39,6 +44,8 @@ def judge_many(
             todo = [n for n in wanted[built.label] if not plans[n].decided]
             for at in range(0, len(todo), GROUP):
                 group = todo[at : at + GROUP]
+                if stopped():
+                    raise StoppedError
                 for n, result in zip(group, _ask_group(built, [conversations[n] for n in group], stage, pools), strict=True):
                     plans[n].hear(built.label, result, time.monotonic())
     return plans

@@ -5,15 +5,20 @@ The standard executor will not do: it waits for a hung thread when the process e
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 IDLE_S = 10.0
 #: Threads that may hang at once before no more work is taken.
 MAX_STUCK = 64
+
+
+T = TypeVar("T")
 
 
 class ExhaustedError(RuntimeError):
@@ -113,3 +118,35 @@ class Workers:
                 if ticket.given_up:  # another thread has taken this one's place
                     self._stuck -= 1
                     return
+
+
+async def away(pool: Workers, work: Callable[[], T], limit_s: float) -> T:
+    """What ``work`` gives or raises, from a thread of ``pool``: the loop's own threads are everybody's, and who fills them stops all others.
+    After ``limit_s`` seconds the thread counts as hung; it is given up when the caller is cancelled. Raises ExhaustedError."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # None only where T is
+
+    def run() -> None:
+        try:
+            told: tuple[T | None, BaseException | None] = work(), None
+        except BaseException as error:
+            told = None, error
+        try:
+            loop.call_soon_threadsafe(tell, *told)
+        except RuntimeError:  # the loop has closed: nobody waits any more
+            return
+
+    ticket = pool.submit(run, time.monotonic() + limit_s)
+    try:
+        return await done
+    except asyncio.CancelledError:
+        pool.give_up(ticket)
+        raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from charter.guard._drive import Driver
 from charter.guard._guarded import BlockedError, Guarded
 from charter.guard._plan import Plan, Result
 from charter.guard._weigh import is_verdict
-from charter.guard._workers import Workers
+from charter.guard._workers import Workers, away
 from charter.guard.decision import Account, Checked
 from charter.guard.holdback import Approval, AsyncHoldBack, HoldBack, Mode, Probe, Window
 from charter.guard.policy import GuardPolicy, Stage, load_policy
@@ -30,6 +31,8 @@ from charter.policy.load import load_charter, shipped
 __all__ = ["BlockedError", "Checked", "Guard", "Guarded", "RailCall"]
 #: Threads for rails that wait for another machine. Rails that compute get one more than there are processors.
 REMOTE_THREADS = 64
+#: Batches that event loops have judged at once; more wait their turn.
+BATCHES = 4
 
 
 class Guard:
@@ -50,6 +53,7 @@ class Guard:
         self._cache = VerdictCache(self.policy.cache)
         local = (os.cpu_count() or 1) + 1
         self._pools = {tier: Workers(cost, REMOTE_THREADS if cost == "remote" else local) for tier, cost in enumerate(COSTS)}
+        self._batches = Workers("batch", BATCHES)
 
     def check(self, conversation: Conversation, stage: Stage, *, deadline_ms: int | None = None) -> Checked:
         """What may be done with ``conversation``. ``input``: everything sent to the model; ``output``: the reply it ends in and what that answers.
@@ -76,20 +80,25 @@ class Guard:
 
     def check_many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Checked]:
         """One result per conversation, in order; rails that can judge many at once do. Each rail has its time-out for each conversation it reads."""
+        return self._check_many(conversations, stage, lambda: False)
+
+    def _check_many(self, conversations: Sequence[Conversation], stage: Stage, stopped: Callable[[], bool]) -> list[Checked]:
         began = time.monotonic()
         early = [self._assembler.early(conversation, stage, bool(self.rails[stage])) for conversation in conversations]
         asked = [conversation for conversation, found in zip(conversations, early, strict=True) if found is None]
-        plans = iter(judge_many(asked, stage, self.rails[stage], self._pools, lambda c: self._plan(c, stage, began, None, endless=True)))
+        plans = iter(judge_many(asked, stage, self.rails[stage], self._pools, lambda c: self._plan(c, stage, began, None, endless=True), stopped))
         return [
             found if found is not None else self._finish(conversation, stage, next(plans), began)
             for conversation, found in zip(conversations, early, strict=True)
         ]
 
     async def acheck_many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Checked]:
-        """``check_many`` for an event loop."""
-        import asyncio
-
-        return await asyncio.to_thread(self.check_many, conversations, stage)
+        """``check_many`` for an event loop. When the caller is cancelled, no further rail begins."""
+        stop = threading.Event()
+        try:
+            return await away(self._batches, lambda: self._check_many(conversations, stage, stop.is_set), float("inf"))
+        finally:
+            stop.set()
 
     def reply(self, model: Model, conversation: Conversation, sampling: Sampling | None = None) -> Guarded:
         """Check the request, ask the model, check its reply, put masked values back. The model is not asked if the request is withheld."""

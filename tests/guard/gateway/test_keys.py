@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +162,50 @@ def test_a_lost_database_is_bridged_and_then_nobody_comes_in(database: Database)
     assert (found.status, found.code) == (503, "keys_unavailable")
     lost.clear()
     assert refused(gate, made.secret) is None
+
+
+def test_a_database_that_hangs_is_bridged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charter.guard.gateway.keys._WAIT_S", 0.05)
+    clock, hang, go = Clock(), [], threading.Event()
+    known = Key("k", "ck-", digest_of("ck-right", PEPPER), "", frozenset({"api"}), None, None, 0.0, None)
+
+    def load() -> list[Key]:
+        if hang:
+            go.wait(20)
+        return [known]
+
+    async def ask() -> list[int]:
+        gate = KeyGate(load, PEPPER, clock=clock)
+        await gate.admit("ck-right", "chat")
+        hang.append(1)
+        found = []
+        for later_s in (30, 40):
+            clock.now_s += later_s
+            try:
+                found.append(200 if (await asyncio.wait_for(gate.admit("ck-right", "chat"), 5)).name == "k" else 0)
+            except GatewayError as error:
+                found.append(error.status)
+        go.set()
+        return found
+
+    assert asyncio.run(ask()) == [200, 503]
+
+
+def test_batches_of_others_keep_nobody_waiting_at_the_door() -> None:
+    """Keys are read in a thread of their own: the loop's common ones may all be taken."""
+    known = Key("k", "ck-", digest_of("ck-right", PEPPER), "", frozenset({"api"}), None, None, 0.0, None)
+    go = threading.Event()
+
+    async def ask() -> str:
+        loop = asyncio.get_running_loop()
+        busy = [loop.run_in_executor(None, go.wait, 20) for _ in range((os.cpu_count() or 1) + 4)]
+        try:
+            return (await asyncio.wait_for(KeyGate(lambda: [known], PEPPER).admit("ck-right", "chat"), 5)).name
+        finally:
+            go.set()
+            await asyncio.gather(*busy)
+
+    assert asyncio.run(ask()) == "k"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from charter.core.errors import StoreError
+from charter.guard._workers import ExhaustedError, Workers, away
 from charter.guard.gateway.limits import Limiter
 from charter.guard.gateway.record import Exchange
 from charter.guard.gateway.wire.errors import GatewayError
@@ -21,6 +22,8 @@ log = logging.getLogger("charter.gateway")
 SCOPES = ("api", "reports", "admin")
 #: An unknown key may be a new one: the table is read again for it, but not more often than this. Seconds.
 _FOR_UNKNOWN_S = 1.0
+#: How long a request waits for the table; then the keys that are known hold, until they are stale. A reading that takes ``_HUNG_S`` is given up.
+_WAIT_S, _HUNG_S = 2.0, 30.0
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ class KeyGate:
         self._keys: Mapping[str, Key] = {}
         self._read_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._threads = Workers("keys", 1)
 
     async def admit(self, credential: str, endpoint: str) -> KeyTicket:
         """See ``gate.Gate``."""
@@ -101,7 +105,9 @@ class KeyGate:
             raise GatewayError(503, "keys_unavailable", "keys cannot be looked up", retry=False, retry_after_s=5)
 
     async def _read_again(self) -> None:
-        await asyncio.shield(self._start())
+        read, _ = await asyncio.wait([self._start()], timeout=_WAIT_S)
+        for task in read:
+            task.result()
 
     def _start(self) -> asyncio.Task[None]:
         if self._reading is None or self._reading.done():
@@ -111,9 +117,10 @@ class KeyGate:
     async def _read(self) -> None:
         asked_s = self._clock()
         try:
-            found = await asyncio.to_thread(self._load)
-        except StoreError as error:
-            log.error("keys cannot be read: %s", error.message)
+            async with asyncio.timeout(_HUNG_S):
+                found = await away(self._threads, self._load, _HUNG_S)
+        except (StoreError, TimeoutError, ExhaustedError) as error:
+            log.error("keys cannot be read: %s", error.message if isinstance(error, StoreError) else "the database does not answer")
             return
         self._keys = {key.digest: key for key in found if key.revoked_unix_s is None}
         self._read_s = asked_s
