@@ -95,6 +95,13 @@ def test_low_precision_gives_the_same_weights_twice(base: Path, rows: Path, tmp_
     assert low[0] != full
 
 
+def test_two_threads_without_dropout_of_attention_give_the_same_weights_twice(base: Path, rows: Path, tmp_path: Path) -> None:
+    fast = recipe(base, rows, threads=2, attention_dropout=0.0)
+    one, two = (build.train(fast, tmp_path / name, quiet) for name in ("one", "two"))
+    assert one["files"] == two["files"]
+    assert one["files"] != build.train(recipe(base, rows), tmp_path / "three", quiet)["files"]
+
+
 def test_the_mean_of_the_weights_is_kept(base: Path, rows: Path, tmp_path: Path) -> None:
     last = build.train(recipe(base, rows, average=0.0), tmp_path / "last", quiet)["files"]
     mean = build.train(recipe(base, rows, average=0.5), tmp_path / "mean", quiet)["files"]

@@ -67,7 +67,7 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    network = load_network(base, recipe.fit.frozen, recipe.seed)
+    network = load_network(base, recipe.fit.frozen, recipe.seed, recipe.fit.attention_dropout)
     if (out / "final.pt").exists():
         network.load_state_dict(torch.load(out / "final.pt", weights_only=True))
     else:

