@@ -46,6 +46,8 @@ def test_what_is_written_is_read_back(value):
         (b"null", "not an object"),
         (b'{"a": ' + b"[" * 80 + b"]" * 80 + b"}", "nested too deep"),
         (b'{"a": ' * 100_000, "nested too deep"),
+        (b'{"a": [' + b",".join([b"1"] * 30_000) + b"]}", "too many values"),
+        (b'{"a": [' + b",".join([b'{"role": "user", "content": "a"}'] * 7_000) + b"]}", "too many values"),
         (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
     ],
     ids=str,
@@ -60,6 +62,8 @@ def test_ambiguous_json_is_refused(raw, kind):
 
 def test_many_brackets_side_by_side_are_no_depth():
     assert len(strict.read_object(b'{"a": [' + b",".join([b"[]"] * 500) + b"]}")["a"]) == 500
+    assert len(strict.read_object(b'{"a": [' + b",".join([b"1"] * 30_000) + b"]}", 40_000)["a"]) == 30_000
+    assert len(strict.read_object(b'{"a": ["' + b"x" * 1_000_000 + b'"]}')["a"]) == 1
 
 
 TEXT = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=20)

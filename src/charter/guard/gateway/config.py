@@ -50,6 +50,7 @@ class Limits(Config):
     requests: Count = Field(default=256, description="requests in work at once; more get 503 and Retry-After at once")
     connections: Count = Field(default=2048, description="client connections at once; more are closed")
     body_bytes: Count = Field(default=20 << 20, description="longest request body")
+    values: Count = Field(default=20_000, description="most values in a request's body: messages, parts, fields, each element of a list")
     header_bytes: Count = Field(default=64 << 10, description="longest request head")
     choices: Count = Field(default=16, description="most choices (n) of one request")
     prompts: Count = Field(default=256, description="most prompts of one request")

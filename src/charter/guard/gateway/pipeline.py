@@ -168,7 +168,7 @@ class Call:
 
     def _read(self, body: bytes) -> dict[str, Any]:
         try:
-            given = strict.read_object(body)
+            given = strict.read_object(body, self.services.config.limits.values)
         except strict.NotJsonError as error:
             raise BadRequestError(f"the body cannot be read: {error.kind}", code="invalid_json") from None
         if self.services.config.strict_fields:
