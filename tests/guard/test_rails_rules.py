@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from charter.core.errors import InputError
@@ -10,6 +12,7 @@ from charter.core.rows import Conversation
 from charter.guard.engine import Guard
 from charter.guard.policy import GuardPolicy, RailEntry
 from charter.guard.rails._personal import iban_valid, luhn_valid
+from charter.guard.rails._private_key import find_private_keys
 
 
 def rail(name, **settings):
@@ -137,10 +140,52 @@ def test_secrets_after_a_telling_name():
     assert found("secrets", 'db_password = "Tr0ub4dor&3x"') == [("SECRET", "Tr0ub4dor&3x")]
     assert found("secrets", "API_KEY: 9f8a7b6c5d4e3f2a1b0c") == [("SECRET", "9f8a7b6c5d4e3f2a1b0c")]
     assert found("secrets", "postgres://app:s3cr3t-pw@db.example/x") == [("URL_PASSWORD", "s3cr3t-pw")]
+    assert found("secrets", "redis://:S3cretPassw0rd@cache.example:6379/0") == [("URL_PASSWORD", "S3cretPassw0rd")]
     assert found("secrets", "Authorization: Bearer abcDEF123456ghiJKL")[0] == ("BEARER_TOKEN", "abcDEF123456ghiJKL")
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow" + "IBAAKCAQEA\n" * 3 + "-----END RSA PRIVATE KEY-----"
     assert found("secrets", f"look: {key} ok") == [("PRIVATE_KEY", key)]
     assert found("secrets", key[:40])[0][0] == "PRIVATE_KEY", "the beginning is enough: a stream may not have more yet"
+
+
+BEGIN, END = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+ENCRYPTED = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123456789ABCDEF\n\n"
+BODY = ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n" * 6) + "q2f3Zw=="
+
+
+@pytest.mark.parametrize(
+    ("key", "after"),
+    [
+        (f"{BEGIN}\n{ENCRYPTED}{BODY}\n{END}", "\nThanks"),
+        (f"{BEGIN}\n{BODY}", ""),
+        (f"{BEGIN}\n{ENCRYPTED}{BODY}", "\n\nThanks"),
+        (f"{BEGIN}\n{BODY}", "\nis what I have in my file."),
+        (f"{BEGIN}\n{BODY[:80]}", ""),  # cut off, in the middle of a line
+        (f"{BEGIN} {BODY}".replace("\n", " "), "\nis all in one line"),
+        (f"{BEGIN}\n{BODY}".replace("\n", r"\n"), '", "id": 7}'),
+        (f"{BEGIN}\n{BODY}".replace("\n", "\n> "), "\n> wrote she"),
+        (f"{BEGIN}\r\nVersion: GnuPG v2\r\n\r\n{BODY}\r\n=aB3d".replace("RSA PRIVATE KEY", "PGP PRIVATE KEY BLOCK"), "\r\n\r\nThat was it."),
+        (f"{BEGIN}\n{BODY}".replace("\n", '" +\n"'), '"\nis a string in a program'),
+        (BEGIN, " is how such a file begins."),
+        (BEGIN, "\n\nis how such a file begins."),
+    ],
+)
+def test_a_private_key_is_found_to_its_end_also_without_an_end_line(key, after):
+    assert found("secrets", f"Look: {key}{after}") == [("PRIVATE_KEY", key)]
+
+
+def test_two_keys_without_end_lines_and_a_certificate_are_told_apart():
+    certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    text = f"{BEGIN}\n{BODY}\n{BEGIN}\n{BODY}\n{certificate}"
+    assert found("secrets", text) == [("PRIVATE_KEY", f"{BEGIN}\n{BODY}")] * 2
+
+
+@pytest.mark.parametrize(
+    "text", [BEGIN * 32_000, (BEGIN + "x" * 200) * 4_300, (BEGIN + "\n") * 30_000, BEGIN + "\na" * 500_000, BEGIN + " a" * 500_000]
+)
+def test_many_beginnings_of_keys_are_read_in_linear_time(text):
+    started = time.perf_counter()
+    assert list(find_private_keys(text))
+    assert time.perf_counter() - started < 3.0
 
 
 @pytest.mark.parametrize(

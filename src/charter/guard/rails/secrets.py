@@ -11,6 +11,7 @@ from pydantic import Field
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
+from charter.guard.rails._private_key import find_private_keys
 from charter.guard.rails._said import Found, say_found
 from charter.guard.segments import view
 
@@ -23,10 +24,6 @@ MASKS = True
 FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        (
-            "PRIVATE_KEY",
-            r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[^-]{0,20000}-----END [A-Z0-9 ]{0,40}-----)?",
-        ),
         ("AWS_KEY", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
         ("GITHUB_TOKEN", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{50,255})\b"),
         ("GITLAB_TOKEN", r"\bgl(?:pat|dt|rt|ptt|agent|soat|ft|cbt)-[A-Za-z0-9_-]{20,64}"),
@@ -52,7 +49,7 @@ FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("AZURE_KEY", r"(?i)\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=([A-Za-z0-9+/=%]{30,200})"),
         ("JWT", r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{16,2000}"),
         ("BEARER_TOKEN", r"(?i)\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|basic|token)\s{1,3}([A-Za-z0-9._~+/=-]{16,4000})"),
-        ("URL_PASSWORD", r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s/:@\"'<>]{1,200}:([^\s/@\"'<>]{3,200})@[\w.-]"),
+        ("URL_PASSWORD", r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s/:@\"'<>]{0,200}:([^\s/@\"'<>]{3,200})@[\w.-]"),
     )
 )
 #: A telling name, then a value: password = "…", API_KEY: …
@@ -80,7 +77,7 @@ class SecretsRail:
     """Score 1 for a published form, 0.9 for a named value. ``label`` is the kind of each span; no secret is ever in a reason."""
 
     name = "secrets"
-    version = "1"
+    version = "2"
     longest = 96
 
     def __init__(self, config: Config) -> None:
@@ -92,7 +89,8 @@ class SecretsRail:
 
     def find(self, text: str) -> tuple[list[Found], list[Found]]:
         """Secrets by their form, and others by their name."""
-        formed = [(*match.span(match.lastindex or 0), kind) for kind, form in FORMS for match in form.finditer(text)]
+        formed = [(start, end, "PRIVATE_KEY") for start, end in find_private_keys(text)]
+        formed += [(*match.span(match.lastindex or 0), kind) for kind, form in FORMS for match in form.finditer(text)]
         named: list[Found] = []
         for match in _NAMED.finditer(text) if self._config.named else ():
             start, end = match.span(1)
