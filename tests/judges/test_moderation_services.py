@@ -209,6 +209,15 @@ def test_results_of_another_form_are_failed_not_safe(openai, results):
     assert (found.outcome, found.score) == ("failed", None)
 
 
+@pytest.mark.parametrize(("threshold", "outcome"), [(None, "unsafe"), (0.9, "unsafe"), (0.95, "failed")])
+def test_a_lost_piece_fails_unless_another_one_is_unsafe(openai, threshold, outcome):
+    """What the service flags, a threshold may not: then nobody knows what the lost piece held."""
+    openai.script = [(200, {}, {"id": "x", "model": "m", "results": [result("a threat"), {}, GOOD]})]
+    found = moderation(openai, threshold=threshold, client={"retries": 0})(reply("Nothing to see here. " * 1000))
+    assert found.outcome == outcome
+    assert (found.score is None) == (outcome == "failed")
+
+
 def test_wrong_settings_of_the_client_are_named(openai):
     with pytest.raises(InputError, match="did you mean 'timeout_s'"):
         moderation(openai, client={"timeout": 3})

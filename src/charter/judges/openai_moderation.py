@@ -48,7 +48,7 @@ class ModerationJudge:
     def __init__(self, config: Config) -> None:
         self._client = ModerationClient(config.model, read_options("openai_moderation", OpenAIConfig, config.client))
         self._config = config
-        self.version = f"1.{content_id([config.threshold, config.judge])[:8]}+{self._client.spec}"
+        self.version = f"2.{content_id([config.threshold, config.judge])[:8]}+{self._client.spec}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
@@ -61,10 +61,10 @@ class ModerationJudge:
         return [self._read(c, nothing if text is None else next(found)) for c, text in zip(conversations, texts, strict=True)]
 
     def _read(self, conversation: Conversation, found: Moderation) -> Verdict:
-        if found.reason:
+        score = max(found.scores.values(), default=0.0)
+        unsafe = found.is_flagged if self._config.threshold is None else bool(found.scores) and score >= self._config.threshold
+        if found.reason and not unsafe:  # a piece that is unsafe decides, whatever a lost one holds
             return self._verdict(conversation, outcome="failed", reason=found.reason)
-        score = max(found.scores.values())
-        unsafe = found.is_flagged if self._config.threshold is None else score >= self._config.threshold
         over = found.flagged if self._config.threshold is None else tuple(n for n, v in found.scores.items() if v >= self._config.threshold)
         hazards = tuple(dict.fromkeys(HAZARDS[name] for name in over if name in HAZARDS)) if unsafe else ()
         scores = {**found.scores, "toxicity": score}

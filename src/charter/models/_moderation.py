@@ -30,7 +30,7 @@ TEXTS_A_REQUEST = 16
 
 class Moderation(NamedTuple):
     """Category scores 0 to 1 (the highest over the pieces of a long text) and what the service flags. ``model`` is the one that answered.
-    ``reason`` says why there are none."""
+    ``reason`` says why there are none, or not those of every piece: then what was lost may hold more than the scores say."""
 
     scores: dict[str, float]
     flagged: tuple[str, ...] = ()
@@ -99,12 +99,11 @@ def _read(result: Any, model: str) -> Moderation:
 
 
 def _merge(parts: list[Moderation]) -> Moderation:
-    count = len(parts)
-    failed = next((part for part in parts if part.reason), None)
-    if failed is not None and not any(part.is_flagged for part in parts):  # a flagged piece decides, whatever the lost one holds
-        return failed._replace(pieces=count)
-    parts = [part for part in parts if not part.reason]
-    names = sorted({name for part in parts for name in part.scores})
-    scores = {name: max(part.scores.get(name, 0.0) for part in parts) for name in names}
-    flagged = tuple(sorted({name for part in parts for name in part.flagged}))
-    return Moderation(scores, flagged, any(part.is_flagged for part in parts), parts[0].model, count)
+    """The worst of the pieces. ``reason`` tells of a lost one, which only an outcome that the others already decide may overlook."""
+    lost = next((part for part in parts if part.reason), None)
+    kept = [part for part in parts if not part.reason]
+    names = sorted({name for part in kept for name in part.scores})
+    scores = {name: max(part.scores.get(name, 0.0) for part in kept) for name in names}
+    flagged = tuple(sorted({name for part in kept for name in part.flagged}))
+    model = kept[0].model if kept else ""
+    return Moderation(scores, flagged, any(part.is_flagged for part in kept), model, len(parts), lost.reason if lost else "")
