@@ -237,6 +237,24 @@ def test_blocklist_finds_phrases_as_people_write_them():
     assert rail("blocklist", phrases=["a" * 60]).longest >= 60, "the stream holds back as much as a phrase is long"
 
 
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [
+        ("¿cómo hacer una bomba?", "Oye, ¿Cómo hacer una bomba?"), ("@everyone", "hi @everyone"), ("#killall", "#KillAll now"),
+        ("(secret plan)", "the (secret plan)"), ("$100 bill", "a $100 bill"), ("-rf", "rm -rf /"), ("'hidden' thing", "the ‘Hidden’ thing"),
+        ("“Éclair”*", "an éclair"), ("*-mart*", "K-Marts"), ("…ﬁnale", "the finale"),
+    ],
+)  # fmt: skip
+def test_blocklist_phrases_may_begin_with_a_sign(phrase, text):
+    assert found("blocklist", text, phrases=[phrase, "x"]) != []
+    assert found("blocklist", "A plain word, 1001 bills, warfare.", phrases=[phrase, "x"]) == []
+
+
+def test_a_blocklist_phrase_of_which_a_reader_sees_nothing_is_refused():
+    with pytest.raises(ValueError, match="letter or digit"):
+        rail("blocklist", phrases=["\u3164"])  # a filler that counts as a letter
+
+
 def test_blocklist_files(tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("# words\nnightingale\n\n", encoding="utf-8")

@@ -47,7 +47,7 @@ class Phrases:
 
 def wordless(phrases: Sequence[str]) -> bool:
     """Whether one of them has no letter or digit."""
-    return any(not re.search(r"[^\W_]", phrase) for phrase in phrases)
+    return any(not re.search(r"[^\W_]", fold(phrase).text) for phrase in phrases)
 
 
 def read_phrases(path: Path) -> list[str]:
@@ -61,15 +61,20 @@ def read_phrases(path: Path) -> list[str]:
 
 def _pattern(phrases: Sequence[str]) -> re.Pattern[str] | None:
     """One pattern of all phrases. Words of a phrase may be up to three other characters apart."""
-    if not phrases:
-        return None
     folded = sorted({fold(phrase).text.strip() for phrase in phrases}, key=len, reverse=True)
     by_letter: dict[str, list[str]] = {}
     for phrase in folded:
-        by_letter.setdefault(phrase.lstrip("*")[:1], []).append(_words(phrase))
+        words = _words(phrase)
+        if words:  # by the letter that the words begin with: a sign before it is not looked for
+            by_letter.setdefault(words[0].strip("*")[0], []).append(_GAP.join(map(_word, words)))
+    if not by_letter:
+        return None
     return re.compile("|".join(rf"(?<!\w)(?={re.escape(letter)})(?:{'|'.join(own)})(?!\w)" for letter, own in sorted(by_letter.items())))
 
 
-def _words(phrase: str) -> str:
-    words = [word for word in re.split(r"[^\w*]+", phrase) if word.strip("*")]
-    return _GAP.join(re.escape(word.strip("*")) + (r"\w*" if word.endswith("*") else "") for word in words)
+def _words(phrase: str) -> list[str]:
+    return [word for word in re.split(r"[^\w*]+", phrase) if word.strip("*")]
+
+
+def _word(word: str) -> str:
+    return re.escape(word.strip("*")) + (r"\w*" if word.endswith("*") else "")

@@ -49,7 +49,7 @@ class BlocklistJudge:
 
     def __init__(self, phrases: list[str], exceptions: list[str], config: Config) -> None:
         self._phrases, self._config = Phrases(phrases, exceptions), config
-        self.version = f"1.{content_id([phrases, exceptions, config.read, config.forms])[:8]}"
+        self.version = f"2.{content_id([phrases, exceptions, config.read, config.forms])[:8]}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
         about = {"subject": conversation.id, "judge": self.name, "judge_version": self.version}

@@ -41,7 +41,7 @@ class BlocklistRail:
     """Score 1 and the spans of every phrase found; ``label`` says TERM for each. What matched is never in the reason."""
 
     name = "blocklist"
-    version = "1"
+    version = "2"
 
     def __init__(self, phrases: list[str], exceptions: list[str]) -> None:
         self._phrases = Phrases(phrases, exceptions)
