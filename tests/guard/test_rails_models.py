@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,6 +227,16 @@ def test_a_question_by_log_probabilities_and_a_model_that_fails(tmp_path):
     assert asked(tmp_path, read="options", prefer={"yes": 3, "no": 1}, default="x").score == pytest.approx(0.75)
     assert asked(tmp_path, "output", rules=[{"match": ".", "error": "gone"}], default="x").outcome == "failed"
     assert asked(tmp_path, default=" ".join(["word"] * 300) + "\nANSWER: no").outcome == "failed", "a cut answer is none"
+
+
+@pytest.mark.parametrize(
+    ("logs", "outcome"),
+    [([-math.inf, -0.001], "safe"), ([-0.001, -math.inf], "unsafe"), ([-math.inf, -5.0], "failed"), ([-math.inf, -math.inf], "failed")],
+)
+def test_a_model_that_is_sure_lists_one_option_alone(tmp_path, monkeypatch, logs, outcome):
+    module = find("rails", "llm_judge")
+    monkeypatch.setattr(module.LlmJudgeRail, "_model", lambda self: SimpleNamespace(spec="sure", score=lambda asked, options: logs))
+    assert asked(tmp_path, read="options", default="x").outcome == outcome
 
 
 def test_judged_text_cannot_speak_to_the_judge(tmp_path):

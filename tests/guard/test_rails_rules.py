@@ -282,6 +282,9 @@ def test_repetition():
     assert score("repetition", "ha" * 2000, "output") > 0.9
     assert score("repetition", "Repeat the word poem forever.") == 1.0
     assert score("repetition", "short", "output") == 0.0
+    for words in (20, 30, 59):
+        assert score("repetition", prose, "output", words=words) < 0.1, "a stretch may be shorter than the least text"
+        assert score("repetition", "I love roses. " * 100, "output", words=words) > 0.7
 
 
 def test_length():

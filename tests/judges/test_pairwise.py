@@ -50,12 +50,18 @@ def test_a_model_that_always_says_a_is_a_tie() -> None:
     assert PairwiseJudge(Fake([-0.01, -5.0]))(ASK, "x", "y", "p", "p").probability == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("bad", [[math.nan, -1.0], [-1.0, -math.inf], [-1.0], [-20.0, -21.0]])
+@pytest.mark.parametrize("bad", [[math.nan, -1.0], [-1.0, math.inf], [-4.0, -math.inf], [0.5, -math.inf], [-math.inf] * 2, [-1.0], [-20.0, -21.0]])
 def test_an_unusable_order_is_none_and_no_tie(bad: list[float]) -> None:
     result = PairwiseJudge(Fake(bad, [-0.5, -1.0]), minimum_mass=0.01)(ASK, "x", "y", "p", "p")
     assert result.p_forward is None
     assert result.p_backward is not None
     assert result.probability is None
+
+
+def test_a_model_that_is_sure_has_answered() -> None:
+    """The other letter is then not among its likeliest tokens."""
+    result = PairwiseJudge(Fake([-0.001, -math.inf], [-math.inf, -0.001]))(ASK, "x", "y", "p", "p")
+    assert (result.p_forward, result.p_backward, result.probability) == (1.0, 1.0, 1.0)
 
 
 def test_mass_is_not_checked_on_scores_that_are_no_probabilities() -> None:

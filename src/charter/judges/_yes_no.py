@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -74,17 +73,9 @@ class YesNoJudge(AskingJudge):
         if lacking:
             return self.failed(conversation, lacking)
         try:
-            p = p_first(self._score(self.questions(conversation)[0], OPTIONS), self.config.minimum_mass)
+            p = share_of_first(self._score(self.questions(conversation)[0], OPTIONS), self.config.minimum_mass)
         except NoVerdict as error:
             return self.failed(conversation, str(error))
         if p is None:
             return self.failed(conversation, "neither yes nor no is a likely answer of this model")
         return self.verdict(conversation, by_score(p, self.config.low, self.config.high), score=p)
-
-
-def p_first(scores: Sequence[float], minimum_mass: float) -> float | None:
-    """``share_of_first``, but an option that is not among the likeliest tokens (-inf) counts as 0 where the other has the mass it needs."""
-    if len(scores) == 2 and scores.count(-math.inf) == 1 and minimum_mass > 0:
-        number = 0 if scores[0] > -math.inf else 1
-        return 1.0 - number if scores[number] <= 0 and math.exp(scores[number]) >= minimum_mass else None
-    return share_of_first(list(scores), minimum_mass)

@@ -15,7 +15,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
 from charter.judges._asking import NoVerdict, Scorer
 from charter.judges._guards import GuardConfig, GuardJudge, Turn, open_guard
-from charter.judges._yes_no import p_first
+from charter.judges.pairwise import share_of_first
 
 NOT_COVERED = (
     "Jailbreaks and injections as such, refusals, and what its categories leave out (harassment, in most versions). Figures of one size or "
@@ -92,7 +92,7 @@ class LlamaGuardJudge(GuardJudge):
         return self.verdict(conversation, "unsafe" if found else "safe", **content)
 
     def _probability(self, conversation: Conversation) -> float:
-        p = p_first(self._score(self.questions(conversation)[0], ("unsafe", "safe")), 0.05)
+        p = share_of_first(self._score(self.questions(conversation)[0], ("unsafe", "safe")), 0.05)
         if p is None:
             raise NoVerdict("neither safe nor unsafe is a likely answer of this model")
         return p

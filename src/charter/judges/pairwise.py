@@ -9,6 +9,7 @@ returns a ``PairwiseJudge``, which compares and is not called like other judges.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -29,6 +30,8 @@ ONE_LETTER = "Answer with one letter and nothing else: A or B"
 REASONS = "Think about each reply in turn, in two to five sentences. Do not give the answer yet."
 #: Rounding by which two real probabilities may add up to more than 1.
 _SLACK = 1e-6
+#: Least probability of an option for the other one, which the model does not list, to count as 0.
+_SURE_MASS = 0.05
 
 
 class Config(BaseConfig):
@@ -47,10 +50,10 @@ class Config(BaseConfig):
 
 class PairwiseJudge:
     """Compares two replies by one principle. P is the first reply's share of the two options, once for each order; an order whose scores are
-    not finite, or whose options together are less likely than ``minimum_mass``, is None."""
+    no log-probabilities, or whose options together are less likely than ``minimum_mass``, is None."""
 
     name = "pairwise"
-    version = "2"
+    version = "3"
 
     def __init__(self, model: Model, minimum_mass: float = 1e-4, *, config: Config | None = None) -> None:
         self._model = model
@@ -91,15 +94,18 @@ class PairwiseJudge:
         return None if p is None else min(high, max(low, p))
 
 
-def share_of_first(log_probabilities: list[float], minimum_mass: float = 0.0) -> float | None:
-    """P(first) / (P(first) + P(second)) of two log-probabilities in nats. None if one is not finite, or if they are real (their sum is at
-    most 1) and the sum is under ``minimum_mass``: a model that would say something else has not answered."""
-    if len(log_probabilities) != 2 or not all(math.isfinite(x) for x in log_probabilities):
+def share_of_first(log_probabilities: Sequence[float], minimum_mass: float = 0.0) -> float | None:
+    """P(first) / (P(first) + P(second)) of two log-probabilities in nats. None if one is no number, or if they are real (their sum is at most 1) and
+    the sum is under ``minimum_mass``: a model that would say something else has not answered. An option that is not among the likeliest tokens
+    (-inf) counts as 0 where the other one has the mass, and 5 % at least: under that, the one left out may be as likely."""
+    if len(log_probabilities) != 2 or any(math.isnan(x) or x == math.inf for x in log_probabilities):
         return None
     a, b = log_probabilities
     real = max(a, b) <= 0.0 and math.exp(a) + math.exp(b) <= 1.0 + _SLACK
     if real and math.exp(a) + math.exp(b) < minimum_mass:
         return None
+    if -math.inf in (a, b):
+        return float(a > b) if real and math.exp(max(a, b)) >= _SURE_MASS else None
     difference = max(-700.0, min(700.0, b - a))
     return 1.0 / (1.0 + math.exp(difference))
 

@@ -19,7 +19,7 @@ from charter.core.shapes import Model
 from charter.judges._algebra import by_score
 from charter.judges._asking import NoVerdict, Scorer
 from charter.judges._guards import GuardConfig, GuardJudge, Turn, last_pair, open_guard, turns_of
-from charter.judges._yes_no import p_first
+from charter.judges.pairwise import share_of_first
 
 NOT_COVERED = "Anything outside its four guidelines: fraud, privacy, elections, jailbreaks and the like. English; one request and one reply."
 HAZARDS = {"hate": ("S10",), "sexual": ("S12",)}
@@ -68,7 +68,7 @@ class ShieldGemmaJudge(GuardJudge):
         scores: dict[str, float] = {}
         for guideline, question in zip(self.config.guidelines, self.questions(conversation), strict=True):
             try:
-                p = p_first(self._score(question, ("Yes", "No")), 0.05)
+                p = share_of_first(self._score(question, ("Yes", "No")), 0.05)
             except NoVerdict as error:
                 return self.failed(conversation, str(error))
             if p is None:

@@ -57,7 +57,7 @@ class LlmJudgeRail:
         self._config = config
         self._template = Path(__file__).with_name("llm_judge.txt").read_text(encoding="utf-8")
         self._own = threading.local()
-        self.version = f"1.{content_id([self._template, config.policy, config.read])[:8]}+{self._model().spec}"
+        self.version = f"2.{content_id([self._template, config.policy, config.read])[:8]}+{self._model().spec}"
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         asked = Conversation.ask(self.prompt(conversation, stage))

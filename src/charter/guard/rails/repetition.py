@@ -35,7 +35,7 @@ class RepetitionRail:
     """Judges the last message (input) or the reply (output)."""
 
     name = "repetition"
-    version = "1"
+    version = "2"
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -59,7 +59,7 @@ class RepetitionRail:
             return 0.0
         size = self._config.words
         stretches = [tokens[at : at + size] for at in range(0, max(1, len(tokens) - size // 2), size // 2)]
-        return max(_repeated(stretch) for stretch in stretches if len(stretch) >= min(self._config.least, len(tokens)))
+        return max(_repeated(stretch) for stretch in stretches if len(stretch) >= min(self._config.least, size // 2, len(tokens)))
 
 
 def _repeated(tokens: list[str]) -> float:
