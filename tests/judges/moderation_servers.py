@@ -15,7 +15,7 @@ CATEGORIES = ("harassment", "harassment/threatening", "hate", "hate/threatening"
 
 
 class Server(ThreadingHTTPServer):
-    """Keeps every request; ``script`` holds answers (status, headers, body) to give before the real ones."""
+    """Keeps every request; ``script`` holds answers (status, headers, body) to give before the real ones; status 0 sends the body as it is."""
 
     daemon_threads = True
 
@@ -39,6 +39,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         status, headers, answer = self.server.script.pop(0) if self.server.script else self.server.answer(self.path, body)
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        if not status:
+            self.wfile.write(data)
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
             self.send_header(name, value)

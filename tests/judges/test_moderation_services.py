@@ -101,6 +101,29 @@ def test_quota_waits_as_told_and_gives_up_as_failed(google):
     assert (found.outcome, found.reason) == ("failed", "the quota is used up (HTTP 429)")
 
 
+BROKEN = {
+    "cut answer": (200, {"Content-Length": "1000", "Connection": "close"}, b'{"attributeScores":'),
+    "cut error": (503, {"Content-Length": "1000", "Connection": "close"}, b'{"error":'),
+    "cut refusal": (400, {"Content-Length": "1000", "Connection": "close"}, b'{"error":'),
+    "no HTTP": (0, {}, b"garbage\r\n\r\n"),
+    "nothing": (0, {}, b""),
+    "slow answer": (200, {"Content-Length": "1000"}, b'{"attributeScores":'),
+    "slow error": (503, {"Content-Length": "1000"}, b'{"error":'),
+}
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=list(BROKEN))
+def test_a_connection_that_breaks_is_tried_again_and_then_failed(google, openai, answer):
+    for server, make in ((google, lambda **s: judge(google, **s)), (openai, lambda **s: moderation(openai, client={"backoff_s": 0.01, **s}))):
+        server.script = [answer]
+        own = make(retries=1, timeout_s=0.3)
+        assert own(reply("hello")).outcome == "safe"
+        server.script = [answer, answer]
+        found = own(reply("hello"))
+        assert (found.outcome, found.score) == ("failed", None)
+        assert "connection broke" in found.reason or "no answer" in found.reason or "HTTP" in found.reason
+
+
 def test_the_pace_of_the_quota_is_kept(google):
     slow = judge(google, qps=20)
     started = time.monotonic()

@@ -6,11 +6,13 @@ goes into a header, never into a URL. A text without a score has a reason instea
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
 import urllib.error
 import urllib.request
+import urllib.response
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -151,16 +153,13 @@ class Perspective:
         headers = {"Content-Type": "application/json", "X-Goog-Api-Key": self._key()}
         request = urllib.request.Request(f"{self.url}/comments:analyze", json.dumps(body).encode(), headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=self.config.timeout_s) as response:
-                self._reached = True
-                return response.status, dict(response.headers), _json(response.read()), ""
-        except urllib.error.HTTPError as error:
-            with error:
-                self._reached = self._reached or error.code != 404
-                return error.code, {k.lower(): v for k, v in error.headers.items()}, _json(error.read()), ""
+            with _opened(request, self.config.timeout_s) as response:  # an answer whose body breaks off is none, whatever its status
+                status = response.status or 0
+                self._reached = self._reached or status != 404
+                return status, {k.lower(): v for k, v in response.headers.items()}, _json(response.read()), ""
         except TimeoutError:
             return 0, {}, None, f"no answer within {self.config.timeout_s:g} s"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             return 0, {}, None, connection_trouble(error, self.url).text
 
     def _meaning(self, status: int, answer: Any) -> Exception:
@@ -195,6 +194,15 @@ class Perspective:
         if not all("!" <= letter <= "~" for letter in key):
             raise ModelError(f"perspective: the key in {self.config.api_key_env} holds characters that no key has", "export it again")
         return key
+
+
+def _opened(request: urllib.request.Request, timeout_s: float) -> urllib.response.addinfourl:
+    """The answer, also one that is an HTTP error."""
+    try:
+        found: urllib.response.addinfourl = urllib.request.urlopen(request, timeout=timeout_s)
+        return found
+    except urllib.error.HTTPError as error:
+        return error
 
 
 def _json(data: bytes) -> Any:
