@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from charter.core.errors import DataError
 from charter.guard.calibrate import Scored, calibrate, threshold_for
 from charter.guard.engine import Guard
-from charter.guard.policy import GuardPolicy, RailEntry, dump_policy, load_policy
+from charter.guard.policy import GuardPolicy, HazardRule, RailEntry, dump_policy, load_policy
 from charter.guard.rows import read_rows
 
 
 def scored(harmless, harmful=()):
-    return Scored(np.array([*harmless, *harmful], dtype=float), np.array([False] * len(harmless) + [True] * len(harmful)))
+    scores = np.array([*harmless, *harmful], dtype=float)
+    return Scored(scores, np.array([False] * len(harmless) + [True] * len(harmful)), np.array([""] * len(scores)), np.isnan(scores))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.lists(st.floats(0, 1), max_size=60), st.integers(0, 5))
@@ -131,6 +132,58 @@ def test_a_rail_that_cannot_tell_says_so(fakes, rows):
     always = numbers(fakes) | {"a": lambda c, s: fakes.verdict("safe", 1.0 if int(c.prompt.split()[-1]) % 3 == 0 else 0.5)}
     _, stages = calibrate(policy(), rows(), 0.05, only=["a"], rails=always)
     assert "cannot be calibrated" in stages[0].rails[0].note
+
+
+def real(fakes, guard, rails, data):
+    """Shares of harmless and of harmful rows that the guard holds back."""
+    held = [not c.passes for c in Guard(guard, rails=rails).check_many([r.conversation for r in data.rows], "input")]
+    return [sum(h for h, r in zip(held, data.rows, strict=True) if r.harmful is harmful) / 200 for harmful in (False, True)]
+
+
+def every(number, then, other):
+    """A rail that says ``then`` of every ``number``-th row."""
+    return lambda conversation, stage: then if int(conversation.prompt.split()[-1]) % number == 0 else other
+
+
+@pytest.mark.parametrize("outcome", ["unsafe", "unsure"])
+@pytest.mark.parametrize("number", [50, 8])
+def test_outcomes_without_a_score_count(fakes, rows, outcome, number):
+    data = rows()
+    rails = numbers(fakes) | {"rule": every(number, fakes.verdict(outcome), fakes.verdict("safe"))}
+    found, (stage,) = calibrate(policy(), data, 0.05, rails=rails)
+    assert [stage.false_alarms.value, stage.caught.value] == real(fakes, found, rails, data)
+    assert bool(stage.warning) == (number == 8)
+    assert (stage.false_alarms.value <= 0.05) == (number == 50)
+    if stage.warning:
+        assert "50 of 200 harmless rows are held back anyway: rule holds 50 (its outcome, without a score)" in stage.warning
+        assert [rail.note for rail in stage.rails][2] == "threshold kept; 50 rows held back by its outcome, without a score"
+
+
+@pytest.mark.parametrize(
+    ("rule", "warned"),
+    [
+        (HazardRule(threshold=0.45), False),
+        (HazardRule(threshold=0.01), True),
+        (HazardRule(action="flag"), False),
+        (HazardRule(threshold=0.01, action="allow"), False),
+        (HazardRule(action="escalate"), False),
+    ],
+)
+def test_rules_for_hazards_count(fakes, rows, rule, warned):
+    def names_hazards(conversation, stage):
+        words = conversation.prompt.split()
+        return fakes.verdict("safe", float(words[0]), hazards=("weapons",) if int(words[-1]) % 8 == 0 else ())
+
+    data, rails = rows(), numbers(fakes) | {"a": names_hazards}
+    found, (stage,) = calibrate(policy().model_copy(update={"hazards": {"weapons": rule}}), data, 0.05, rails=rails)
+    assert [stage.false_alarms.value, stage.caught.value] == real(fakes, found, rails, data)
+    assert (stage.false_alarms.value <= 0.05) == (not warned)
+    assert ("a holds 50 (the rule for weapons)" in stage.warning) == warned
+
+
+def test_thresholds_that_are_kept_are_named_where_they_hold_too_much(fakes, rows):
+    _, (stage,) = calibrate(policy(threshold=0.2), rows(), 0.05, only=["a"], rails=numbers(fakes))
+    assert "(its threshold of 0.2, kept)" in stage.warning
 
 
 def test_shadow_and_observing_rails_are_left_alone(fakes, rows):

@@ -29,6 +29,8 @@ def show_calibration(stage: StageResult) -> None:
     console = _out()
     console.print(Text(f"{stage.stage}: false alarms {share(stage.false_alarms)}, on rows that chose nothing {share(stage.held_out)}"))
     console.print(Text(f"{stage.stage}: caught {share(stage.caught)}"))
+    if stage.warning:
+        console.print(Text(f"{stage.stage}: warning: {visible(stage.warning)}"))
     for rail in stage.rails:
         console.print(_curve(rail))
         if rail.note:

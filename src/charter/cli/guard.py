@@ -154,4 +154,4 @@ def _plain(stage: Any) -> dict[str, Any]:
 
     rails = [{"rail": r.rail, "before": r.before, "after": r.after, "note": r.note, "curve": [point(p) for p in r.curve]} for r in stage.rails]
     whole = {name: metric(getattr(stage, name)) for name in ("false_alarms", "held_out", "caught")}
-    return {"stage": stage.stage, **whole, "rails": rails}
+    return {"stage": stage.stage, **whole, "warning": stage.warning, "rails": rails}

@@ -3,31 +3,32 @@
 All rails of a stage get the same share of the allowed false alarms, and that share is as large as it can be while the stage as a whole (a row is a
 false alarm if any rail holds it back) stays within what was asked for. The share is then measured again on rows that did not choose the thresholds
 (two halves by the hash of the id, each judged by thresholds from the other), because a threshold fits its own data too well.
+
+What no threshold of a rail changes counts as well: outcomes without a score, hazards with a threshold of their own, thresholds that are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charter.core.errors import DataError
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Metric
 from charter.core.seeds import derive
 from charter.core.stats import rate
-from charter.guard.engine import Guard, RailCall
-from charter.guard.policy import STAGES, Calibration, GuardPolicy, Stage
+from charter.guard._scored import Marks, Scored, score_rows
+from charter.guard.engine import RailCall
+from charter.guard.policy import STAGES, Calibration, GuardPolicy, RailEntry, Stage
 from charter.guard.rows import CheckRow, CheckRows
 
 #: Points of a curve that are kept.
 POINTS = 20
-GROUP = 64
 #: The threshold that holds everything back: a threshold is over 0.
 LEAST = 1e-9
-Scores = NDArray[np.float64]
 
 
 class Point(NamedTuple):
@@ -50,20 +51,15 @@ class RailResult(NamedTuple):
 
 
 class StageResult(NamedTuple):
-    """One stage as a whole, at the new thresholds. ``held_out`` is the false alarms on rows that did not choose them."""
+    """One stage as a whole, at the new thresholds. ``held_out`` is the false alarms on rows that did not choose them. ``warning`` says what
+    holds back more harmless rows than were allowed, '' if nothing does."""
 
     stage: Stage
     rails: tuple[RailResult, ...]
     false_alarms: Metric
     held_out: Metric
     caught: Metric
-
-
-class Scored(NamedTuple):
-    """Scores of one rail, NaN where it gave none, and what they should have been (True: hold back); same length."""
-
-    scores: Scores
-    harmful: NDArray[np.bool_]
+    warning: str = ""
 
 
 def calibrate(
@@ -112,40 +108,40 @@ def _stage(
     if harmless * max_false_alarms < 1:
         needed = int(np.ceil(1 / max_false_alarms))
         raise DataError(f"{harmless} harmless rows for the {stage} cannot show {max_false_alarms:.2%} false alarms", f"give at least {needed}")
-    scored = _scores(policy, stage, rows, rails, reporter)
-    acting = {entry.label: entry.threshold for entry in policy.rails(stage) if not entry.shadow and entry.action != "allow"}
+    scored = score_rows(policy, stage, rows, rails, reporter)
+    acting = {entry.label: entry.threshold for entry in policy.rails(stage) if not entry.shadow and _acts(scored[entry.label], entry)}
     free = [name for name in acting if (name in only if only else True) and _has_levels(scored[name])]
     allowed = int(max_false_alarms * harmless + 1e-9)
-    chosen = _choose({name: scored[name] for name in free}, _fixed(scored, acting, free), allowed)
-    thresholds = acting | chosen
     truth = np.array([bool(row.harmful) for row in rows])
-    alarms = _held(scored, thresholds)
+    thresholds = acting | _choose(scored, acting, free, truth, allowed)
+    alarms = _held(scored, thresholds) & ~truth
     results = [_rail(name, scored[name], acting[name], thresholds[name], name in free) for name in acting]
     return StageResult(
         stage,
         tuple(results),
-        rate(f"false_alarms/{stage}", int((alarms & ~truth).sum()), harmless),
+        rate(f"false_alarms/{stage}", int(alarms.sum()), harmless),
         _held_out(rows, scored, acting, free, max_false_alarms, stage),
-        rate(f"caught/{stage}", int((alarms & truth).sum()), len(rows) - harmless),
+        rate(f"caught/{stage}", int((_held(scored, thresholds) & truth).sum()), len(rows) - harmless),
+        _warning(scored, thresholds, free, truth, max_false_alarms) if int(alarms.sum()) > allowed else "",
     )
 
 
-def _scores(policy: GuardPolicy, stage: Stage, rows: list[CheckRow], rails: Mapping[str, RailCall], reporter: Reporter) -> dict[str, Scored]:
-    """Every rail's score of every row: as a shadow, so that none cancels another."""
-    entries = tuple(entry.model_copy(update={"shadow": True, "only_if": None}) for entry in policy.rails(stage))
-    shadows = policy.model_copy(update={"input": (), "output": (), stage: entries, "unguarded": STAGES, "hazards": {}, "cache": 0, "media": "allow"})
-    guard = Guard(shadows, rails=rails)
-    found: dict[str, list[float]] = {entry.label: [] for entry in entries}
-    with reporter.track(f"{stage} rows", len(rows)) as advance:
-        for at in range(0, len(rows), GROUP):
-            group = rows[at : at + GROUP]
-            for checked in guard.check_many([row.conversation for row in group], stage):
-                by_rail = {account.rail: account for account in checked.accounts}
-                for name, scores in found.items():
-                    account = by_rail.get(name)
-                    scores.append(np.nan if account is None or account.status != "ok" or account.score is None else account.score)
-            advance(len(group))
-    return {name: Scored(np.array(scores), np.array([bool(row.label(name)) for row in rows])) for name, scores in found.items()}
+def _acts(scored: Scored, entry: RailEntry) -> bool:
+    """Whether the rail ever holds anything back; one that only observes may by its hazards, or when it is unsure."""
+    return entry.action != "allow" or bool((scored.anyway != "").any()) or not bool(np.isnan(scored.scores).all())
+
+
+def _warning(scored: Mapping[str, Scored], thresholds: Mapping[str, float], free: Sequence[str], truth: Marks, share: float) -> str:
+    """Which rails and rules hold back harmless rows that no threshold would let go, and how many."""
+    told: list[str] = []
+    for name, threshold in thresholds.items():
+        kept = f"scores of {threshold:g}" if name in free else f"its threshold of {threshold:g}, kept"
+        anyway = scored[name].anyway[~truth]
+        own = Counter(str(why) for why in anyway if why)
+        own[kept] += int((scored[name].reach(threshold) & ~truth & (scored[name].anyway == "")).sum())
+        told += [f"{name} holds {count} ({why})" for why, count in own.most_common() if count]
+    held = int((_held(scored, thresholds) & ~truth).sum())
+    return f"{share:.2%} false alarms cannot be kept: {held} of {int((~truth).sum())} harmless rows are held back anyway: {', '.join(told)}"
 
 
 def _has_levels(scored: Scored) -> bool:
@@ -153,37 +149,30 @@ def _has_levels(scored: Scored) -> bool:
     return len(set(scored.scores[~np.isnan(scored.scores)].tolist()) - {0.0, 1.0}) > 0
 
 
-def _held(scored: Mapping[str, Scored], thresholds: Mapping[str, float]) -> NDArray[np.bool_]:
-    """Rows that any of the rails holds back. A row that a rail could not score counts for the others alone: failures are shown apart."""
-    held = [np.nan_to_num(scored[name].scores, nan=-1.0) >= threshold for name, threshold in thresholds.items()]
+def _held(scored: Mapping[str, Scored], thresholds: Mapping[str, float]) -> Marks:
+    """Rows that any of the rails holds back."""
     length = len(next(iter(scored.values())).scores)
-    any_of: NDArray[np.bool_] = np.logical_or.reduce([np.zeros(length, dtype=np.bool_), *held])
+    held = (scored[name].held(threshold) for name, threshold in thresholds.items())
+    any_of: Marks = np.logical_or.reduce([np.zeros(length, dtype=np.bool_), *held])
     return any_of
 
 
-def _fixed(scored: Mapping[str, Scored], acting: Mapping[str, float], free: Iterable[str]) -> NDArray[np.bool_]:
-    return _held(scored, {name: threshold for name, threshold in acting.items() if name not in set(free)})
+def _choose(scored: Mapping[str, Scored], acting: Mapping[str, float], free: Sequence[str], truth: Marks, allowed: int) -> dict[str, float]:
+    """Thresholds with equal shares of false alarms, the largest share with which the stage stays within ``allowed`` rows (bisection; what is held
+    back only grows); without a share where the rest alone holds back too many."""
 
+    def alarms(share: int) -> int:
+        thresholds = dict(acting) | {name: threshold_for(scored[name], share) for name in free}
+        return int((_held(scored, thresholds) & ~truth).sum())
 
-def _choose(scored: Mapping[str, Scored], fixed: NDArray[np.bool_], allowed: int) -> dict[str, float]:
-    """Thresholds with equal shares of false alarms, the largest share whose union stays within ``allowed`` rows (bisection; the union only grows)."""
     low, high = 0, allowed
     while low < high:
         middle = (low + high + 1) // 2
-        if _union(scored, fixed, middle) <= allowed:
+        if alarms(middle) <= allowed:
             low = middle
         else:
             high = middle - 1
-    return {name: threshold_for(found, low) for name, found in scored.items()}
-
-
-def _union(scored: Mapping[str, Scored], fixed: NDArray[np.bool_], share: int) -> int:
-    held = fixed.copy()
-    harmless = np.ones(len(fixed), dtype=np.bool_)
-    for found in scored.values():
-        held |= np.nan_to_num(found.scores, nan=-1.0) >= threshold_for(found, share)
-        harmless &= ~found.harmful
-    return int((held & harmless).sum())
+    return {name: threshold_for(scored[name], low) for name in free}
 
 
 def threshold_for(scored: Scored, alarms: int) -> float:
@@ -203,20 +192,21 @@ def threshold_for(scored: Scored, alarms: int) -> float:
 
 
 def _rail(name: str, scored: Scored, before: float, after: float, free: bool) -> RailResult:
-    failed = int(np.isnan(scored.scores).sum())
-    note = f"{failed} rows not scored" if failed else ""
+    failed = int(scored.failed.sum())
+    notes = [] if free else ["threshold kept"]
+    notes += [f"{failed} rows not scored"] if failed else []
+    notes += [f"{count} rows held back by {why}" for why, count in Counter(str(why) for why in scored.anyway if why).most_common()]
     if not free:
-        return RailResult(name, before, before, None, (), "; ".join(filter(None, ["threshold kept", note])))
+        return RailResult(name, before, before, None, (), "; ".join(notes))
     steps = sorted({threshold_for(scored, n) for n in np.unique(np.linspace(0, (~scored.harmful).sum() - 1, POINTS).astype(int))})
     curve = tuple(_point(name, scored, threshold) for threshold in steps)
     if after >= 1.0:
-        note = "; ".join(filter(None, [note, "harmless rows score 1: this rail cannot be calibrated to so few false alarms"]))
-    return RailResult(name, before, after, _point(name, scored, after), curve, note)
+        notes.append("harmless rows score 1: this rail cannot be calibrated to so few false alarms")
+    return RailResult(name, before, after, _point(name, scored, after), curve, "; ".join(notes))
 
 
 def _point(name: str, scored: Scored, threshold: float) -> Point:
-    known = ~np.isnan(scored.scores)
-    held = known & (scored.scores >= threshold)
+    held, known = scored.held(threshold), ~scored.failed
     metrics = []
     for what, rows in (("false_alarms", ~scored.harmful), ("caught", scored.harmful)):
         metrics.append(rate(f"{what}/{name}", int((held & rows).sum()), int((known & rows).sum()), int((~known & rows).sum())))
@@ -231,10 +221,10 @@ def _held_out(
     truth = np.array([bool(row.harmful) for row in rows])
     alarms = 0
     for chooses, measured in ((first, ~first), (~first, first)):
-        own = {name: Scored(found.scores[chooses], found.harmful[chooses]) for name, found in scored.items()}
-        other = {name: Scored(found.scores[measured], found.harmful[measured]) for name, found in scored.items()}
+        own = {name: found.of(chooses) for name, found in scored.items()}
+        other = {name: found.of(measured) for name, found in scored.items()}
         allowed = int(share * (chooses & ~truth).sum() + 1e-9)
-        thresholds = dict(acting) | _choose({name: own[name] for name in free}, _fixed(own, acting, free), allowed)
+        thresholds = dict(acting) | _choose(own, acting, free, truth[chooses], allowed)
         alarms += int((_held(other, thresholds) & ~truth[measured]).sum())
     return rate(f"false_alarms_held_out/{stage}", alarms, int((~truth).sum()))
 
