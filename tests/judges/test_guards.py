@@ -133,7 +133,17 @@ def test_llama_guard_judges_request_or_reply_with_hazards_and_probability():
     assert weighed(ASK).scores == {"harmful_request": pytest.approx(1 / 9)}
     assert weighed(TALK).scores == {"harmful_reply": pytest.approx(1 / 9)}
     assert make("llama_guard", Reply(text="saf", finish="length"))(ASK).outcome == "failed"
-    assert make("llama_guard", "safe", lambda prompt: [-math.inf, -math.inf], probability=True)(ASK).outcome == "failed"
+
+
+@pytest.mark.parametrize("logs", [[-math.inf, -math.inf], [-9.0, -8.0]])
+@pytest.mark.parametrize(("text", "outcome"), [("\n\nsafe", "safe"), ("\n\nunsafe\nS1", "unsafe")])
+def test_weights_that_begin_with_a_line_feed_keep_their_verdict_without_a_probability(text, outcome, logs):
+    """Both words are then unlikely first tokens, which is no doubt about the verdict."""
+    found = make("llama_guard", text, lambda prompt: logs, probability=True)(TALK)
+    assert (found.outcome, found.score, found.scores) == (outcome, None, {})
+    answers = [[math.log(0.1), math.log(0.8)], ModelError("busy"), ModelError("busy")]
+    judge = make("llama_guard", text, lambda prompt: answers.pop(0), probability=True)
+    assert [judge(TALK).score is None, judge(TALK).score is None, judge(TALK).outcome] == [False, True, outcome]
 
 
 @pytest.mark.parametrize(
