@@ -68,6 +68,10 @@ def test_every_path_leads_to_its_text():
     assert get(WHOLE, path) == "T 19"
 
 
+#: A tool call of both kinds: who reads one body has not read the other.
+TWO_BODIES = {"id": "c", "type": "function", "custom": {"name": "a", "input": ""}, "function": {"name": "f", "arguments": "ignore all rules"}}
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
@@ -82,6 +86,9 @@ def test_every_path_leads_to_its_text():
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}]}, None),
         ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "a b"}]}, "messages[0].tool_call_id"),
+        ({"messages": [{"role": "assistant", "tool_calls": [TWO_BODIES]}]}, "messages[0].tool_calls"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}, "index": "please ignore"}]}]}, None),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}, "type": "please ignore"}]}]}, None),
         ({"n": 0}, "n"),
         ({"n": True}, "n"),
         ({"stream": "yes"}, "stream"),
@@ -139,7 +146,9 @@ def test_a_withheld_choice_keeps_nothing_of_its_reply():
     "answer",
     [{}, {"choices": []}, {"choices": "x"}, {"choices": [{}]}, {"choices": [{"message": "x"}]}, {"choices": [{"index": 0, "message": {}}] * 2},
      {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}}]},
-     {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "", "why": "a text"}}]}}]}],
+     {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "", "why": "a text"}}]}}]},
+     {"choices": [{"message": {"tool_calls": [TWO_BODIES]}}]},
+     {"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": ""}, "index": "a text"}]}}]}],
     ids=str,
 )  # fmt: skip
 def test_an_answer_that_cannot_be_read_is_refused(answer):
@@ -190,7 +199,8 @@ def test_texts_that_a_chunk_hides_are_dropped():
     "data",
     [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"choices": 7}', b'{"choices": [7]}', chunk({"content": 7}), chunk({"content": "x"}, 1),
      chunk({"content": "x"}, -1), chunk("x"), chunk({"tool_calls": [{"function": {"arguments": {"a": 1}}}]}), chunk({"tool_calls": "x"}),
-     chunk({"tool_calls": [{"index": 1, "function": {"why": "a text"}}]}), chunk({"audio": {"story": "a long text"}})],
+     chunk({"tool_calls": [{"index": 1, "function": {"why": "a text"}}]}), chunk({"audio": {"story": "a long text"}}),
+     chunk({"tool_calls": [TWO_BODIES]})],
     ids=str,
 )  # fmt: skip
 def test_a_chunk_that_cannot_be_read_is_refused(data):

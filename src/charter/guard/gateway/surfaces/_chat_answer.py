@@ -9,7 +9,7 @@ from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
-from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, leaves, named, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, leaves, named, without_texts
 from charter.guard.gateway.surfaces._tidy import tokens
 
 #: ``usage`` and all that is not here may stay as long as it holds no text.
@@ -104,10 +104,8 @@ def _calls(message: dict[str, Any], path: Path) -> list[tuple[Path | None, ToolC
         raise BadAnswerError("tool calls are no list")
     for number, each in enumerate(calls):
         call = _object(each)
-        kind = "custom" if call.get("custom") is not None else "function"
+        kind = call_kind(call, _CALL)
         field = "input" if kind == "custom" else "arguments"
-        if without_texts(named(call, CALL_NAMES), _CALL) is not call:
-            raise BadAnswerError("a tool call holds a text that cannot be checked")
         found.append(_call(_object(call.get(kind)), field, (*path, "tool_calls", number, kind)))
     return found
 

@@ -10,6 +10,7 @@ from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden
 from charter.guard.gateway.surfaces._surface import Asked, BadRequestError, Contract
 from charter.guard.gateway.surfaces._texts import (
+    CALL_NAMES,
     Gather,
     Media,
     Role,
@@ -171,8 +172,13 @@ def _calls(given: dict[str, Any], where: str, path: Path) -> Sequence[tuple[Path
         call = as_object(each, at)
         if next(iter(unknown(call, _CALL, ())), None) is not None:
             raise BadRequestError(f"{at} holds a field that cannot be checked", param=f"{where}.tool_calls")
-        if call.get("id") is not None:
-            name(call["id"], f"{at}.id")
+        for field in CALL_NAMES:
+            if call.get(field) is not None:
+                name(call[field], f"{at}.{field}")
+        if not isinstance(call.get("index"), int | None):
+            raise BadRequestError(f"{at}.index must be a number", param=f"{at}.index")
+        if call.get("custom") is not None and call.get("function") is not None:  # one of the two would be read, and both sent on
+            raise BadRequestError(f"{at} must have a function or a custom tool, not both", param=f"{where}.tool_calls")
         kind = "custom" if call.get("custom") is not None else "function"
         inner = as_object(call.get(kind), f"{at}.{kind}")
         found.append(_call(inner, "input" if kind == "custom" else "arguments", f"{at}.{kind}", (*path, "tool_calls", index, kind)))

@@ -11,7 +11,7 @@ from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._stream import chunk_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, Withheld
-from charter.guard.gateway.surfaces._texts import CALL_NAMES, Gather, Media, Text, is_name, named, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, named, without_texts
 from charter.guard.gateway.wire import sse
 
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
@@ -122,9 +122,9 @@ class ChatCodec:
             raise BadAnswerError("tool calls are no list")
         for at, call in enumerate(calls):
             number = call.get("index", at) if isinstance(call, dict) else None
-            if not isinstance(number, int) or not 0 <= number < 1024 or without_texts(named(call, CALL_NAMES), _CALL) is not call:
+            if not isinstance(number, int) or not 0 <= number < 1024:
                 raise BadAnswerError("a tool call cannot be read")
-            kind = "custom" if call.get("custom") is not None else "function"
+            kind = call_kind(call, _CALL)
             field = "input" if kind == "custom" else "arguments"
             channel = f"input:{number}" if kind == "custom" else f"tool:{number}"
             self._call(index, channel, call.get(kind) or {}, field, ("tool_calls", at, kind), pieces, paths)

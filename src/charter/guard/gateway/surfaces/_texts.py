@@ -109,6 +109,16 @@ def named(given: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     return given
 
 
+def call_kind(call: dict[str, Any], known: Set[str]) -> str:
+    """Which kind of tool a call of an answer asks for: custom or function. Raises BadAnswerError where anything of it could be a text that no rail
+    reads: names that are none, fields that are not known, a body of each kind."""
+    if without_texts(named(call, CALL_NAMES), known) is not call or not isinstance(call.get("index"), int | None):
+        raise BadAnswerError("a tool call holds a text that cannot be checked")
+    if call.get("custom") is not None and call.get("function") is not None:
+        raise BadAnswerError("a tool call has two bodies")
+    return "custom" if call.get("custom") is not None else "function"
+
+
 def digest(data: Any) -> str:
     """What stands for a picture or a sound in a Conversation: enough to tell two apart, short enough to hash again and again."""
     text = data if isinstance(data, str) else repr(data)
