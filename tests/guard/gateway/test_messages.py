@@ -50,9 +50,11 @@ def test_tools_settings_and_what_nobody_knows_are_read_too() -> None:
     assert [text for role, text in texts(asked) if role == "system"] == [
         "f",
         "says a thing",
+        "x",
         "of that kind",
         "some person",
         "stop here",
+        "later_field",
         "not known yet",
     ]
 

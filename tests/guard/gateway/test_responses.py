@@ -54,7 +54,10 @@ def test_tools_schemas_and_what_nobody_knows_are_read_too() -> None:
     format_ = {"type": "json_schema", "name": "n", "schema": {"title": "a long title"}}
     asked = ask(tools=[tool], text={"format": format_}, metadata={"k": "some note"}, later_field={"deep": ["not known yet"]})
     found = [text for role, text in texts(asked) if role == "system"]
-    assert found == ["f", "says a thing", "of that kind", "n", "a long title", "some note", "not known yet"]
+    assert found == [
+        *("f", "says a thing", "x", "of that kind", "n", "a long title"),
+        *("k", "some note", "later_field", "deep", "not known yet"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, leaves, named, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, leaves, named, top, without_texts
 from charter.guard.gateway.surfaces._tidy import tokens
 
 #: ``usage`` and all that is not here may stay as long as it holds no text.
@@ -126,7 +126,7 @@ def _object(value: Any) -> dict[str, Any]:
 def answer(given: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
     """See ``Surface.answer``."""
     choices = [_choice(position, choice, withheld, changed) for position, choice in enumerate(given["choices"])]
-    kept = {**without_texts(given, TOP), "choices": choices}
+    kept = {**top(given, TOP), "choices": choices}
     return kept if is_name(kept.get("model")) else {**kept, "model": "model"}  # the path of a file, say
 
 

@@ -24,6 +24,7 @@ from charter.guard.gateway.surfaces._texts import (
     leaves,
     name,
     unknown,
+    word,
 )
 from charter.guard.messages import MEDIA, ROLES, TEXTS
 
@@ -87,7 +88,7 @@ def ask(body: dict[str, Any]) -> Asked:
             raise BadRequestError(f"{field} is not served here: no rail can read it", param=field, code="unsupported_field")
     for field in _CONSTRAINED[1:]:
         if body.get(field) is not None:
-            name(body[field], field)
+            word(body[field], field)
     model = name(body.get("model"), "model")
     messages = as_list(body.get("messages"), "messages")
     if not messages:
@@ -113,7 +114,7 @@ def _around(body: dict[str, Any]) -> list[Text]:
     found: list[Text] = []
     for field in (*_GUARDED[1:], "tool_choice", "function_call"):
         if body.get(field) is not None:
-            found += leaves(body[field], (field,))
+            found += leaves(body[field], (field,), field)
     return found + unknown(body, _KNOWN, ())
 
 

@@ -11,7 +11,7 @@ from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._stream import chunk_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, named, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, named, top, without_texts
 from charter.guard.gateway.wire import sse
 
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
@@ -73,7 +73,7 @@ class ChatCodec:
         if chunk is None:
             self.ended = True
             return ()
-        chunk = named(without_texts(chunk, whole_answer.TOP), _NAMES)
+        chunk = named(top(chunk, whole_answer.TOP), _NAMES)
         if not is_name(chunk.get("model")):  # the path of a file, say
             chunk = {**chunk, "model": self._asked.model}
         if not self._head:

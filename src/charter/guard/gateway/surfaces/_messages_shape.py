@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from charter.guard.gateway.surfaces._shape import Beside, Either, Json, Many, Media, Number, Object, Plain, Refused, Shape, Text, Union, Words
+from charter.guard.gateway.surfaces._shape import Beside, Either, Json, Many, Media, Number, Object, Plain, Refused, Shape, Text, Union, Word, Words
 
 TEXT: Final = Text()
 NUMBER: Final = Number()
 PLAIN: Final = Plain()
+WORD: Final = Word()
 BLOB: Final = Plain(blob=True)
 HOSTED: Final = Refused("is a tool that runs upstream; only tools that the client runs are served")
 #: What would reach the model as something no rail reads, or change what the model makes of what they read.
@@ -152,7 +153,7 @@ TOOLS: Final = Many(Union("type", {"custom": TOOL, **dict.fromkeys(CLIENT_TOOLS,
 SETTINGS: Final = Object(
     metadata=Object(user_id=TEXT),
     stop_sequences=Many(TEXT),
-    output_config=Object(effort=PLAIN, format=Object(type=PLAIN, schema=Json())),
+    output_config=Object(effort=WORD, format=Object(type=PLAIN, schema=Json())),
     tool_choice=Object(type=PLAIN, name=Text(fixed=True), disable_parallel_tool_use=NUMBER),
 )
 REST: Final = Object(

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from charter.guard.gateway.surfaces._shape import Beside, Dictionary, Either, Json, Many, Media, Number, Object, Plain, Refused, Shape, Text, Union
+from charter.guard.gateway.surfaces._shape import (
+    Beside,
+    Dictionary,
+    Either,
+    Json,
+    Many,
+    Media,
+    Number,
+    Object,
+    Plain,
+    Refused,
+    Shape,
+    Text,
+    Union,
+    Word,
+)
 
 TEXT: Final = Text()
 NUMBER: Final = Number()
 PLAIN: Final = Plain()
+WORD: Final = Word()
 BLOB: Final = Plain(blob=True)
 #: Tools that the upstream runs by itself: what they fetch and say never passes the gateway.
 HOSTED: Final = Refused("is a tool that runs upstream; only function and custom tools are served")
@@ -131,7 +147,7 @@ FORMAT: Final = Object(type=PLAIN, name=Text(fixed=True), description=TEXT, sche
 MODERATION: Final = Object(model=PLAIN, policy=Object(input=Object(mode=PLAIN), output=Object(mode=PLAIN)))
 #: What is the operator's: read before the conversation. In two groups, since tools may come from elsewhere.
 SETTINGS: Final = Object(
-    text=Object(format=FORMAT, verbosity=PLAIN),
+    text=Object(format=FORMAT, verbosity=WORD),
     metadata=Dictionary(TEXT),
     user=TEXT,
     safety_identifier=TEXT,
@@ -150,7 +166,7 @@ REST: Final = Object(
     store=NUMBER,
     truncation=PLAIN,
     include=Many(PLAIN),
-    reasoning=Object(effort=PLAIN, summary=PLAIN, generate_summary=PLAIN, context=PLAIN, mode=PLAIN),
+    reasoning=Object(effort=WORD, summary=PLAIN, generate_summary=PLAIN, context=PLAIN, mode=PLAIN),
     service_tier=PLAIN,
     prompt_cache_options=Object(mode=PLAIN, ttl=PLAIN, prewarm=NUMBER, comparison_response_id=PLAIN),
     prompt_cache_retention=PLAIN,

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from charter.guard.gateway.surfaces._located import Path, as_text
 from charter.guard.gateway.surfaces._surface import Contract
-from charter.guard.gateway.surfaces._texts import digest, leaves
+from charter.guard.gateway.surfaces._texts import digest, is_word, leaves, tells
 
 Kind = Literal["text", "name", "arguments", "image", "audio", "video", "file"]
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=-]{0,256}")
@@ -83,7 +83,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Json:
-    """Any JSON value. ``whole``: its JSON text is what is read (arguments of a tool); else each of its strings that is more than a plain name."""
+    """Any JSON value. ``whole``: its JSON text is what is read (arguments of a tool); else each of its strings (``_texts.leaves``)."""
 
     kind: Kind = "text"
     whole: bool = False
@@ -160,6 +160,19 @@ class Plain:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A setting that is one of a few words, and may stand in the model's prompt: too short for a sentence."""
+
+    def walk(self, value: Any, at: Path, name: str, into: Reading) -> Any:
+        if value is None or (isinstance(value, str) and is_word(value)):
+            return value
+        raise Unreadable(name, "must be a word of at most 16 letters")
+
+    def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
+        yield name, "constrained"
+
+
+@dataclass(frozen=True)
 class Words:
     """Any settings made of plain names, numbers and flags."""
 
@@ -218,7 +231,7 @@ class Many:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """An object with any keys; the keys are plain names."""
+    """An object with any keys; the keys are plain names, and texts where its values are."""
 
     of: Shape
 
@@ -227,6 +240,8 @@ class Dictionary:
             return None
         if not isinstance(value, dict) or not all(_KEY.fullmatch(key) for key in value):
             raise Unreadable(name, "must be an object whose keys are plain names")
+        if into.strict and isinstance(self.of, Text):
+            into.bits += [Bit("text", key, None) for key in value]
         return _same(value, {key: self.of.walk(item, (*at, key), f"{name}.*", into) for key, item in value.items()})
 
     def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
@@ -254,7 +269,7 @@ class Object:
             if into.strict:
                 into.bits += [Bit("text", text, path) for path, text in leaves({key: value[key]}, at)]
                 found[key] = value[key]
-            elif next(leaves({key: value[key]}, ()), None) is None:
+            elif not tells({key: value[key]}):
                 found[key] = value[key]
         return _same(value, {key: found[key] for key in value if key in found})
 

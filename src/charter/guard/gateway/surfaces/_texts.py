@@ -10,14 +10,17 @@ from typing import Any, Literal
 from charter.core.rows import Conversation, Message, Part, ToolCall
 from charter.guard.gateway.surfaces._located import Located, Path, Place
 from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError
+from charter.guard.gateway.surfaces._words import NAMES, VALUES
 
 Role = Literal["system", "user", "assistant", "tool"]
 Media = Literal["image", "audio", "video", "file"]
 #: A text, and where it stands; None where it cannot be rewritten (a key, part of something encoded): a mask in it blocks.
 Text = tuple[Path | None, str]
-#: A name or an enumeration: says nothing to a model that a text would say. Anything longer, or with a space in it, is a text.
-_PLAIN = re.compile(r"[A-Za-z0-9_.$-]{0,32}")
+#: The name of a number that an answer tells.
+_KEY = re.compile(r"[A-Za-z0-9_.$-]{1,40}")
 _NAME = re.compile(r"[\w.:/@+\-]{1,256}")
+_WORD = re.compile(r"[A-Za-z0-9_]{1,16}")
+_TOKEN_ID = re.compile(r"[0-9]{1,7}")
 
 
 class Gather:
@@ -52,23 +55,27 @@ class Gather:
         return Located(Conversation(messages=tuple(self._messages)), self._paths)
 
 
-def leaves(value: Any, path: Path) -> Iterator[Text]:
-    """Every string in ``value`` that is more than a plain name, keys too."""
+def leaves(value: Any, path: Path, field: str = "") -> Iterator[Text]:
+    """Every string in ``value``, keys too, however short: a secret may be a single word, and many single words are a sentence. Only the protocol's
+    own words are left out, each where it belongs (``_words``). ``field``: the key that ``value`` stands at."""
     if isinstance(value, str):
-        if not is_plain(value):
+        if value and value not in VALUES.get(field, ()):
             yield path, value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if not is_plain(key):
+            if key not in NAMES and not (field == "logit_bias" and _TOKEN_ID.fullmatch(key)):
                 yield None, key
-            yield from leaves(inner, (*path, key))
+            yield from leaves(inner, (*path, key), key)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from leaves(inner, (*path, index))
+            yield from leaves(inner, (*path, index), field)
 
 
-def is_plain(text: str) -> bool:
-    return _PLAIN.fullmatch(text) is not None
+def tells(value: Any) -> bool:
+    """Whether a value of an answer could hold a text: any string, and any list, whose numbers may be letters or tokens. Counts and flags cannot."""
+    if isinstance(value, dict):
+        return any(not _KEY.fullmatch(key) or tells(inner) for key, inner in value.items())
+    return isinstance(value, str | list) and len(value) > 0
 
 
 def unknown(given: dict[str, Any], known: Set[str], path: Path) -> list[Text]:
@@ -79,10 +86,17 @@ def unknown(given: dict[str, Any], known: Set[str], path: Path) -> list[Text]:
 
 
 def without_texts(given: dict[str, Any], known: Set[str]) -> dict[str, Any]:
-    """``given`` without keys that ``known`` does not name and that could hold a text; itself if there are none."""
-    if given.keys() <= known:
-        return given
-    return {key: value for key, value in given.items() if key in known or next(leaves({key: value}, ()), None) is None}
+    """``given``, of an answer, without keys that ``known`` does not name and that could hold a text; itself if there are none."""
+    gone = [key for key in given if key not in known and tells({key: given[key]})]
+    return {key: value for key, value in given.items() if key not in gone} if gone else given
+
+
+def top(given: dict[str, Any], known: Set[str]) -> dict[str, Any]:
+    """``without_texts`` of a whole answer, or of a chunk; what could hold a text inside ``usage`` is left out, and not all of it."""
+    usage = given.get("usage")
+    if isinstance(usage, dict) and tells(usage):
+        given = {**given, "usage": without_texts(usage, frozenset())}
+    return without_texts(given, known)
 
 
 def name(value: Any, param: str) -> str:
@@ -90,6 +104,17 @@ def name(value: Any, param: str) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise BadRequestError(f"{param} must be a plain name of at most 256 characters", param=param)
     return value
+
+
+def word(value: Any, param: str) -> str:
+    """One of a few words that a setting is picked from: short, so that it is no sentence. Raises BadRequestError."""
+    if not isinstance(value, str) or not is_word(value):
+        raise BadRequestError(f"{param} must be a word of at most 16 letters", param=param)
+    return value
+
+
+def is_word(value: str) -> bool:
+    return _WORD.fullmatch(value) is not None
 
 
 #: Fields of a tool call that are names.

@@ -20,7 +20,7 @@ from charter.guard.gateway.surfaces._surface import (
     Said,
     Withheld,
 )
-from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, unknown, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, top, unknown, without_texts
 from charter.guard.gateway.surfaces._tidy import is_token, spells, tidy
 from charter.guard.gateway.wire import sse
 
@@ -133,7 +133,7 @@ def _refused(index: int, withheld: Withheld) -> dict[str, Any]:
 
 def _head(given: dict[str, Any], seen: set[Any] | None = None) -> dict[str, Any]:
     """An answer, or a chunk of one, whose names are plain."""
-    return tidy(without_texts(given, _TOP), ("id", "object", "model", "system_fingerprint"), seen)
+    return tidy(top(given, _TOP), ("id", "object", "model", "system_fingerprint"), seen)
 
 
 def _tidied(given: dict[str, Any]) -> dict[str, Any]:
