@@ -247,6 +247,55 @@ def test_a_field_of_an_answer_that_nobody_knows_and_that_could_tell_a_text_is_dr
     assert told == {"id": "x", "choices": [plain], "usage": {"total_tokens": 3}}
 
 
+def token(text):
+    return {"token": text, "logprob": -0.1, "bytes": list(text.encode()), "top_logprobs": []}
+
+
+@pytest.mark.parametrize(
+    ("texts_", "finish", "kept"),
+    [
+        (["he", "llo"], None, True),
+        (["he", "llo", "<|im_end|>"], "stop", True),
+        (["he", "llo", "</s>"], "stop", True),
+        (["he", "llo", "</s>"], None, False),
+        (["he", "llo", "AKIAIOSFODNN7EXAMPLE"], "stop", False),
+        (["he", "llo", "<|im_end|>", "<|im_end|>"], "stop", False),
+        (["he", "", "llo"], None, False),
+    ],
+)
+def test_log_probabilities_spell_their_text_and_at_its_end_one_mark_more(texts_, finish, kept):
+    told = {"content": [token(text) for text in texts_]}
+    [frame] = codec().read("", chunk({"content": "hello"}, logprobs=told, finish_reason=finish))
+    assert json.loads(frame.emit(["hello"])[6:])["choices"][0]["logprobs"] == (told if kept else None)
+
+
+@pytest.mark.parametrize("finish", [None, "stop"])
+@pytest.mark.parametrize("delta", [{}, {"content": ""}, {"tool_calls": [{"index": 0, "function": {"arguments": "rm -rf"}}]}])
+def test_tokens_without_a_text_do_not_leave_before_a_check(delta, finish):
+    """A server that buffers a tool call tells its tokens with no text beside them."""
+    told = {"content": [token("rm -rf")]}
+    [frame] = codec().read("", chunk(delta, logprobs=told, token_ids=[29, 456], finish_reason=finish))
+    choice = json.loads(frame.emit([piece.text for piece in frame.pieces])[6:])["choices"][0]
+    assert choice["logprobs"] is None
+    assert "token_ids" not in choice
+
+
+def test_few_alternatives_go_with_a_token():
+    told = {"content": [{**token("hello"), "top_logprobs": [token(f"word{n}") for n in range(99)]}]}
+    [frame] = codec().read("", chunk({"content": "hello"}, logprobs=told))
+    assert len(json.loads(frame.emit(["hello"])[6:])["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 20
+
+
+def test_a_time_is_a_number():
+    asked = surface.ask({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    with pytest.raises(BadAnswerError):
+        surface.answer(asked, {**ANSWER, "created": "a text that nobody reads"}, {}, set())
+    with pytest.raises(BadAnswerError):
+        codec().read("", chunk({"content": "x"}).replace(b'"created": 1', b'"created": "a text"'))
+    with pytest.raises(BadAnswerError):
+        codec().read("", chunk({"audio": {"id": "a", "expires_at": "a text"}}))
+
+
 def test_texts_that_a_chunk_hides_are_dropped():
     [frame] = codec().read("", chunk({"content": "a", "thoughts": "a text that nobody reads"}, more="a text that nobody reads"))
     assert b"nobody" not in frame.emit(["a"])

@@ -182,6 +182,14 @@ def test_log_probabilities_stay_while_they_spell_the_text() -> None:
     assert gone == []
 
 
+def test_tokens_without_a_text_leave_with_no_delta() -> None:
+    opening = upstream.events(upstream.message("hello"))[:4]
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    told = {"type": "response.output_text.delta", **where, "delta": "", "logprobs": [{"token": "AKIAIOSFODNN7EXAMPLE", "logprob": 0}]}
+    out, _ = through(surface.codec(ask()), [*opening, told])
+    assert "AKIA" not in json.dumps(out)
+
+
 ITEMS = (upstream.reasoning("I think", summary=["thought"]), upstream.message("Hello, ", "world"), upstream.call("look_up", '{"q": "now"}'))
 
 

@@ -15,12 +15,10 @@ from charter.guard.gateway.surfaces._tidy import tokens
 #: ``usage`` and all that is not here may stay as long as it holds no text.
 TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 NAMES = ("id", "object", "model", "system_fingerprint", "service_tier")
-CHOICE = frozenset({"index", "finish_reason", "message", "logprobs", "token_ids"})
+CHOICE = frozenset({"index", "finish_reason", "message", "logprobs"})
 #: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
 MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "annotations"))
-#: What tells a choice's text once more, in other words.
-ECHOES = frozenset({"logprobs", "token_ids"})
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(NAMES, "constrained"),
@@ -130,15 +128,15 @@ def answer(given: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set
     return kept if is_name(kept.get("model")) else {**kept, "model": "model"}  # the path of a file, say
 
 
-def tidied(choice: dict[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
-    """A choice whose log probabilities are those of ``texts`` (its message, or its piece of one), or gone."""
+def tidied(choice: dict[str, Any], texts: Mapping[str, Any], *, ends: bool) -> dict[str, Any]:
+    """A choice whose log probabilities are those of ``texts`` (its message, or its piece of one), or gone. ``ends``: nothing comes after it."""
     given = choice.get("logprobs")
     if given is None:
         return choice
     found: dict[str, Any] = {}
     for name in ("content", "refusal"):
         if isinstance(given, dict) and name in given:
-            found[name] = None if given[name] is None else tokens(given[name], str(texts.get(name) or ""))
+            found[name] = None if given[name] is None else tokens(given[name], str(texts.get(name) or ""), ends=ends)
     return {**choice, "logprobs": found if any(value is not None for value in found.values()) else None}
 
 
@@ -147,8 +145,8 @@ def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withhe
     if index in withheld:
         return refused_choice(index, withheld[index])
     message = without_texts(choice["message"], MESSAGE)
-    kept = tidied({**without_texts(choice, CHOICE), "message": message}, message)
-    return {key: None if key == "logprobs" else value for key, value in kept.items() if key != "token_ids"} if index in changed else kept
+    kept = tidied({**without_texts(choice, CHOICE), "message": message}, message, ends=True)
+    return {key: None if key == "logprobs" else value for key, value in kept.items()} if index in changed else kept
 
 
 def refused_choice(index: int, withheld: Withheld) -> dict[str, Any]:

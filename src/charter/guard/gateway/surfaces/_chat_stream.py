@@ -14,7 +14,7 @@ from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame
 from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, named, top, without_texts
 from charter.guard.gateway.wire import sse
 
-_CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs", "token_ids"})
+_CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs"})
 _DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
 _AUDIO = frozenset({"id", "data", "transcript", "expires_at"})
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
@@ -39,7 +39,7 @@ class ChatFrame:
             if path is not None and text != piece.text:
                 chunk = put(chunk, ("choices", 0, "delta", *path), text)
         if chunk is not self._chunk:
-            choice = {key: value for key, value in chunk["choices"][0].items() if key not in whole_answer.ECHOES}
+            choice = {key: value for key, value in chunk["choices"][0].items() if key != "logprobs"}
             if not any(texts) and not self.ends and "usage" not in chunk and set(choice["delta"]) <= set(whole_answer.TEXTS):
                 return b""
             chunk = {**chunk, "choices": [choice]}
@@ -97,7 +97,7 @@ class ChatCodec:
         if not isinstance(delta, dict) or not isinstance(index, int) or not 0 <= index < self._asked.choices:
             raise BadAnswerError("a choice cannot be read")
         clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), without_texts(named(delta, _ROLE), _DELTA)
-        clean = whole_answer.tidied(clean, delta)
+        clean = whole_answer.tidied(clean, delta, ends=choice.get("finish_reason") is not None)
         if clean is not choice or clean_delta is not choice.get("delta"):
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
         pieces: list[Piece] = []
@@ -130,7 +130,11 @@ class ChatCodec:
             self._call(index, channel, call.get(kind) or {}, field, ("tool_calls", at, kind), pieces, paths)
         audio = delta.get("audio")
         if audio is not None:
-            if not isinstance(audio, dict) or without_texts(named(audio, ("id",)), _AUDIO) is not audio:
+            if (
+                not isinstance(audio, dict)
+                or without_texts(named(audio, ("id",)), _AUDIO) is not audio
+                or not isinstance(audio.get("expires_at"), int | float | None)
+            ):
                 raise BadAnswerError("audio cannot be read")
             if audio.get("data"):
                 self._audio.add(index)

@@ -241,7 +241,7 @@ class ResponsesCodec:
             sent = "".join(texts)
             if text and not sent:
                 return b""
-            kept = {"logprobs": (tokens(value.get("logprobs"), text) or []) if sent == text else []} if kind == "output_text" else {}
+            kept = {"logprobs": (tokens(value.get("logprobs"), text, ends=False) or []) if sent == text else []} if kind == "output_text" else {}
             return self._event(name, **where, delta=sent, **kept)
 
         return self._frame(slots, make)
@@ -252,7 +252,7 @@ class ResponsesCodec:
         slots = self._more(kind, told, told.rest(value.get(key)))
 
         def make(texts: Sequence[str]) -> bytes:
-            kept = {"logprobs": tokens(value.get("logprobs"), told.sent) or []} if kind == "output_text" else {}
+            kept = {"logprobs": tokens(value.get("logprobs"), told.sent, ends=True) or []} if kind == "output_text" else {}
             return self._event(name, **where, **{key: told.sent}, **kept)
 
         return self._frame(slots, make)

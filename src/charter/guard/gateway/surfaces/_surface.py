@@ -193,7 +193,7 @@ class Surface(Protocol):
     def answer(self, asked: Asked, answer: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
         """The answer with the choices in ``withheld`` replaced: no text of theirs stays, tool calls and log probabilities are dropped. What the
         surface does not know, and could hold text, is dropped too. Masks and restored values are in ``answer`` already; where ``changed`` holds a
-        choice, whatever would tell its old text (log probabilities, token ids) is dropped."""
+        choice, whatever would tell its old text (log probabilities) is dropped."""
         ...
 
     def codec(self, asked: Asked) -> Codec:

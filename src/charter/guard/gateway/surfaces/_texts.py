@@ -92,7 +92,10 @@ def without_texts(given: dict[str, Any], known: Set[str]) -> dict[str, Any]:
 
 
 def top(given: dict[str, Any], known: Set[str]) -> dict[str, Any]:
-    """``without_texts`` of a whole answer, or of a chunk; what could hold a text inside ``usage`` is left out, and not all of it."""
+    """``without_texts`` of a whole answer, or of a chunk; what could hold a text inside ``usage`` is left out, and not all of it. Raises
+    BadAnswerError."""
+    if not isinstance(given.get("created"), int | float | None):
+        raise BadAnswerError("created is no number")
     usage = given.get("usage")
     if isinstance(usage, dict) and tells(usage):
         given = {**given, "usage": without_texts(usage, frozenset())}

@@ -12,7 +12,11 @@ from typing import Any
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=-]{0,256}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.:/@+=-]")
 #: What is longer, or has a space inside, is no token but a text.
-_TOKEN = re.compile(r"\s*\S{0,32}")
+_TOKEN = re.compile(r"\s{0,32}\S{0,32}")
+#: Tokens that only end a text, in the spellings of the usual vocabularies.
+_END = re.compile(r"<\|[A-Za-z_]{1,24}\|>|</s>|<eos>|<end_of_turn>|<\uff5cend\u2581of\u2581sentence\uff5c>")
+#: Alternatives of one token that are passed on; the published most.
+_ALTERNATIVES = 20
 
 
 def plain(value: Any) -> Any:
@@ -37,16 +41,33 @@ def tidy(given: dict[str, Any], names: Iterable[str], seen: set[Any] | None = No
     return {**given, **changed} if changed else given
 
 
+def alternatives(given: Any, count: int) -> list[dict[str, Any] | None] | None:
+    """Alternatives of ``count`` tokens as ``/v1/completions`` writes them: numbers by token."""
+    if not isinstance(given, list) or len(given) != count:
+        return None
+    return [
+        {other: number for other, number in [*each.items()][:_ALTERNATIVES] if is_token(other) and isinstance(number, int | float)}
+        if isinstance(each, dict)
+        else None
+        for each in given
+    ]
+
+
+def numbers(given: Any) -> list[int | float | None]:
+    """A list of numbers; what is none is null."""
+    return [one if isinstance(one, int | float) else None for one in given] if isinstance(given, list) else []
+
+
 def is_token(text: Any) -> bool:
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
-def spells(given: Any, text: str) -> bool:
-    """Whether these tokens are those of ``text``; one end mark may come after it."""
-    if not isinstance(given, list) or not all(isinstance(one, dict) and isinstance(one.get("token"), str) for one in given):
+def spells(given: Any, text: str, ends: bool) -> bool:
+    """Whether these tokens are those of ``text``; where the text ``ends``, one end mark may come after it. No tokens spell a text that is not there:
+    what they say would be read by nobody."""
+    if not text or not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
         return False
-    spelt = "".join(one["token"] for one in given)
-    return spelt == text or (spelt.startswith(text) and len(given) > 0 and is_token(given[-1]["token"]) and spelt[: -len(given[-1]["token"])] == text)
+    return "".join(given) == text or (ends and "".join(given[:-1]) == text and _END.fullmatch(given[-1]) is not None)
 
 
 def token(one: dict[str, Any]) -> dict[str, Any]:
@@ -61,15 +82,17 @@ def token(one: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def tokens(given: Any, text: str) -> list[Any] | None:
+def tokens(given: Any, text: str, *, ends: bool) -> list[Any] | None:
     """Log probabilities that may go with ``text``, None if these are not its own. Alternatives are kept while they are tokens and not texts."""
     if given == []:
         return []
-    return [{**token(one), **_alternatives(one)} for one in given] if spells(given, text) else None
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given) or not spells([one.get("token") for one in given], text, ends):
+        return None
+    return [{**token(one), **_alternatives(one)} for one in given]
 
 
 def _alternatives(one: dict[str, Any]) -> dict[str, Any]:
     given = one.get("top_logprobs")
     if not isinstance(given, list):
         return {}
-    return {"top_logprobs": [token(other) for other in given if isinstance(other, dict) and is_token(other.get("token"))]}
+    return {"top_logprobs": [token(other) for other in given[:_ALTERNATIVES] if isinstance(other, dict) and is_token(other.get("token"))]}

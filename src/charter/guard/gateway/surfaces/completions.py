@@ -21,7 +21,7 @@ from charter.guard.gateway.surfaces._surface import (
     Withheld,
 )
 from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, top, unknown, without_texts
-from charter.guard.gateway.surfaces._tidy import is_token, spells, tidy
+from charter.guard.gateway.surfaces._tidy import alternatives, numbers, spells, tidy
 from charter.guard.gateway.wire import sse
 
 _OPAQUE = (
@@ -31,8 +31,7 @@ _OPAQUE = (
 _REFUSED = ("prompt_token_ids", "prompt_embeds", "chat_template", "messages")
 _KNOWN = frozenset({"model", "prompt", "suffix"})
 _TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint"})
-_CHOICE = frozenset({"index", "finish_reason", "text", "logprobs", "token_ids"})
-_ECHOES = frozenset({"logprobs", "token_ids", "prompt_logprobs"})
+_CHOICE = frozenset({"index", "finish_reason", "text", "logprobs"})
 _STRUCTURED = ("guided_json", "guided_grammar", "guided_regex", "guided_choice", "structured_outputs", "grammar", "json_schema", "response_format")
 
 
@@ -117,7 +116,7 @@ class Completions:
         choices = []
         for position, choice in enumerate(answer["choices"]):
             index = choice.get("index", position)
-            kept = _tidied(choice)
+            kept = _tidied(choice, True)
             unchanged = index not in changed
             choices.append(_refused(index, withheld[index]) if index in withheld else kept if unchanged else _without_echoes(kept))
         return {**_head(answer), "choices": choices}
@@ -136,27 +135,23 @@ def _head(given: dict[str, Any], seen: set[Any] | None = None) -> dict[str, Any]
     return tidy(top(given, _TOP), ("id", "object", "model", "system_fingerprint"), seen)
 
 
-def _tidied(given: dict[str, Any]) -> dict[str, Any]:
-    """A choice whose log probabilities are those of its text, or gone."""
+def _tidied(given: dict[str, Any], ends: bool) -> dict[str, Any]:
+    """A choice whose log probabilities are those of its text, or gone. ``ends``: nothing of the text comes after it."""
     choice = tidy(without_texts(given, _CHOICE), ("finish_reason",))
     told = choice.get("logprobs")
-    return choice if told is None else {**choice, "logprobs": _spelt(told, str(choice.get("text") or ""))}
+    return choice if told is None else {**choice, "logprobs": _spelt(told, str(choice.get("text") or ""), ends)}
 
 
-def _spelt(given: Any, text: str) -> dict[str, Any] | None:
-    tokens = given.get("tokens") if isinstance(given, dict) else None
-    if not isinstance(tokens, list) or not all(isinstance(one, str) for one in tokens) or not spells([{"token": one} for one in tokens], text):
+def _spelt(given: Any, text: str, ends: bool) -> dict[str, Any] | None:
+    if not isinstance(given, dict) or not spells(given.get("tokens"), text, ends):
         return None
-    tops = [
-        {other: number for other, number in each.items() if is_token(other) and isinstance(number, int | float)} if isinstance(each, dict) else None
-        for each in given.get("top_logprobs") or []
-    ]
-    numbers = {name: [n if isinstance(n, int | float) else None for n in given.get(name) or []] for name in ("token_logprobs", "text_offset")}
-    return {"tokens": tokens, **numbers, "top_logprobs": tops or None}
+    spelt = given["tokens"]
+    told = {name: numbers(given.get(name))[: len(spelt)] for name in ("token_logprobs", "text_offset")}
+    return {"tokens": spelt, **told, "top_logprobs": alternatives(given.get("top_logprobs"), len(spelt))}
 
 
 def _without_echoes(choice: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if key == "logprobs" else value for key, value in choice.items() if key == "logprobs" or key not in _ECHOES}
+    return {key: None if key == "logprobs" else value for key, value in choice.items()}
 
 
 def _prompt(asked: Asked, choice: Any) -> int:
@@ -226,7 +221,8 @@ class CompletionsCodec:
         _prompt(self._asked, index)
         text = choice.get("text", "")
         pieces = (Piece((index, "content"), text),) if text else ()
-        return CompletionsFrame({**chunk, "choices": [_tidied(choice)]}, index, pieces, choice.get("finish_reason") is not None)
+        ends = choice.get("finish_reason") is not None
+        return CompletionsFrame({**chunk, "choices": [_tidied(choice, ends)]}, index, pieces, ends)
 
     def prompt(self, choice: int) -> int:
         return _prompt(self._asked, choice)

@@ -130,7 +130,8 @@ def _with_tokens(item: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return {
         **item,
         "content": [
-            {**part, "logprobs": tokens(old.get("logprobs"), part["text"]) or []} if part["type"] == "output_text" else part for part, old in parts
+            {**part, "logprobs": tokens(old.get("logprobs"), part["text"], ends=True) or []} if part["type"] == "output_text" else part
+            for part, old in parts
         ],
     }
 
