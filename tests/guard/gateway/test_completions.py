@@ -9,6 +9,7 @@ import pytest
 
 from charter.guard.gateway.surfaces._surface import BadAnswerError
 from charter.guard.gateway.surfaces.completions import surface
+from charter.guard.segments import view
 
 
 def asked(**more: Any) -> Any:
@@ -61,6 +62,16 @@ def test_numbers_beside_tokens_are_numbers_and_as_many(told: dict[str, Any], str
     left = out(said("hello", logprobs={"tokens": ["hello"], **told}), stream=stream)["logprobs"]
     assert left["top_logprobs"] is None
     assert set(left["token_logprobs"] + left["text_offset"]) <= {None}
+
+
+@STREAM
+@pytest.mark.parametrize("wanted", [{"guided_json": {"type": "object"}}, {"response_format": {"type": "json_object"}}])
+def test_a_structured_reply_is_read_without_its_escapes(wanted: dict[str, Any], stream: bool) -> None:
+    text = '{"a": "\\u006bill"}'
+    given = asked(**wanted)
+    replied = surface.codec(given).whole(0, {"content": text}) if stream else surface.replies(given, said(text))[0]
+    read = [segment.text for segment in view(replied.located.conversation, "output").segments]
+    assert read == [text, '{"a": "kill"}']
 
 
 @STREAM

@@ -208,6 +208,22 @@ RICH: dict[str, dict[str, Any]] = {
 }
 
 
+@EVERY
+@pytest.mark.parametrize("given", [{"chat_template": MARK}, {"chat_template_kwargs": {"chat_template": MARK}}, {"chat_template_kwargs": MARK}])
+def test_no_request_brings_a_template(name: str, given: dict[str, Any]) -> None:
+    """It could turn what the rails read into something else."""
+    with pytest.raises(BadRequestError):
+        CASES[name].surface.ask({**CASES[name].base, **given})
+
+
+@EVERY
+def test_arguments_of_a_template_are_read(name: str, guard: Guard) -> None:
+    surface, base = CASES[name].surface, CASES[name].base
+    for given, passes in (({"enable_thinking": False}, True), ({"note": MARK}, False)):
+        asked = surface.ask({**base, "chat_template_kwargs": given})
+        assert all(guard.check(prompt.conversation, "input").passes for prompt in asked.prompts) is passes
+
+
 def with_new_fields(value: Any) -> Iterator[Any]:
     """``value`` with a field that nobody knows in one of its objects, once for each of them."""
     if isinstance(value, dict):

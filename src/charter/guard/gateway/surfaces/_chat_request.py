@@ -23,6 +23,7 @@ from charter.guard.gateway.surfaces._texts import (
     digest,
     leaves,
     name,
+    no_template,
     unknown,
     word,
 )
@@ -48,6 +49,7 @@ FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(REFUSED, "refused"),
     **dict.fromkeys(_BESIDE, "guarded"),
     **dict.fromkeys(("tools", "functions", "response_format", "prediction", "web_search_options"), "guarded"),
+    "chat_template_kwargs.chat_template": "refused",
     "function_call": "constrained",
     "tool_choice": "guarded",
     "messages.role": "constrained",
@@ -86,6 +88,7 @@ def ask(body: dict[str, Any]) -> Asked:
     for field in REFUSED:
         if body.get(field) is not None:
             raise BadRequestError(f"{field} is not served here: no rail can read it", param=field, code="unsupported_field")
+    no_template(body)
     for field in _CONSTRAINED[1:]:
         if body.get(field) is not None:
             word(body[field], field)

@@ -175,6 +175,7 @@ REST: Final = Object(
     container=Refused("refers to state that lies upstream, so it could not be checked"),
     mcp_servers=HOSTED,
     chat_template=UNREAD,
+    chat_template_kwargs=Object(chat_template=UNREAD),
     prompt_token_ids=UNREAD,
     prompt_embeds=UNREAD,
 )

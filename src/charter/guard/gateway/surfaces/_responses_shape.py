@@ -172,6 +172,7 @@ REST: Final = Object(
     prompt_cache_retention=PLAIN,
     access_programs=Object(cyber=PLAIN),
     chat_template=UNREAD,
+    chat_template_kwargs=Object(chat_template=UNREAD),
     prompt_token_ids=UNREAD,
     prompt_embeds=UNREAD,
     moderation=MODERATION,

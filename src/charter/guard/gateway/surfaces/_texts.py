@@ -153,6 +153,14 @@ def digest(data: Any) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def no_template(body: dict[str, Any]) -> None:
+    """A template among its own arguments would change what the model makes of what the rails read. Raises BadRequestError."""
+    given = as_object(body.get("chat_template_kwargs") or {}, "chat_template_kwargs")
+    if given.get("chat_template") is not None:
+        where = "chat_template_kwargs.chat_template"
+        raise BadRequestError(f"{where} is not served here: no rail can read it", param=where, code="unsupported_field")
+
+
 def as_object(value: Any, param: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequestError(f"{param} must be an object", param=param)

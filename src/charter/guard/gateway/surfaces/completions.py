@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from charter.guard.gateway.surfaces._located import Path, put
+from charter.guard.gateway.surfaces._located import Located, Path, put
+from charter.guard.gateway.surfaces._reading import undone
 from charter.guard.gateway.surfaces._stream import chunk_of
 from charter.guard.gateway.surfaces._surface import (
     Asked,
@@ -20,7 +21,7 @@ from charter.guard.gateway.surfaces._surface import (
     Said,
     Withheld,
 )
-from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, top, unknown, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, no_template, top, unknown, without_texts
 from charter.guard.gateway.surfaces._tidy import alternatives, numbers, spells, tidy
 from charter.guard.gateway.wire import sse
 
@@ -45,6 +46,7 @@ class Completions:
     request_fields: Mapping[str, Contract] = {
         **dict.fromkeys(_OPAQUE, "opaque"),
         **dict.fromkeys(_REFUSED, "refused"),
+        "chat_template_kwargs.chat_template": "refused",
         "model": "constrained",
         "prompt": "guarded",
         "suffix": "guarded",
@@ -64,6 +66,7 @@ class Completions:
         for field in _REFUSED:
             if body.get(field) is not None:
                 raise BadRequestError(f"{field} is not served here: no rail can read it", param=field, code="unsupported_field")
+        no_template(body)
         given = body.get("prompt")
         several = isinstance(given, list)
         prompts = as_list(given, "prompt") if several else [given]
@@ -164,9 +167,17 @@ def _said(asked: Asked, position: int, choice: Any) -> Said:
     if not isinstance(choice, dict) or not isinstance(choice.get("text"), str):
         raise BadAnswerError("a choice without a text")
     index = choice.get("index", position)
+    return Said(index, _prompt(asked, index), _spoken(asked, ("choices", position, "text"), choice["text"]))
+
+
+def _spoken(asked: Asked, path: Path, text: str) -> Located:
+    """A reply; a structured one, which is JSON source, without its escapes too."""
+    texts: list[Text] = [(path, text)]
+    if asked.structured and (plain := undone(text)):
+        texts.append((None, plain))
     gather = Gather()
-    gather.message("assistant", [(("choices", position, "text"), choice["text"])])
-    return Said(index, _prompt(asked, index), gather.located())
+    gather.message("assistant", texts)
+    return gather.located()
 
 
 class CompletionsFrame:
@@ -228,9 +239,7 @@ class CompletionsCodec:
         return _prompt(self._asked, choice)
 
     def whole(self, choice: int, texts: Mapping[str, str]) -> Said:
-        gather = Gather()
-        gather.message("assistant", [(("content",), texts.get("content", ""))])
-        return Said(choice, self.prompt(choice), gather.located())
+        return Said(choice, self.prompt(choice), _spoken(self._asked, ("content",), texts.get("content", "")))
 
     def withhold(self, choice: int, withheld: Withheld) -> bytes:
         head = {"id": "cmpl-withheld", "object": "text_completion", "created": 0, "model": self._asked.model, **self.head}

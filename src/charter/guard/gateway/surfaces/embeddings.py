@@ -23,6 +23,7 @@ AROUND = Object(
     truncate_prompt_tokens=NUMBER,
     messages=UNREAD,
     chat_template=UNREAD,
+    chat_template_kwargs=Object(chat_template=UNREAD),
     prompt_token_ids=UNREAD,
     prompt_embeds=UNREAD,
     stream=UNREAD,
