@@ -191,6 +191,11 @@ def test_a_part_that_passed_only_by_the_policys_leave_is_told(launch, fakes):
     assert exchange.first_chunk_ms > 0
 
 
+async def broken_off(asked, wire):
+    await wire.head(200, content_length="500")
+    await wire.send(b'{"object": "li')
+
+
 @pytest.mark.parametrize(
     ("script", "status", "code"),
     [
@@ -198,8 +203,9 @@ def test_a_part_that_passed_only_by_the_policys_leave_is_told(launch, fakes):
         (answers({"error": {"message": "bad key sk-hush"}}, 401), 502, "upstream_error"),
         (answers(b"<html>", 200, "text/html"), 502, "upstream_bad_answer"),
         (answers({}, 302, location="http://127.0.0.1:1/"), 502, "upstream_bad_answer"),
+        (broken_off, 502, "upstream_interrupted"),
     ],
-    ids=["404", "401", "HTML", "redirect"],
+    ids=["404", "401", "HTML", "redirect", "broken off"],
 )
 def test_faults_of_the_list_of_models(bare, script, status, code):
     bare.upstream.script = script

@@ -21,7 +21,7 @@ from charter.guard.gateway.local import LocalCall
 from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.reading import credential
 from charter.guard.gateway.surfaces._surface import Local, Surface
-from charter.guard.gateway.upstream import Answer
+from charter.guard.gateway.upstream import Answer, UpstreamLostError, interrupted
 from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
 
@@ -174,6 +174,8 @@ async def _passed(answer: Answer) -> Response:
         raise GatewayError(502, "upstream_error", f"the model server answered with status {answer.status}")
     try:
         found = strict.read(await answer.read())
+    except UpstreamLostError as error:
+        raise interrupted(error.late) from None
     except strict.NotJsonError:
         raise GatewayError(502, "upstream_bad_answer", "the model server's answer cannot be read") from None
     return _json(found)

@@ -145,7 +145,7 @@ def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withhe
     if index in withheld:
         return refused_choice(index, withheld[index])
     message = without_texts(choice["message"], MESSAGE)
-    kept = tidied({**without_texts(choice, CHOICE), "message": message}, message, ends=True)
+    kept = tidied({"index": index, **without_texts(choice, CHOICE), "message": message}, message, ends=True)
     return {key: None if key == "logprobs" else value for key, value in kept.items()} if index in changed else kept
 
 

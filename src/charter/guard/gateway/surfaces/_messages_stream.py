@@ -196,11 +196,13 @@ class MessagesCodec:
 
     def _last(self, value: dict[str, Any]) -> Frame:
         given = value.get("delta")
+        if not isinstance(given, dict):
+            raise BadAnswerError("a message ended without saying how")
         clean, bits = read_answer(END, given)
         usage, _ = read_answer(USAGE, value.get("usage"))
         text = bits[0].text if bits else ""
         pieces = (Piece((0, "note"), text),) if text else ()
-        stop = given.get("stop_sequence") if isinstance(given, dict) else None
+        stop = given.get("stop_sequence")
         own = stop if stop in (self._asked.body.get("stop_sequences") or []) else None
 
         def make(texts: Sequence[str]) -> bytes:

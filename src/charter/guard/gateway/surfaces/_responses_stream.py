@@ -293,7 +293,10 @@ class ResponsesCodec:
         given = value.get("response")
         self._head = head(self._asked, given)
         slots: list[Slot] = []
-        for at, item in enumerate((given or {}).get("output") or []):  # an upstream that tells an item only here has it checked here
+        items = (given or {}).get("output") or []
+        if not isinstance(items, list):
+            raise BadAnswerError("a response's output is no list")
+        for at, item in enumerate(items):  # an upstream that tells an item only here has it checked here
             slots += self._open(at, item) if at not in self._items else []
         error = self._head.pop("error", None)
         if error and error.get("message"):
@@ -325,7 +328,7 @@ class ResponsesCodec:
         """Take in an item that was not known before, with whatever text it has already."""
         if at in self._items:
             raise BadAnswerError("an output item came twice")
-        clean, _ = read_answer(OUTPUT, given)
+        clean = _item_of(given)
         item = self._items[at] = Item(str(clean["type"]), {k: v for k, v in clean.items() if k not in ("content", "summary", "arguments", "input")})
         if not item.is_call:
             return self._rest(item, clean)
@@ -335,7 +338,7 @@ class ResponsesCodec:
 
     def _rest(self, item: Item, given: Any) -> list[Slot]:
         """What a whole item has beyond what its pieces told."""
-        clean, _ = read_answer(OUTPUT, given)
+        clean = _item_of(given)
         item.base["status"] = clean.get("status") or item.base.get("status")
         if "encrypted_content" in clean:
             item.base["encrypted_content"] = clean["encrypted_content"]
@@ -383,3 +386,11 @@ class ResponsesCodec:
     def _event(self, name: str, /, **value: Any) -> bytes:
         self._number += 1
         return event(name, {"type": name, **value, "sequence_number": self._number})
+
+
+def _item_of(given: Any) -> dict[str, Any]:
+    """What of an output item may go on. Raises BadAnswerError."""
+    if not isinstance(given, dict):
+        raise BadAnswerError("an output item is none")
+    clean: dict[str, Any] = read_answer(OUTPUT, given)[0]
+    return clean

@@ -214,7 +214,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Many:
-    """A list."""
+    """A list. In an answer none of its items is null: whoever reads on counts on them."""
 
     of: Shape
 
@@ -223,6 +223,8 @@ class Many:
             return None
         if not isinstance(value, list):
             raise Unreadable(name, "must be a list")
+        if not into.strict and None in value:
+            raise Unreadable(name, "must hold no null")
         return _same(value, [self.of.walk(item, (*at, n), name, into) for n, item in enumerate(value)])
 
     def contract(self, name: str) -> Iterator[tuple[str, Contract]]:

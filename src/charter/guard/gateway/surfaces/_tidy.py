@@ -62,7 +62,7 @@ def is_token(text: Any) -> bool:
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
-def spells(given: Any, text: str, ends: bool) -> bool:
+def spells(given: Any, text: str | None, ends: bool) -> bool:
     """Whether these tokens are those of ``text``; where the text ``ends``, one end mark may come after it. No tokens spell a text that is not there:
     what they say would be read by nobody."""
     if not text or not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
@@ -82,7 +82,7 @@ def token(one: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def tokens(given: Any, text: str, *, ends: bool) -> list[Any] | None:
+def tokens(given: Any, text: str | None, *, ends: bool) -> list[Any] | None:
     """Log probabilities that may go with ``text``, None if these are not its own. Alternatives are kept while they are tokens and not texts."""
     if given == []:
         return []

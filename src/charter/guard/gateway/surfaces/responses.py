@@ -130,7 +130,7 @@ def _with_tokens(item: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return {
         **item,
         "content": [
-            {**part, "logprobs": tokens(old.get("logprobs"), part["text"], ends=True) or []} if part["type"] == "output_text" else part
+            {**part, "logprobs": tokens(old.get("logprobs"), part.get("text"), ends=True) or []} if part["type"] == "output_text" else part
             for part, old in parts
         ],
     }
