@@ -421,6 +421,29 @@ def test_every_row_is_written(bench: Bench, stream: bool) -> None:
     assert rows[:2] == ["input", "output"]
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_an_error_says_has_its_row_before_it_leaves(bench: Bench, stream: bool) -> None:
+    bench.running.upstream.script = answers({"error": {"message": SAID}}, 400)
+    heard = hear(bench, stream)
+    assert (heard.status, heard.code) == (400, "upstream_error")
+    assert SAID in heard.raw
+    assert bench.audit.rows[:2] == ["input", "output"]
+    exchange = account(bench)
+    assert [len(exchange.inputs), len(exchange.outputs), exchange.outcome] == [1, 1, "upstream_error"]
+    bench.audit.fails = "output"
+    heard = hear(bench, stream)
+    assert heard.code == "guardrail_unavailable"
+    assert "Innocent" not in heard.raw
+    assert account(bench).outcome == "unavailable"
+
+
+def test_what_an_error_says_unread_is_a_bypass(launch: Any) -> None:
+    bench = Bench(launch(), Rails(), Audit())
+    bench.running.upstream.script = answers({"error": {"message": SAID}}, 400)
+    assert SAID in hear(bench, False).raw
+    assert "unguarded" in account(bench).bypass
+
+
 def test_a_closing_row_that_fails_does_not_undo_the_answer(bench: Bench) -> None:
     bench.audit.fails = "done"
     bench.running.upstream.script = says(SAID)

@@ -167,7 +167,8 @@ class Checking:
         return answer
 
     async def error_message(self, raw: bytes) -> str:
-        """What an error body of the upstream says, if the output rails let it through as they would a reply; '' otherwise."""
+        """What an error body of the upstream says, if the output rails let it through as they would a reply, and that is on record; '' otherwise.
+        Raises GatewayError if it cannot be recorded."""
         try:
             given = strict.read(raw)
         except strict.NotJsonError:
@@ -176,9 +177,16 @@ class Checking:
         message = error.get("message") if isinstance(error, dict) else error
         if not isinstance(message, str) or not message or len(message) > _LONGEST_ERROR:
             return ""
+        if self.moderating is not None and self.moderating.holds:
+            return ""  # the client wants what is said to it scored first, and an error is no reply that could be
         if self.active:
             checked = await self.guard.acheck(self.prompts[0].with_reply(message), "output")
+            self.exchange.outputs.append(checked)
+            await self.record([checked], "output")
             message = (checked.conversation.reply or "") if checked.passes else ""
+            self.exchange.bypass += checked.bypass
+        else:
+            self.exchange.bypass.append("unguarded")
         vault = self.vaults[0]
         return vault.restore(message) if vault is not None else message
 
