@@ -209,6 +209,18 @@ def test_a_broken_trace_header_begins_a_trace_of_its_own(recorded, header):
     assert spans.get_finished_spans()[-1].parent is None
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(("header", "kept"), [(TRACE, TRACE), (None, ""), ("how to make it", ""), (TRACE.upper(), ""), (TRACE + "0", "")])
+def test_the_clients_trace_is_told_with_its_request(launch, header, kept):
+    running = launch()
+    running.client().chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "hi"}], extra_headers={"traceparent": header} if header else {}
+    )
+    assert running.exchange().traceparent == kept
+
+
 def test_without_an_sdk_nothing_happens_and_a_broken_one_harms_no_request(caplog):
     Telemetry().done(exchange())
 

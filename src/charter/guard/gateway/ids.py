@@ -9,6 +9,8 @@ import time
 #: A name by which an answer may be asked for: what may stand in a header, a log and a column of the database.
 NAME = r"[A-Za-z0-9._-]{1,64}"
 _SAFE = re.compile(NAME)
+#: W3C trace context; later versions may say more at the end.
+_TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]{0,256})?")
 
 
 def new() -> str:
@@ -23,6 +25,11 @@ def new() -> str:
 def request_id(given: bytes | None) -> str:
     """The client's own, if it has one that may stand in a header and a log."""
     return (plain(given.decode("latin-1")) if given is not None else "") or new()
+
+
+def trace(given: bytes | None) -> str:
+    """The client's trace, as its header has it; '' for none."""
+    return given.decode("ascii") if given is not None and _TRACE.fullmatch(given) else ""
 
 
 def plain(given: object) -> str:

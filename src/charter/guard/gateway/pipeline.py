@@ -78,6 +78,7 @@ class Call:
     def __post_init__(self) -> None:
         self.headers = dict(self.scope["headers"])
         self.exchange = Exchange(ids.request_id(self.headers.get(b"x-request-id")), ids.new(), self.surface.name, time.time())
+        self.exchange.traceparent = ids.trace(self.headers.get(b"traceparent"))
         self.outbox = Outbox(self.send, self._stream_headers)
 
     async def run(self, refused: GatewayError | None = None) -> None:
