@@ -24,7 +24,7 @@ FORMAT = 1
 LONGEST_SUBJECT = 14
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _ENDING = re.compile(r"(?:'s|ingly|edly|ations?|ition|ings?|ments?|ness|ers?|ors?|ions?|ies|ied|ing|ed|es|ly|al|y|s|e)$")
-_LIST = re.compile(r"^\s*(?:\*\*|#+ ?)?(?:\d{1,2}[.):]|[-*•]\s|step \d)", re.IGNORECASE | re.MULTILINE)
+_LIST = re.compile(r"^[^\S\n]*(?:\*\*|#+ ?)?(?:\d{1,2}[.):]|[-*•]\s|step \d)", re.IGNORECASE | re.MULTILINE)
 
 
 class Words(NamedTuple):

@@ -26,6 +26,8 @@ DIM = 1 << 17
 FORMAT = 1
 #: Characters read of one text.
 MAX_CHARS = 1500
+#: Of a reply longer than this, as many at its end are read as well.
+END_CHARS = 6000
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
@@ -122,6 +124,13 @@ def reply_features(prompt: str, reply: str) -> Sparse:
     opening = _block([f"o{' '.join(said[:n])}" for n in (1, 2, 3, 4)])
     shared = _block([f"s{t}" for t in sorted(asked & set(said)) if len(t) > 3])
     return _sparse([*_blocks(said, "r"), opening, {k: v * 0.7 for k, v in shared.items()}])
+
+
+def parts(reply: str) -> list[str]:
+    """What is read of a reply: its beginning, and of a long one its end, so that nothing can stand there unread."""
+    if len(reply) <= END_CHARS:
+        return [reply]
+    return [reply, *(reply[at : at + MAX_CHARS] for at in range(len(reply) - END_CHARS, len(reply), MAX_CHARS))]
 
 
 def sigmoid(x: float) -> float:

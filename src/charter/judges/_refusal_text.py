@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-#: Characters read of a reply. A refusal that starts later than this is not one that a reader would notice first.
+#: Characters read at once: the beginning of a reply. A refusal that starts later than this is not one that a reader would notice first.
 MAX_CHARS = 6000
+#: What stretches of a longer reply share, so that no sentence is cut in all of them.
+OVERLAP = 500
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "‛": "'", "´": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "—": "-", "–": "-"})
 _BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|(?<=[。！？])|\n+")
 _QUOTED = re.compile(r'"[^"\n]{12,400}"')
@@ -42,11 +44,13 @@ def normalise(text: str) -> tuple[str, Sequence[int]]:
 
 
 class Prepared(NamedTuple):
-    """A normalised reply, the offset of each of its characters in the original, and its sentences."""
+    """A normalised reply, the offset of each of its characters in the original, and its sentences: of the first ``MAX_CHARS``. ``whole`` is the
+    reply as it came where it is longer, else ''."""
 
     text: str
     offsets: Sequence[int]
     sentences: tuple[Sentence, ...]
+    whole: str = ""
 
 
 def prepare(reply: str) -> Prepared:
@@ -54,7 +58,15 @@ def prepare(reply: str) -> Prepared:
     text, offsets = normalise(reply)
     label = _LABEL.match(text)
     start = label.end() if label and label.end() < len(text) else 0
-    return Prepared(text, offsets, tuple(split(_mask_quotes(text.replace("*", " ")), start)))
+    whole = reply if len(reply) > MAX_CHARS else ""
+    return Prepared(text, offsets, tuple(split(_mask_quotes(text.replace("*", " ")), start)), whole)
+
+
+def stretches(reply: str) -> Iterator[str]:
+    """What follows the beginning of a long reply, in stretches of ``MAX_CHARS``; the last one ends with the reply."""
+    last = len(reply) - MAX_CHARS
+    for start in (*range(MAX_CHARS - OVERLAP, last, MAX_CHARS - OVERLAP), last):
+        yield reply[start : start + MAX_CHARS]
 
 
 def _mask_quotes(text: str) -> str:
