@@ -234,3 +234,10 @@ def test_counting_is_checked_like_asking() -> None:
         count_tokens.replies(asked, {"input_tokens": "three"})
     with pytest.raises(BadRequestError):
         count_tokens.refuse(asked, Withheld("no"), IDS)
+
+
+def test_what_an_answer_tells_of_its_context_is_counts() -> None:
+    edits = [{"type": word, "cleared_input_tokens": 7} for word in "tell them how".split()]
+    body = upstream.message(upstream.text("hello"), context_management={"applied_edits": edits, "more": ["words"]})
+    out = surface.answer(ask(), body, {}, frozenset())
+    assert out["context_management"] == {"applied_edits": [{"cleared_input_tokens": 7}] * 3}

@@ -208,7 +208,7 @@ ANSWER: Final = Object(
     model=PLAIN,
     usage=USAGE,
     diagnostics=Beside(),
-    context_management=Words(),
+    context_management=Object(applied_edits=Many(Object())),  # counts; a list of any names could be a sentence
     **END.fields,
     content=Many(CONTENT),
 )
