@@ -140,6 +140,17 @@ def test_anything_at_any_place_of_an_event_is_told_or_refused(name: str) -> None
     assert refused
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_deep_field_is_left_out(name: str) -> None:
+    surface, request, answer = CASES[name]
+    asked = surface.ask(request)
+    deep = json.loads('{"x":' * 900 + "1" + "}" * 900)
+    odd = {**answer, "new": deep, "usage": {"n": 1, "new": deep}}
+    surface.replies(asked, odd)
+    out = surface.answer(asked, odd, {}, frozenset())
+    assert "new" not in json.dumps(out)
+
+
 def first_of_each_kind(events: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for number, event in enumerate(events):

@@ -71,10 +71,11 @@ def leaves(value: Any, path: Path, field: str = "") -> Iterator[Text]:
             yield from leaves(inner, (*path, index), field)
 
 
-def tells(value: Any) -> bool:
-    """Whether a value of an answer could hold a text: any string, and any list, whose numbers may be letters or tokens. Counts and flags cannot."""
+def tells(value: Any, levels: int = 8) -> bool:
+    """Whether a value of an answer could hold a text: any string, and any list, whose numbers may be letters or tokens. Counts and flags cannot.
+    What is nested deeper than ``levels`` is no count."""
     if isinstance(value, dict):
-        return any(not _KEY.fullmatch(key) or tells(inner) for key, inner in value.items())
+        return not levels or any(not _KEY.fullmatch(key) or tells(inner, levels - 1) for key, inner in value.items())
     return isinstance(value, str | list) and len(value) > 0
 
 
