@@ -142,6 +142,49 @@ def test_rows_cut_off_at_the_end_are_told_by_the_anchor(open_database: Opener, t
     assert "are gone" in found.why
 
 
+def cut(database: Database, after: int) -> None:
+    free(database)
+    with database.write() as connection:
+        connection.execute(text(f"DELETE FROM audit WHERE seq > {after}"))
+
+
+def test_a_log_that_was_cut_and_written_on_is_told_by_two_anchors_of_one_number(open_database: Opener, tmp_path: Path) -> None:
+    database, anchor = open_database(), tmp_path / "heads"
+    fill(database, 5, anchor=anchor, anchor_s=0.0)
+    cut(database, 3)
+    again = AuditLog(open_database(), anchor=anchor, anchor_s=0.0)  # a gateway that was started anew
+    for number in (4, 5, 6):
+        assert again.append(Row("r", {"another": number})).result(30) == number
+    again.close()
+    heads = read_anchors(anchor)
+    assert [head.seq for head in heads].count(5) == 2
+    assert verify(database).broken is None
+    found = verify(database, anchors=heads)
+    assert (found.broken, "was another one" in found.why) == (5, True)
+    assert verify(database, anchors=[*heads[1:], heads[-1]]).broken is None, "the same head twice is no contradiction"
+
+
+@pytest.mark.parametrize("others", [0, 1, 4])
+def test_a_writer_whose_own_rows_are_gone_writes_nothing_more(open_database: Opener, caplog: pytest.LogCaptureFixture, others: int) -> None:
+    """Whether the head is behind its last row, or others wrote on and the head is at it or ahead."""
+    database = open_database()
+    log, other = AuditLog(database, wait_s=30), open_database()
+    for number in (1, 2, 3):
+        assert log.append(Row("own", {"n": number})).result(30) == number
+    cut(database, 2)
+    for number in range(others):
+        fill_one(other)
+        with other.append() as cursor:
+            assert head_of(cursor).seq == 3 + number
+    for _ in range(2):
+        with pytest.raises(AuditError, match="cannot be written"):
+            log.append(Row("own", {"n": 4})).result(10)
+    log.close()
+    assert verify(database).rows == 2 + others
+    assert "row 3, which this gateway wrote, is gone" in caplog.text
+    assert "charter audit verify --anchor" in caplog.text
+
+
 def test_the_last_head_is_anchored_when_the_log_closes(tmp_path: Path) -> None:
     database, anchor = Database(tmp_path / "a.db"), tmp_path / "heads"
     log = AuditLog(database, anchor=anchor, anchor_s=3600.0)

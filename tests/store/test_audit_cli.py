@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, inspect, text
 
 from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_PASSED, EXIT_USAGE
 from charter.store.audit import AuditLog, Row
@@ -100,6 +101,58 @@ def test_a_file_that_is_not_there_or_no_file_of_heads_is_the_same(verify: Callab
         done = verify(*words)
         assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
         assert done.stderr.startswith(f"error: {says}")
+
+
+def test_what_holds_no_log_is_a_mistake_and_is_left_as_it_was(
+    verify: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, fresh: str
+) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE audit (id INTEGER, said TEXT)")
+    connection.close()
+    (tmp_path / "empty.db").touch()
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    for name in (path.name, "empty.db"):
+        done = verify(name)
+        assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
+        assert "holds no audit log of Charter's" in done.stderr
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+    if "://" in fresh:
+        done = verify(fresh)
+        assert (done.returncode, "holds no audit log of Charter's" in done.stderr) == (EXIT_USAGE, True)
+        engine = create_engine(fresh.replace("postgresql:", "postgresql+psycopg:"))
+        assert inspect(engine).get_table_names() == []
+        engine.dispose()
+
+
+def test_the_gateways_own_database_is_not_made_to_be_verified(
+    verify: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("CHARTER_DATABASE_URL", raising=False)
+    done = verify()
+    assert (done.returncode, "there is no such file" in done.stderr) == (EXIT_USAGE, True)
+    assert not (tmp_path / "state").exists()
+
+
+def test_an_empty_log_says_so_and_one_of_an_older_charter_stays_of_its_version(
+    verify: Callable[..., subprocess.CompletedProcess[str]], fresh: str, tmp_path: Path
+) -> None:
+    database = Database(fresh)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    done = verify(fresh)
+    assert (done.returncode, "the log is empty" in done.stdout) == (EXIT_PASSED, True), done.stderr
+    assert "whole" not in done.stdout
+    assert database.version()[0] == "0001"
+    (tmp_path / "heads").write_text(f"3 {'a' * 64}\n", encoding="ascii")
+    done = verify(fresh, "--anchor", "heads")
+    assert (done.returncode, "rows 1 to 3 were there" in done.stdout) == (EXIT_GATE_FAILED, True)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    done = verify(fresh)
+    assert (done.returncode, "of a newer Charter" in done.stderr) == (EXIT_ERROR, True)
 
 
 def test_a_server_that_is_away_is_an_error_and_no_mistake(verify: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -1,7 +1,8 @@
 """The audit log: append-only, hash-chained, committed in groups.
 
 Every row's hash is SHA-256 (or HMAC-SHA-256 under a key) of the hash before it, its number and its body, so a row that is changed, removed, inserted
-or moved breaks the chain there. What is cut off at the end breaks nothing that is left: an anchor file, kept elsewhere, tells that.
+or moved breaks the chain there. What is cut off at the end breaks nothing that is left: an anchor file, kept elsewhere, tells that, and so does a
+writer whose own last row is gone.
 """
 
 from __future__ import annotations
@@ -40,6 +41,16 @@ _LOCK = f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK}), set_config('synchronous_c
 
 class AuditError(Exception):
     """A row could not be written, or not in time: what it told of must be withheld."""
+
+
+class ShorterError(StoreError):
+    """Rows that this process wrote are no longer there, or others stand in their place."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(
+            f"the audit log was cut or replaced: row {seq}, which this gateway wrote, is gone; nothing is written into what is left of it",
+            "charter audit verify --anchor FILE, bring the rows back from a backup; a gateway that is started anew goes on from what is there",
+        )
 
 
 class Row(NamedTuple):
@@ -105,6 +116,7 @@ class AuditLog:
         self._database, self._key, self._wait_s = database, key, wait_s
         self._insert, self._at = database.driver_sql(_INSERT), database.driver_sql(_AT)
         self._tried: tuple[Head, Sequence[_Waiting]] | None = None
+        self._last: Head | None = None  # of those that this process knows to be written
         self._anchor = _Anchor(anchor, anchor_s) if anchor is not None else None
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._limit = limit
@@ -165,6 +177,7 @@ class AuditLog:
         for pause_s in itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1])):
             try:
                 head, batch = self._write(batch)
+                self._last = head
                 break
             except Exception as error:  # whatever it was: nobody may believe that the rows are there
                 next_s = time.monotonic() + pause_s if isinstance(error, UnreachableError) else float("inf")
@@ -186,7 +199,7 @@ class AuditLog:
                 cursor.execute(_LOCK)
             if self._tried is not None and self._is_there(cursor, self._tried[0]):  # under the lock: an earlier try is over by now
                 return self._tried
-            head = head_of(cursor)
+            head = self._head(cursor)
             made = []
             for row, *_ in batch:
                 head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, self._key))
@@ -194,6 +207,13 @@ class AuditLog:
             cursor.executemany(self._insert, made)
             self._tried = head, batch
         return head, batch
+
+    def _head(self, cursor: Any) -> Head:
+        """Where the chain goes on. Other gateways may have written behind this one's last row, but that row stays. Raises ShorterError."""
+        head = head_of(cursor)
+        if self._last is not None and head != self._last and (head.seq <= self._last.seq or not self._is_there(cursor, self._last)):
+            raise ShorterError(self._last.seq)
+        return head
 
     def _is_there(self, cursor: Any, head: Head) -> bool:
         cursor.execute(self._at, {"seq": head.seq})

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import LargeBinary, cast, select
+from sqlalchemy import LargeBinary, cast, inspect, select
 
 from charter.core.errors import InputError
 from charter.store.audit import FIRST, Head, chained
-from charter.store.database import Database
+from charter.store.database import FORMS, Database, UnreadableError
 from charter.store.tables import audit
 
 _PAGE = 5000
@@ -26,8 +26,13 @@ class Verified(NamedTuple):
 
 
 def verify(database: Database, *, key: bytes | None = None, anchors: Sequence[Head] = (), tell: Callable[[int], None] | None = None) -> Verified:
-    """Walk the whole log. ``anchors``: heads that were seen before; a log that does not hold them was cut or rewritten. ``tell``: progress."""
-    known = {anchor.seq: anchor.hash for anchor in anchors}
+    """Walk the whole log. ``anchors``: heads that were seen before; a log that does not hold them was cut or rewritten. ``tell``: progress.
+
+    Raises UnreadableError where there is no log."""
+    _require(database)
+    known: dict[int, set[str]] = {}
+    for anchor in anchors:  # two hashes of one number: the log was cut there and written on, and only one of them can be in it
+        known.setdefault(anchor.seq, set()).add(anchor.hash)
     head, count = Head(0, FIRST), 0
     if _before_first(database):
         return Verified(0, head, 0, "a row stands before the first")
@@ -38,7 +43,7 @@ def verify(database: Database, *, key: bytes | None = None, anchors: Sequence[He
             return Verified(
                 count, head, seq, f"row {seq} is not what was written, or the row before it is not" + ("" if key else ", or a key is needed")
             )
-        if seq in known and known[seq] != found:
+        if not known.get(seq, set()) <= {found}:
             return Verified(count, head, seq, f"row {seq} was another one when it was anchored")
         head, count = Head(seq, found), count + 1
         if tell is not None and count % _PAGE == 0:
@@ -47,6 +52,14 @@ def verify(database: Database, *, key: bytes | None = None, anchors: Sequence[He
     if lost:
         return Verified(count, head, head.seq + 1, f"rows {head.seq + 1} to {max(lost)} were there when they were anchored and are gone")
     return Verified(count, head)
+
+
+def _require(database: Database) -> None:
+    with database.read() as connection:
+        here = inspect(connection)
+        found = {column["name"] for column in here.get_columns(audit.name)} if here.has_table(audit.name) else set()
+    if not found >= {column.name for column in audit.columns}:
+        raise UnreadableError(f"{database.name}: cannot be verified: it holds no audit log of Charter's", f"check the name; give {FORMS}")
 
 
 def _before_first(database: Database) -> bool:

@@ -41,22 +41,24 @@ class UnreadableError(StoreError):
 class Database:
     """A database whose tables are those of this Charter. Safe for many threads."""
 
-    def __init__(self, spec: str | Path, *, password: str = "", busy_s: float = 5.0) -> None:
-        """``spec``: the path of a SQLite file, or a URL. Tables are made or upgraded. ``password``: in place of the URL's. ``busy_s``: how long to
-        wait for another writer.
+    def __init__(self, spec: str | Path, *, password: str = "", busy_s: float = 5.0, make: bool = True) -> None:
+        """``spec``: the path of a SQLite file, or a URL. ``password``: in place of the URL's. ``busy_s``: how long to wait for another writer.
+        ``make``: tables are made or upgraded; else the database is read as it is, and nothing in it can be changed.
 
-        Raises InputError for a URL that is none, UnreadableError for a file that is no database or a damaged one, StoreError where it cannot be
-        opened for another reason or belongs to a newer Charter.
+        Raises InputError for a URL that is none or, without ``make``, a file that is not there; UnreadableError for a file that is no database or a
+        damaged one; StoreError where it cannot be opened for another reason or belongs to a newer Charter.
         """
         url = _url(spec)
         self.url = url.set(password=password) if password and url.host else url
         self.name = self.url.render_as_string(hide_password=True)
-        self.engine = _engine(self.url, busy_s)
+        if not make and url.drivername == "sqlite" and not Path(url.database or "").is_file():
+            raise InputError(f"{url.database}: there is no such file", f"give {FORMS}")
+        self.engine = _engine(self.url, busy_s, make)
         self._driver: Any = self.engine.dialect.loaded_dbapi
         try:
-            if self.is_sqlite and url.database:
+            if make and self.is_sqlite and url.database:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._upgrade()
+            self._upgrade(make)
         except StoreError:
             self.engine.dispose()
             raise
@@ -130,7 +132,7 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, make: bool) -> None:
         from alembic import command
         from alembic.migration import MigrationContext
         from alembic.script import ScriptDirectory
@@ -138,17 +140,23 @@ class Database:
         config = _alembic()
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         with self.engine.connect().execution_options(reads=True) as connection:
-            if MigrationContext.configure(connection).get_current_revision() == _head():
+            here = MigrationContext.configure(connection).get_current_revision()
+            if not make and here is not None and here not in known:
+                raise self._newer(here)
+            if not make or here == _head():
                 return
         with self.engine.begin() as connection:
             if not self.is_sqlite:  # of several replicas that start together one upgrades
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
             here = MigrationContext.configure(connection).get_current_revision()
             if here is not None and here not in known:
-                raise StoreError(f"{self.name}: its tables are of a newer Charter (version {here})", "pip install --upgrade charter-align")
+                raise self._newer(here)
             if here != _head():
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+
+    def _newer(self, here: str) -> StoreError:
+        return StoreError(f"{self.name}: its tables are of a newer Charter (version {here})", "pip install --upgrade charter-align")
 
 
 def _url(spec: str | Path) -> URL:
@@ -168,15 +176,16 @@ def _url(spec: str | Path) -> URL:
     raise InputError(f"{url.drivername}: this kind of database is not served", f"give {FORMS}")
 
 
-def _engine(url: URL, busy_s: float) -> Engine:
+def _engine(url: URL, busy_s: float, make: bool = True) -> Engine:
     if url.drivername != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": max(1, int(busy_s))})
+        waits = {"connect_timeout": max(1, int(busy_s))}
+        return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args=waits, execution_options={"postgresql_readonly": not make})
     engine = create_engine(url, connect_args={"timeout": busy_s})
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON") if make else ("query_only=ON",):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -22,8 +22,8 @@ from charter.store.database import Database
 _LONGEST = 200
 
 
-def open_database(config: DatabaseConfig, environ: Mapping[str, str]) -> Database:
-    """Raises InputError and StoreError."""
+def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True) -> Database:
+    """``make``: as in ``Database``. Raises InputError and StoreError."""
     url = config.url or environ.get(config.url_env, "").strip()
     file = environ.get(config.password_file_env, "").strip()
     if not url:
@@ -33,7 +33,7 @@ def open_database(config: DatabaseConfig, environ: Mapping[str, str]) -> Databas
         password = Path(file).read_text(encoding="utf-8").strip() if file else ""
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{config.password_file_env}: {file} cannot be read", f"ls -l {file}") from None
-    return Database(url, password=password)
+    return Database(url, password=password, make=make)
 
 
 class GatewayAudit:
