@@ -108,6 +108,27 @@ def test_rows_of_another_judge_or_of_other_data_are_kept_apart(tmp_path):
     assert before
 
 
+@pytest.mark.parametrize("text", ["my only notes, on one line", "a note\nand another", '{"id": "mine"}\n{"id": "too"}\nand no end', '["a"]\n{"id"'])
+def test_a_file_that_is_not_ours_stays_as_it_was(tmp_path, text):
+    data, out = write(tmp_path / "in.jsonl", ROWS), tmp_path / "notes.txt"
+    out.write_text(text, encoding="utf-8")
+    with pytest.raises(StoreError, match="give another --out, or remove it: rm "):
+        score_rows("refusal", data, out)
+    assert out.read_text(encoding="utf-8") == text
+
+
+def test_a_torn_line_is_cut_when_the_rest_is_ours_and_not_for_another_judge(tmp_path):
+    data, out = write(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl"
+    score_rows("refusal", data, out)
+    whole = out.read_bytes()
+    out.write_bytes(whole[:-20])
+    with pytest.raises(StoreError, match="verdicts of refusal@"):
+        score_rows("harm", data, out)
+    assert out.read_bytes() == whole[:-20]
+    score_rows("refusal", data, out)
+    assert out.read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -13,11 +13,14 @@ from charter.store.rowlog import disk_error
 
 
 class ResultFile:
-    """Rows that have an ``id`` each. Whole lines in one write; a line torn by a kill is cut off when the file is next opened."""
+    """Rows that have an ``id`` each. Whole lines in one write; a line torn by a kill is cut off before the next is written, and no sooner: until
+    then the file may turn out to be somebody else's."""
 
     def __init__(self, path: Path) -> None:
+        """Raises StoreError for a file that holds anything but such rows. Nothing in it is changed."""
         self.path = path
         self._rows: dict[str, dict[str, Any]] = {}
+        self._torn: tuple[int, int] | None = None  # where the torn line begins and ends
         if path.exists():
             self._read()
 
@@ -35,6 +38,7 @@ class ResultFile:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._cut_torn_line()
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("".join(json.dumps(row, ensure_ascii=True) + "\n" for row in fresh))
                 file.flush()
@@ -43,20 +47,34 @@ class ResultFile:
             raise disk_error(self.path, error) from None
         self._rows.update({key_of(row["id"]): row for row in fresh})
 
+    def _cut_torn_line(self) -> None:
+        if self._torn is None:
+            return
+        start, end = self._torn
+        if self.path.stat().st_size != end:
+            raise StoreError(f"{self.path}: somebody else has written to it meanwhile", "run it again when the other has ended")
+        os.truncate(self.path, start)
+        self._torn = None
+
     def _read(self) -> None:
         try:
             data = self.path.read_bytes()
-            if data and not data.endswith(b"\n"):
-                os.truncate(self.path, data.rfind(b"\n") + 1)
-                data = data[: data.rfind(b"\n") + 1]
         except OSError as error:
             raise disk_error(self.path, error) from None
-        for number, line in enumerate(data.splitlines(), 1):
+        end = data.rfind(b"\n") + 1
+        for number, line in enumerate(data[:end].splitlines(), 1):
             try:
                 row = json.loads(line)
                 self._rows[key_of(row["id"])] = row
             except (ValueError, TypeError, KeyError):
-                raise StoreError(f"{self.path}: line {number} is no result row of this Charter", "give another --out, or remove the file") from None
+                raise self._foreign(f"line {number} is no result row of this Charter") from None
+        if end < len(data):
+            if not self._rows:  # a line of ours that was torn, or a user's file: nobody can tell
+                raise self._foreign("holds no whole result row of this Charter")
+            self._torn = end, len(data)
+
+    def _foreign(self, why: str) -> StoreError:
+        return StoreError(f"{self.path}: {why}", f"give another --out, or remove it: rm {self.path}")
 
 
 def key_of(value: Any) -> str:
