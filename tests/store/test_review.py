@@ -120,13 +120,48 @@ def test_texts_go_when_their_time_is_over_and_rows_stay(open_database: Opener) -
     file_report(database, said("r9", comment="they said"), keep_s=DAY_S)
     now = time.time()
     assert tuple(purge(database, now)) == (0, 0, 0)
-    assert tuple(purge(database, now + 3 * DAY_S)) == (0, 1, 0)
-    assert tuple(purge(database, now + 31 * DAY_S)) == (2, 0, 1)
+    assert tuple(purge(database, now + 3 * DAY_S)) == (0, 1, 1)
+    assert tuple(purge(database, now + 31 * DAY_S)) == (2, 0, 0)
     assert tuple(purge(database, now + 32 * DAY_S)) == (0, 0, 0)
     assert [(row["finding"], row["state"]) for row in items(database)] == [(None, "expired")] * 2
     with database.read() as connection:
         assert connection.execute(select(kept_text)).all() == []
         assert connection.execute(select(report.c.comment)).scalars().all() == [""]
+
+
+def test_a_comment_goes_by_the_rule_of_its_own_day_whatever_else_is_kept(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [item(1)], [], 3650 * DAY_S, 0)  # kept long, by an earlier configuration
+    file_report(database, said("r8", comment="short"), keep_s=DAY_S)
+    file_report(database, said("r9", comment="long"), keep_s=40 * DAY_S)
+    with database.write() as connection:  # as a gateway of an older version files one on these tables
+        values = "'old', 'report', 1.0, 'r7', 0, 'one', 'web', 'hate', 'untold', 0, ''"
+        columns = "id, kind, created_unix_s, answer, choice_index, reporter, key_name, category, comment, verified, decision_id"
+        connection.execute(text(f"INSERT INTO report ({columns}) VALUES ({values})"))
+    assert purge(database, 29 * DAY_S).comments == 0
+    assert purge(database, 31 * DAY_S).comments == 1
+    assert purge(database, time.time() + 2 * DAY_S).comments == 1
+    with database.read() as connection:
+        assert set(connection.execute(select(report.c.comment)).scalars()) == {"", "long"}
+
+
+def test_a_report_of_an_answer_whose_item_lost_its_text_brings_the_text_back(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, 9 * DAY_S)
+    file_report(database, said("r1"), keep_s=DAY_S)
+    assert purge(database, time.time() + 2 * DAY_S).items == 1
+    with database.write() as connection:
+        connection.execute(text("UPDATE review_item SET holder = 'somebody', lease_until_unix_s = 9e12, lease_token = 't'"))
+    file_report(database, said("r1", "two", category="privacy"), keep_s=4 * DAY_S)
+    [found] = items(database)
+    assert (found["state"], found["priority"], found["hazard"]) == ("pending", 51, "privacy")
+    assert Finding.model_validate_json(str(found["finding"])).conversation.reply == "A redwood ? stood there\0."
+    assert (found["holder"], found["lease_until_unix_s"], found["lease_token"]) == (None, None, None)
+    assert purge(database, time.time() + 3 * DAY_S).items == 0
+    file_report(database, said("r1", "three", category="violence"), keep_s=9 * DAY_S)
+    [again] = items(database)
+    assert again == {**found, "priority": 52}, "a text that is there is only brought forward"
+    assert purge(database, time.time() + 5 * DAY_S).items == 1
 
 
 def test_a_report_that_comes_before_its_text_finds_it_when_it_comes(open_database: Opener) -> None:
@@ -212,4 +247,26 @@ def test_answers_that_were_kept_before_version_3_are_still_found(fresh: str) -> 
     assert file_report(database, said("r1"), keep_s=DAY_S).verified
     assert file_report(database, said("d1"), keep_s=DAY_S).duplicate
     assert "as it was" in str(items(database)[0]["finding"])
+    database.close()
+
+
+@pytest.mark.parametrize(("kept_s", "stays_s"), [(None, 30 * DAY_S), (90 * DAY_S, 90 * DAY_S)])
+def test_comments_of_before_version_4_keep_the_rule_they_had(fresh: str, kept_s: float | None, stays_s: float) -> None:
+    from alembic import command
+
+    from charter.store import database as room
+
+    engine, config = room._engine(room._url(fresh), 5.0), room._alembic()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(text("INSERT INTO report VALUES ('i', 'report', 5.0, 'r1', 0, 'one', 'web', 'hate', 'they said', 0, '')"))
+        if kept_s is not None:
+            columns = "id, created_unix_s, keep_until_unix_s, request_id, decision_id, why, stage, policy, hazard, priority, state"
+            values = f"'i', 7.0, {7.0 + kept_s}, 'r', 'd', 'flagged', 'input', 'p', '', 0, 'expired'"
+            connection.execute(text(f"INSERT INTO review_item ({columns}) VALUES ({values})"))
+    engine.dispose()
+    database = Database(fresh)
+    assert purge(database, stays_s + 4.0).comments == 0
+    assert purge(database, stays_s + 6.0).comments == 1
     database.close()

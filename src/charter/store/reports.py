@@ -53,8 +53,8 @@ class _Found(NamedTuple):
 
 
 def file_report(database: Database, given: Report, *, keep_s: float, idempotency: str = "") -> Filed:
-    """Take a report. Who reports the same answer again gets the number of the first. Raises InputError where ``idempotency`` was used for another
-    report, StoreError when it cannot be kept."""
+    """Take a report; ``keep_s``: how long its comment stays, and the text of its item. Who reports the same answer again gets the number of the
+    first. Raises InputError where ``idempotency`` was used for another report, StoreError when it cannot be kept."""
     for _ in range(3):
         try:
             with database.write() as connection:
@@ -96,7 +96,9 @@ def _filed(connection: Connection, given: Report, keep_s: float, idempotency: st
     if first is not None:
         return Filed(first[0], True, bool(first[1]))
     found = _text(connection, given, decision)
-    row = {**given._asdict(), "id": number, "created_unix_s": time.time(), "verified": int(found is not None), "decision_id": decision}
+    now = time.time()
+    row = {**given._asdict(), "id": number, "created_unix_s": now, "keep_until_unix_s": now + keep_s}
+    row |= {"verified": int(found is not None), "decision_id": decision}
     try:
         connection.execute(insert(report).values(**row))
     except IntegrityError:
@@ -156,8 +158,13 @@ def _finding(talk: Conversation, category: str, model: str, source: Source) -> F
 
 
 def _raise(connection: Connection, found: _Found, keep_s: float) -> None:
-    """Queue what was reported, or bring it forward by one for every further reporter."""
-    if found.item is not None and not is_there(connection, review_item.c.id, found.id):
-        connection.execute(insert(review_item).values(**{**item_row(found.item, time.time(), keep_s), "id": found.id}))
+    """Queue what was reported, or bring it forward by one for every further reporter; with its text, if that was taken out meanwhile."""
+    row = {} if found.item is None else {**item_row(found.item, time.time(), keep_s), "id": found.id}
+    if row and not is_there(connection, review_item.c.id, found.id):
+        connection.execute(insert(review_item).values(**row))
         return
     connection.execute(update(review_item).where(review_item.c.id == found.id).values(priority=review_item.c.priority + 1))
+    if row:
+        again = {name: row[name] for name in ("finding", "hazard", "state", "keep_until_unix_s")}
+        again |= dict.fromkeys(("lease_until_unix_s", "holder", "lease_token"))
+        connection.execute(update(review_item).where(review_item.c.id == found.id, review_item.c.finding.is_(None)).values(**again))

@@ -10,12 +10,15 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, update
 
 from charter.store.database import Database
 from charter.store.reports import settle
 from charter.store.review_rows import Answer, Item, alone, answer_row, is_there, item_row
 from charter.store.tables import kept_text, report, review_item
+
+#: How long a comment stays that a gateway of an older version filed, which does not write its end.
+_UNTOLD_S = 30 * 86_400.0
 
 
 class Purged(NamedTuple):
@@ -48,14 +51,12 @@ def add_items(database: Database, items: Sequence[Item], answers: Sequence[Answe
 def purge(database: Database, now: float | None = None) -> Purged:
     """Take out every text whose time is over. The rows stay, without it; the audit log never had any. Raises StoreError."""
     at = time.time() if now is None else now
-    old = report.c.created_unix_s
     with database.write() as connection:
         due = [review_item.c.keep_until_unix_s < at, review_item.c.finding.is_not(None)]
         items = connection.execute(update(review_item).where(*due).values(finding=None)).rowcount
         gone = [review_item.c.finding.is_(None), review_item.c.state == "pending"]
         connection.execute(update(review_item).where(*gone).values(state="expired"))
         answers = connection.execute(delete(kept_text).where(kept_text.c.keep_until_unix_s < at)).rowcount
-        longest = connection.execute(select(func.max(review_item.c.keep_until_unix_s - review_item.c.created_unix_s))).scalar()
-        stays_s = float(longest) if longest is not None else 30 * 86_400.0
-        comments = connection.execute(update(report).where(old < at - stays_s, report.c.comment != "").values(comment="")).rowcount
+        ends = func.coalesce(report.c.keep_until_unix_s, report.c.created_unix_s + _UNTOLD_S)
+        comments = connection.execute(update(report).where(ends < at, report.c.comment != "").values(comment="")).rowcount
     return Purged(items, answers, comments)

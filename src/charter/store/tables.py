@@ -76,6 +76,7 @@ kept_text = Table(
 )
 
 #: What users said about answers. One report for each answer and reporter. ``decision_id``: of the answer, once it is found; until then ''.
+#: ``keep_until_unix_s``: when the comment is taken out, by the rule that held when it was filed.
 report = Table(
     "report",
     metadata,
@@ -90,5 +91,6 @@ report = Table(
     Column("comment", Text, nullable=False),
     Column("verified", Integer, nullable=False),
     Column("decision_id", String(64), nullable=False, server_default="", index=True),
+    Column("keep_until_unix_s", Float),
     UniqueConstraint("kind", "answer", "choice_index", "reporter", name="uq_report_once"),
 )
