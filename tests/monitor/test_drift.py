@@ -1,32 +1,78 @@
-"""Rates that moved are found, rates that did not are left alone, and failures are no labels."""
+"""Rates that moved are found, rates that did not are left alone, and failures are no labels but are seen."""
 
 from __future__ import annotations
 
+import random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from charter.monitor.drift import shifts
 
+LABELS = ["full", "partial", "none", "unsure", "failed"]
+WINDOW = st.lists(st.sampled_from(LABELS), max_size=60)
+
+
+def by_name(*given, **more):
+    return {shift.name: shift for shift in shifts(*given, **more)}
+
 
 def test_a_large_shift_is_found_with_fishers_p():
-    found = {s.name: s for s in shifts(["full"] * 10 + ["none"] * 90, ["full"] * 50 + ["none"] * 50)}
+    found = by_name(["full"] * 10 + ["none"] * 90, ["full"] * 50 + ["none"] * 50)
     assert found["share/full"].moved
     assert found["share/none"].moved
-    assert not found["share/partial"].moved
+    assert found["share/partial"].moved is False
+    assert found["share/unread"].moved is False
     raw = fisher_exact([[10, 90], [50, 50]])[1]
     assert found["share/full"].p is not None
-    assert raw <= found["share/full"].p <= 3 * raw + 1e-12
+    assert raw <= found["share/full"].p <= 4 * raw + 1e-12
 
 
-@given(st.lists(st.sampled_from(["full", "partial", "none", "failed"]), max_size=60))
+@given(WINDOW)
 def test_the_same_window_never_moves(labels):
     assert not any(s.moved for s in shifts(labels, labels))
 
 
-def test_failures_are_counted_and_not_shares():
-    (first, *_) = shifts(["failed"] * 5, ["full"])
-    assert first.earlier.value is None
-    assert first.earlier.n_failed == 5
-    assert first.p is None
-    assert not first.moved
+@pytest.mark.parametrize("label", ["unsure", "failed"])
+def test_replies_that_nobody_can_read_any_more_have_moved(label):
+    before = ["full"] * 100 + ["none"] * 390 + ["failed"] * 10
+    some = by_name(before, ["full"] * 90 + ["none"] * 350 + [label] * 60)
+    assert (some["share/unread"].moved, some["share/full"].moved) == (True, False)
+    assert (some["share/unread"].earlier.value, some["share/unread"].later.n) == (0.02, 500)
+    whole = by_name(before, [label] * 500)
+    assert whole["share/unread"].moved
+    for name in ("share/full", "share/partial", "share/none"):
+        assert (whole[name].later.value, whole[name].later.n_failed) == (None, 500)
+        assert (whole[name].p, whole[name].moved) == (None, None), "what was not measured is not known to stand still"
+
+
+def test_an_empty_window_says_nothing_of_any_rate():
+    assert {(s.p, s.moved) for s in shifts([], ["full"] * 9)} == {(None, None)}
+
+
+@given(WINDOW, WINDOW, st.integers(1, 50))
+def test_every_look_has_its_part_of_alpha(earlier, later, looks):
+    for one, many in zip(shifts(earlier, later), shifts(earlier, later, looks=looks), strict=True):
+        assert many.p == (None if one.p is None else min(1.0, looks * one.p))
+
+
+def test_less_than_one_look_is_no_look():
+    with pytest.raises(ValueError, match="at least one look"):
+        shifts([], [], looks=0)
+
+
+def test_many_looks_at_one_baseline_alarm_falsely_no_more_often_than_alpha():
+    """Nothing ever moves here, so every alarm is false. The looks that are not told of show what the argument is for."""
+    rng, alpha, looks, runs = random.Random(7), 0.1, 8, 50
+
+    def window(size):
+        return rng.choices(LABELS, weights=(20, 10, 60, 5, 5), k=size)
+
+    told, untold = 0, 0
+    for _ in range(runs):
+        baseline, later = window(100), [window(100) for _ in range(looks)]
+        told += any(s.moved for each in later for s in shifts(baseline, each, alpha, looks))
+        untold += any(s.moved for each in later for s in shifts(baseline, each, alpha))
+    assert told / runs <= alpha < untold / runs

@@ -1,34 +1,47 @@
 """Have refusal and compliance rates moved between two windows of labelled replies? Fisher's exact test per rate, Holm over the rates.
 
+A baseline that many windows are compared with is looked at many times, and each look may alarm by chance. So say how many ``looks`` there will be:
+each then gets an equal part of alpha (Bonferroni; Dunn 1961, Journal of the American Statistical Association 56:52). That holds for looks that depend
+on each other, as these do, since they share the baseline. Take a new baseline when they are used up.
+
 Alerts, canaries and live feeds are not here yet (docs/index.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from charter.core.rows import Metric, Row
-from charter.core.stats import rate
+from charter.core.stats import holm, rate
 
 LABELS = ("full", "partial", "none")
 
 
 class Shift(Row):
-    """One rate in two windows. ``p`` is adjusted (Holm 1979); ``moved`` means p < alpha. None where a window has nothing to count."""
+    """One rate in two windows. ``p`` is adjusted for the rates (Holm 1979) and the looks; ``moved`` means p < alpha. Both are None where a window has
+    nothing to count: whether that rate moved is not known."""
 
     name: str
     earlier: Metric
     later: Metric
     p: float | None
-    moved: bool
+    moved: bool | None
 
 
-def shifts(earlier: Sequence[str], later: Sequence[str], alpha: float = 0.01) -> list[Shift]:
-    """Compare two windows of refusal labels (full, partial, none; anything else counts as failed and is left out of the shares)."""
-    pairs = [(label, _share(label, earlier), _share(label, later)) for label in LABELS]
-    raw = {label: _fisher(a, b) for label, a, b in pairs}
-    adjusted = _holm({label: p for label, p in raw.items() if p is not None})
-    return [Shift(name=f"share/{label}", earlier=a, later=b, p=adjusted.get(label), moved=adjusted.get(label, 1.0) < alpha) for label, a, b in pairs]
+def shifts(earlier: Sequence[str], later: Sequence[str], alpha: float = 0.01, looks: int = 1) -> list[Shift]:
+    """Compare two windows of refusal labels (full, partial, none). Anything else, such as unsure or failed, is left out of their shares and counts as
+    unread, which is a rate of its own among all labels: a model whose replies can no longer be read has moved.
+
+    ``looks``: how many windows will be compared with ``earlier`` in all; the chance that any of them alarms falsely is then at most ``alpha``.
+    Raises ValueError for less than one.
+    """
+    if looks < 1:
+        raise ValueError(f"shifts needs at least one look, got {looks}")
+    pairs = [(_share(label, earlier), _share(label, later)) for label in LABELS]
+    pairs.append((_unread(earlier), _unread(later)))
+    adjusted = [None if math.isnan(p) else min(1.0, looks * p) for p in holm([_fisher(a, b) for a, b in pairs])]
+    return [Shift(name=a.name, earlier=a, later=b, p=p, moved=None if p is None else p < alpha) for (a, b), p in zip(pairs, adjusted, strict=True)]
 
 
 def _share(label: str, labels: Sequence[str]) -> Metric:
@@ -36,19 +49,15 @@ def _share(label: str, labels: Sequence[str]) -> Metric:
     return rate(f"share/{label}", measured.count(label), len(measured), len(labels) - len(measured))
 
 
-def _fisher(a: Metric, b: Metric) -> float | None:
+def _unread(labels: Sequence[str]) -> Metric:
+    return rate("share/unread", sum(item not in LABELS for item in labels), len(labels))
+
+
+def _fisher(a: Metric, b: Metric) -> float:
+    """nan where a window has nothing to count."""
     if a.value is None or b.value is None:
-        return None
+        return math.nan
     from scipy.stats import fisher_exact
 
     x, y = round(a.value * a.n), round(b.value * b.n)
-    return float(fisher_exact([[x, a.n - x], [y, b.n - y]])[1])
-
-
-def _holm(raw: dict[str, float]) -> dict[str, float]:
-    out: dict[str, float] = {}
-    highest = 0.0
-    for rank, (label, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
-        highest = max(highest, min(1.0, p * (len(raw) - rank)))
-        out[label] = highest
-    return out
+    return min(1.0, float(fisher_exact([[x, a.n - x], [y, b.n - y]])[1]))
