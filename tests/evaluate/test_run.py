@@ -239,6 +239,37 @@ def test_a_model_that_returns_nothing_gives_no_number_and_is_asked_again_the_nex
     assert (speaks.metrics["tiny/all/full"].value, speaks.measurement.trusted) == (0.2, True)
 
 
+@pytest.mark.parametrize("kind", [Judge, GroupJudge])
+def test_after_an_outage_another_judge_reads_only_the_answers_that_hold(tmp_path, kind):
+    """An answer that was asked for again leaves its old line in the log; nobody reads it any more."""
+    half = Model(says=lambda c, s: None if int(c.prompt.split()[-1]) % 2 else f"reply {c.prompt.split()[-1]}")
+    assert not go(tmp_path, half).measurement.trusted
+    healed = go(tmp_path, Model())
+    assert (healed.measurement.trusted, healed.measurement.failed, len(list(healed.answers()))) == (True, 0, 40)
+    second, judge = Model(breaks_at=0), kind(name="second", every=2)
+    other = go(tmp_path, second, {"refusal": judge})
+    assert (other.measurement.trusted, other.measurement.failed, other.metrics["tiny/all/full"].value) == (True, 0, 0.5)
+    assert judge.judged == 40
+    assert go(tmp_path, second, {"refusal": judge}).metrics == other.metrics
+    assert not second.asked
+
+
+class Breaks(TimesOut):
+    """Fails as ``TimesOut``, under another name."""
+
+    def __init__(self) -> None:
+        super().__init__(name="breaks")
+
+
+def test_an_answer_that_was_mended_once_is_not_asked_for_again_when_its_judging_fails(tmp_path):
+    go(tmp_path, Model(says=lambda c, s: None))
+    assert go(tmp_path, Model()).measurement.trusted
+    assert not go(tmp_path, Model(breaks_at=0), {"refusal": Breaks()}).measurement.trusted
+    silent = Model(breaks_at=0)
+    go(tmp_path, silent, {"refusal": Judge()})
+    assert not silent.asked
+
+
 def test_few_failures_are_counted_and_not_asked_for_again(tmp_path):
     found = go(tmp_path, Model(says=lambda c, s: None if c.prompt.endswith(" 3") else f"reply {c.prompt.split()[-1]}"))
     assert (found.measurement.trusted, found.measurement.failed, found.metrics["tiny/all/full"].n_failed) == (True, 1, 1)

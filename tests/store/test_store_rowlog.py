@@ -253,3 +253,5 @@ def test_a_row_that_is_replaced_stands_twice_and_the_later_one_holds(path: Path)
     assert (len(again), again.keys()) == (3, ["a", "b", "c"])
     assert [key for key, _ in again.iterate()] == ["a", "b", "a", "c"]
     assert dict(again.items())["a"].reason == "second"
+    for found in (log, again):
+        assert [(key, row.reason) for key, row in found.latest()] == [("b", "tie"), ("a", "second"), ("c", "tie")]

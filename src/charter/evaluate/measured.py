@@ -76,7 +76,7 @@ class Measured:
         """(example key, answer), one by one from the disk, of the examples of this measurement. Where an answer was asked for again after it had
         failed, the later one holds."""
         keys = {example.key for example in self.examples}
-        for key, answer in RowLog(self.folder / "answers.jsonl", Answer).iterate():
+        for key, answer in RowLog(self.folder / "answers.jsonl", Answer).latest():
             example = example_of(key)
             if example in keys:
                 yield example, answer

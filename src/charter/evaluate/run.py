@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from charter.core.errors import InputError, StoreError
 from charter.core.progress import SILENT, Reporter
@@ -21,7 +22,7 @@ from charter.evaluate.measured import MEASUREMENTS, Measured, Measurement, examp
 from charter.evaluate.plan import Question, check, in_order, questions, take
 from charter.evaluate.reading import Item, Reader
 from charter.evaluate.shelved import Options, Shelved, draws
-from charter.judges._judging import GROUP, name_of
+from charter.judges._judging import GROUP, name_of, nothing_in
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
 
@@ -91,6 +92,7 @@ def run(
 
 
 def _spent(answers: RowLog[Answer], keys: frozenset[str]) -> dict[str, float]:
+    """What was paid for, so an answer that was asked for again counts as often as it was asked for."""
     tokens_in = tokens_out = 0
     for key, answer in answers.iterate():
         if key in keys:
@@ -119,7 +121,7 @@ def _last(folder: RunFolder) -> Measurement | None:
 
 def _failed_keys(folder: RunFolder, last: Measurement) -> frozenset[str]:
     """Answers without a reply, and those whose judging failed: the ones to try again."""
-    errors = {key: answer.reply.finish == "error" or not answer.reply.text.strip() for key, answer in folder.log("answers", Answer).iterate()}
+    errors = {key: bool(nothing_in(answer)) for key, answer in folder.log("answers", Answer).latest()}
     unread = {key.partition(":")[2]: v.outcome == "failed" for key, v in folder.log("verdicts", Verdict).iterate() if key.startswith(last.judging)}
     return frozenset(key for found in (errors, unread) for key, is_failed in found.items() if is_failed)
 
@@ -135,7 +137,7 @@ def _ask_all(
 ) -> frozenset[str]:
     """Every answer is in the log afterwards; returns their keys. An answer whose judging alone failed is not asked for again."""
     benchmark, ask = shelved.benchmark, shelved.benchmark.ask
-    empty = frozenset(key for key, answer in log.iterate() if key in again and not answer.reply.text.strip()) if again else again
+    empty = frozenset(key for key, answer in log.latest() if key in again and nothing_in(answer)) if again else again
     keys: list[str] = []
     for draw in range(draws(benchmark, options)):
         drawn = _questions(benchmark, options, examples, draw)
@@ -161,26 +163,13 @@ def _read_all(
 ) -> None:
     waiting = {key for key in keys if f"{judging}:{key}" not in log or key in again}
     with reporter.track("verdicts", len(keys), len(keys) - len(waiting)) as advance:
-        for group in _groups(answers, waiting, again, examples) if waiting else ():
+        for group in _groups(answers, waiting, examples) if waiting else ():
             log.replace((f"{judging}:{item.key}", verdict) for item, verdict in zip(group, reader(group), strict=True))
             advance(len(group))
 
 
-def _groups(answers: RowLog[Answer], waiting: set[str], again: frozenset[str], examples: Mapping[str, Example]) -> Iterator[list[Item]]:
+def _groups(answers: RowLog[Answer], waiting: set[str], examples: Mapping[str, Example]) -> Iterator[list[Item]]:
     """Stored answers in groups, straight from the disk; of those asked for again, the last one."""
-    group: list[Item] = []
-    later: dict[str, Item] = {}
-    for key, answer in answers.iterate():
-        if key not in waiting:
-            continue
-        item = Item(key, examples[example_of(key)], answer)
-        if key in again:
-            later[key] = item
-        else:
-            group.append(item)
-        if len(group) == GROUP:
-            yield group
-            group = []
-    group += later.values()
-    for start in range(0, len(group), GROUP):
-        yield group[start : start + GROUP]
+    found = (Item(key, examples[example_of(key)], answer) for key, answer in answers.latest() if key in waiting)
+    while group := list(islice(found, GROUP)):
+        yield group

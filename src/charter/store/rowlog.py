@@ -36,11 +36,13 @@ class RowLog(Generic[R]):
         self.row_type = row_type
         self._sync_s = sync_s
         self._synced = -math.inf
-        self._keys: dict[str, None] = {}
+        self._keys: dict[str, int] = {}  # the last line of each key
+        self._lines = 0
         if path.exists():
             _cut_torn_line(path)
             with closing(_lines(path)) as lines:
-                self._keys = {self._fields(number, line)["key"]: None for number, line in enumerate(lines, 1)}
+                for self._lines, line in enumerate(lines, 1):
+                    self._keys[self._fields(self._lines, line)["key"]] = self._lines
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -80,7 +82,8 @@ class RowLog(Generic[R]):
     def _put(self, rows: Collection[tuple[str, R]]) -> None:
         due = time.monotonic() - self._synced >= self._sync_s
         _write(self.path, "".join(_line(key, row) for key, row in rows), due)
-        self._keys.update((key, None) for key, _ in rows)
+        self._keys.update((key, number) for number, (key, _) in enumerate(rows, self._lines + 1))
+        self._lines += len(rows)
         if due:
             self._synced = time.monotonic()
 
@@ -94,6 +97,12 @@ class RowLog(Generic[R]):
             with closing(_lines(self.path)) as lines:
                 for number, line in enumerate(lines, 1):
                     yield self._read(number, line)
+
+    def latest(self) -> Iterator[tuple[str, R]]:
+        """``iterate`` without the lines that a later one of the same key has replaced."""
+        for number, (key, row) in enumerate(self.iterate(), 1):
+            if self._keys.get(key) == number:
+                yield key, row
 
     def rows(self) -> list[R]:
         return [row for _, row in self.items()]
