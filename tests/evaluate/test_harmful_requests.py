@@ -132,6 +132,44 @@ def test_jailbreakbench_counts_attacks_and_over_refusal_apart(tmp_path):
     assert not [m for m in with_more if "asr" in m.name and m.name.endswith("corrected")]
 
 
+class Answers:
+    """Says the same to everything; to the prompts in ``mute`` it gives no answer with seed 0."""
+
+    spec = "answers"
+
+    def __init__(self, mute=()):
+        self.mute = mute
+
+    def batches(self, conversations, sampling):
+        return [list(range(len(conversations)))]
+
+    def reply(self, conversations, sampling):
+        gone = Reply(text="", finish="error", error="HTTP 400")
+        return [gone if c.prompt in self.mute and sampling.seed == 0 else said() for c in conversations]
+
+
+class Always(Judge):
+    def __call__(self, conversation):
+        return Verdict(subject=conversation.id, outcome="safe", label="full", judge=self.name, judge_version="1")
+
+
+def test_a_reply_that_failed_renames_no_metric_of_jailbreakbench_and_drops_no_seed(tmp_path):
+    judges = {"harm": Always(name="achieved"), "refusal": Always(name="refusal")}
+    jailbreak(tmp_path)
+    shelved = shelve("jailbreakbench", jailbreakbench, jailbreakbench.Config(path=tmp_path, other_version=True))
+    first = shelved.benchmark.examples()[0].prompt
+    names = []
+    for mute in (), (first,):
+        options, folder = Options(seeds=3, max_failed=1.0), tmp_path / f"run-{len(mute)}"
+        with RunFolder(folder, "evaluate", folder_config(shelved, "answers", options)) as place:
+            found = run(shelved, Answers(mute), judges, place, options)
+        asr = found.metrics["jailbreakbench/harmful/all/asr@150[achieved]"]
+        assert "mean of 3 seeds" in asr.method
+        assert asr.n_failed == len(mute)
+        names.append(list(found.metrics))
+    assert names[0] == names[1]
+
+
 def test_jailbreakbench_says_when_a_half_is_missing(tmp_path):
     benchmark = jailbreak(tmp_path, halves=("harmful",))
     examples = benchmark.examples()

@@ -330,6 +330,17 @@ def test_seeds_are_averaged_with_the_variance_within_and_between():
     assert none.value is None
 
 
+def test_a_seed_is_never_dropped_for_the_name_that_its_metric_has():
+    one, mute = rate("x/asr@1[a]", 1, 10), rate("x/asr@1[a+b]", 0, 0, 10)
+    for runs in ([one], [mute]), ([mute], [one]):
+        (found,) = over_seeds(runs)
+        assert (found.name, found.value, found.n, found.n_failed) == ("x/asr@1[a]", 0.1, 0, 10), "a seed in which all failed names no scorer"
+    (late,) = over_seeds([[], [one]])
+    assert (late.name, late.value) == ("x/asr@1[a]", 0.1)
+    with pytest.raises(InputError, match=r"cannot be averaged: they measured x/asr@1\[a\] and x/asr@1\[b\]"):
+        over_seeds([[one], [rate("x/asr@1[b]", 1, 10)]])
+
+
 def test_failed_verdicts_of_several_judges_name_them_all(tmp_path):
     found = go(
         tmp_path, Model(says=lambda c, s: None), {"refusal": Judge(), "harm": Judge(name="b", version="9")}, Tiny(roles={"refusal": "", "harm": ""})

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from charter.core.errors import InputError
 from charter.core.rows import Example, Metric, Verdict, content_id
 from charter.core.shapes import Judge
 from charter.core.stats import Z95
@@ -39,15 +40,31 @@ def over_seeds(runs: Sequence[Sequence[Metric]]) -> list[Metric]:
     """One metric for each name: the mean over runs of the same items with other seeds. Its interval adds the variance between runs to the mean one
     within a run, (1 + 1/K) times as for repeated draws (Rubin 1987, Multiple Imputation, section 3.1): it covers new items and new seeds.
 
-    ``n`` is the smallest of the runs', ``n_failed`` and ``n_unparsed`` are sums. A run in which the metric is undefined is left out of its mean.
+    ``n`` is the smallest of the runs', ``n_failed`` and ``n_unparsed`` are sums. A run in which the metric is undefined is left out of its mean;
+    it may lack it altogether, or name other scorers. Raises InputError where runs that measured it name other scorers.
     """
     if len(runs) == 1:
         return list(runs[0])
-    return [_over_seeds([metric for run in runs for metric in run if metric.name == first.name]) for first in runs[0]]
+    tables = [{_unscored(metric.name): metric for metric in run} for run in runs]
+    return [_over_seeds(_alike(name, tables)) for name in dict.fromkeys(name for table in tables for name in table)]
+
+
+def _unscored(name: str) -> str:
+    """A metric's name without the scorer at its end."""
+    return name.rpartition("[")[0] if name.endswith("]") else name
+
+
+def _alike(name: str, tables: Sequence[Mapping[str, Metric]]) -> list[Metric]:
+    found = [table[name] for table in tables if name in table]
+    names = list(dict.fromkeys(metric.name for metric in found if metric.value is not None))
+    if len(names) > 1:
+        what = f"they measured {' and '.join(names)}"
+        raise InputError(f"the seeds of one run cannot be averaged: {what}", "let the same judges read every seed, or run one seed")
+    return found
 
 
 def _over_seeds(found: Sequence[Metric]) -> Metric:
-    first = found[0]
+    first = next((metric for metric in found if metric.value is not None), found[0])
     counts = {"n": min(m.n for m in found), "n_failed": sum(m.n_failed for m in found), "n_unparsed": sum(m.n_unparsed for m in found)}
     values = [m.value for m in found if m.value is not None]
     method = f"{first.method}; mean of {len(values)} seeds"

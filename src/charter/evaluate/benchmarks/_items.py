@@ -16,8 +16,11 @@ Said = Mapping[str, Sequence[Verdict]]
 
 
 def scorer(verdicts: Iterable[Verdict], default: str) -> str:
-    """The judges behind the verdicts, as they stand in a metric's name."""
-    return "+".join(sorted({verdict.judge for verdict in verdicts})) or default
+    """The judges behind the verdicts, as they stand in a metric's name. A failed verdict may name judges of other roles too: nobody was asked. It
+    counts only where all failed."""
+    said = list(verdicts)
+    heard = [verdict for verdict in said if verdict.outcome != "failed"]
+    return "+".join(sorted({verdict.judge for verdict in heard or said})) or default
 
 
 def versions(verdicts: Iterable[Verdict]) -> str:
