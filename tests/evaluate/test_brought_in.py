@@ -113,9 +113,14 @@ def test_filters_nested_metrics_chats_and_gzip_of_lm_eval(tmp_path: Path) -> Non
 
 
 def test_an_empty_answer_is_counted_as_failed_to_be_given(tmp_path: Path) -> None:
-    file = samples(tmp_path, [line(0, True, resps=[[""]]), line(1, True, exact_match=float("nan"))])
+    """However it was scored: lm-eval calls an empty answer as right or wrong as any other."""
+    file = samples(tmp_path, [line(0, True, resps=[[""]]), line(1, True, exact_match=float("nan")), line(2, True, resps=[["\n"]]), line(3, True)])
     found = read_lm_eval(file)
-    assert found.answers["0#0"].reply.finish == "error"
+    assert found.answers["0#0"].reply.finish == found.answers["2#0"].reply.finish == "error"
+    empty = found.verdicts["0#0"]
+    assert (empty.outcome, empty.scores, empty.reason) == ("failed", {}, "no reply: the answer is empty")
+    metric = kept(found, tmp_path / "run", file).metrics["lm-eval/quiz/exact_match"]
+    assert (metric.value, metric.n, metric.n_failed) == (1.0, 1, 3)
     assert (found.verdicts["1#0"].outcome, found.verdicts["1#0"].reason) == ("failed", "no score 'exact_match'")
 
 
@@ -244,6 +249,8 @@ def test_perturbed_instances_of_helm_are_items_of_their_own(tmp_path: Path) -> N
     found = read_helm(folder)
     assert [example.key for example in found.examples] == ["id0", "id0/misspelling"]
     assert found.answers["id0/misspelling#0"].reply.error == "content filter"
+    refused = found.verdicts["id0/misspelling#0"]
+    assert (refused.outcome, refused.scores, refused.reason) == ("failed", {}, "no reply: content filter"), "what HELM scored it is no score"
 
 
 @pytest.mark.parametrize(

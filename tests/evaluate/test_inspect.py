@@ -5,6 +5,7 @@ The model is a tiny one of ours, because Inspect's mock model needs the network 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -179,6 +180,18 @@ def test_a_log_of_another_task_becomes_a_run_with_all_its_scores(tmp_path: Path)
     assert {verdict.outcome for verdict in turned.verdicts.values()} == {"unsafe"}
     with pytest.raises(InputError, match="there are: match, two_heads/right, two_heads/length"):
         read_inspect(Path(log.location), score="f1")
+
+
+def test_what_has_no_answer_in_a_foreign_log_is_failed_however_it_was_scored(tmp_path: Path) -> None:
+    file = Path(run_task(foreign(4), tmp_path, model="saying/odd", log_format="json").location)
+    log = json.loads(file.read_text())
+    gone, empty = (sample["output"] for sample in log["samples"][:2])
+    gone["error"], empty["completion"], empty["choices"][0]["message"]["content"] = "content filter", "", ""
+    file.write_text(json.dumps(log))
+    found = read_inspect(file)
+    assert [found.verdicts[f"q{i}#0"].outcome for i in range(4)] == ["failed", "failed", "safe", "unsafe"]
+    assert [found.verdicts[f"q{i}#0"].reason for i in range(2)] == ["no reply: content filter", "no reply: the answer is empty"]
+    assert not found.verdicts["q0#0"].scores
 
 
 def test_two_foreign_logs_pair(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 A reader (one module each) gives ``Imported``; ``keep`` writes it as a run folder. What an item was scored is kept under the scorer's own name in
 ``Verdict.scores``; one score, the first or the one that is named, also says whether the item went as it should: from a half up it did.
+
+Harnesses score what failed like an answer; here an item without a reply is failed, and whatever it was scored is left out.
 """
 
 from __future__ import annotations
@@ -101,8 +103,9 @@ def _measurement(found: Imported, verdicts: Mapping[str, Sequence[Verdict]], jud
 
 
 def verdict_of(subject: str, scores: Mapping[str, float], main: str, better: Better, judge: str, reason: str = "") -> Verdict:
-    """A verdict from another harness's scores. Without the main score it is failed: nobody judged the item."""
-    known = {name: value for name, value in scores.items() if math.isfinite(value)}
+    """A verdict from another harness's scores. It is failed, without any, where there is a ``reason`` why there was nothing to score; and without the
+    main score, because nobody judged the item."""
+    known = {} if reason else {name: value for name, value in scores.items() if math.isfinite(value)}
     name, _, version = judge.partition("@")
     given = {"subject": subject, "scores": known, "judge": name, "judge_version": version or "1", "reason": reason}
     if main not in known:

@@ -16,6 +16,7 @@ from charter.core.errors import InputError
 from charter.core.rows import Answer, Conversation, Example, Reply, Sampling, Source, Verdict
 from charter.evaluate.imports import Better, Imported, main_score, verdict_of
 from charter.evaluate.measured import answer_key
+from charter.judges._judging import nothing_in
 
 SCORES, STATE, SPEC = "per_instance_stats.json", "scenario_state.json", "run_spec.json"
 #: Statistics that are about the request, not about how good the answer was.
@@ -44,7 +45,7 @@ def read_helm(folder: Path, *, model: str = "", score: str = "", better: Better 
         answer = Answer(model=model, conversation=example.conversation, sampling=_sampling(request), reply=_reply(request))
         answers[place] = answer
         subject = example.conversation.with_reply(answer.reply.text).id
-        verdicts[place] = verdict_of(subject, scores[key, trial], main, better, "helm")
+        verdicts[place] = verdict_of(subject, scores[key, trial], main, better, "helm", nothing_in(answer))
     if not examples:
         raise InputError(f"{folder}: no instance of {SCORES} has its request in {STATE}", "give the folder of one finished run")
     sampling, trials = next(iter(answers.values())).sampling, 1 + max(trial for _, trial in scores)

@@ -17,6 +17,7 @@ from charter.core.rows import Answer, Conversation, Example, Message, Reply, Sam
 from charter.evaluate.exports.inspect_log import KEY, need_inspect
 from charter.evaluate.imports import Better, Imported, main_score, verdict_of
 from charter.evaluate.measured import Measurement, answer_key
+from charter.judges._judging import nothing_in
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
@@ -104,9 +105,8 @@ def _theirs(log: EvalLog, path: Path, model: str, score: str, better: Better) ->
         answer = _answer(sample, example, model, sampling)
         place = answer_key(key, sample.epoch - 1)
         answers[place] = answer
-        reason = f"the sample failed: {sample.error.message[:200]}" if sample.error is not None else ""
-        scores = {} if sample.error is not None else _scores(sample)
-        verdicts[place] = verdict_of(example.conversation.with_reply(answer.reply.text).id, scores, main, better, "inspect", reason)
+        reason = f"the sample failed: {sample.error.message[:200]}" if sample.error is not None else nothing_in(answer)
+        verdicts[place] = verdict_of(example.conversation.with_reply(answer.reply.text).id, _scores(sample), main, better, "inspect", reason)
     return Imported(
         source="inspect",
         benchmark=f"inspect/{task}",

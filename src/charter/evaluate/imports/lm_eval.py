@@ -19,6 +19,7 @@ from charter.core.errors import InputError
 from charter.core.rows import Answer, Conversation, Example, Message, Reply, Sampling, Source
 from charter.evaluate.imports import Better, Imported, main_score, verdict_of
 from charter.evaluate.measured import answer_key
+from charter.judges._judging import nothing_in
 
 NAME = re.compile(r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT[\d:.-]+)\.jsonl(\.gz)?")
 BOOKKEEPING = {
@@ -53,7 +54,7 @@ def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better
         answer = Answer(model=model, conversation=example.conversation, sampling=Sampling(max_tokens=1), reply=_reply(items[key]))
         answers[answer_key(key, 0)] = answer
         subject = example.conversation.with_reply(answer.reply.text).id
-        verdicts[answer_key(key, 0)] = verdict_of(subject, scores[key], main, better, "lm-eval")
+        verdicts[answer_key(key, 0)] = verdict_of(subject, scores[key], main, better, "lm-eval", nothing_in(answer))
     settings: dict[str, object] = {} if task not in about.get("n-shot", {}) else {"shots": about["n-shot"][task]}
     return Imported(
         source="lm-eval",
@@ -142,7 +143,7 @@ def _reply(row: Mapping[str, Any]) -> Reply:
     responses = [one[0] if isinstance(one, list) and one and isinstance(one[0], str | list) else one for one in row["resps"]]
     first = responses[0] if responses else ""
     if isinstance(first, str):
-        return Reply(text=first, finish="stop") if first else Reply(text="", finish="error", error="the answer is empty")
+        return Reply(text=first, finish="stop") if first.strip() else Reply(text=first, finish="error", error="the answer is empty")
     logprobs = [float(one[0]) if isinstance(one, list) and one else math.nan for one in responses]
     options = [str(arguments[1]) if len(arguments) > 1 else str(place) for place, arguments in enumerate(_arguments(row))]
     if len(options) != len(logprobs) or any(math.isnan(value) for value in logprobs) or not logprobs:
