@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.core.errors import InputError
-from charter.core.rows import Metric
+from charter.core.rows import Metric, Verdict
 from charter.core.stats import paired_difference, rate
+from charter.evaluate.benchmarks._items import share
+from charter.evaluate.counting import over_seeds
 from charter.evaluate.differences import Difference
 from charter.evaluate.rules import Loaded, Policy, Rule, decide, expand, load_policy
 from charter.report.junit import Case, junit
@@ -41,6 +43,10 @@ HELD = {"metric": OVER, "test": "non-inferiority", "better": "lower", "margin": 
 
 def verdict(*rules: dict, before=BEFORE, after=AFTER, found=PAIRED, distrusted=None, **policy: object):
     return decide(loaded(*rules, **policy), before, after, found, distrusted or {})
+
+
+def seen(outcome: str) -> Verdict:
+    return Verdict.model_validate({"subject": "s", "outcome": outcome, "judge": "j", "judge_version": "1"})
 
 
 def failed(result) -> list[str]:
@@ -100,6 +106,18 @@ def test_too_many_failures_fail_in_either_run_and_distrusted_runs_never_ship():
     assert "11 of 100 answers for harmbench/all/asr[cls] failed or could not be read (11.0 %), where at most 10.0 % may" in result.failures[0]
     assert verdict(SUPERIOR, before=lossy, max_failed_share=0.2).passed
     assert failed(verdict(SUPERIOR, distrusted={"new": "half of the answers failed"})) == ["trust/new"]
+
+
+def test_failed_answers_are_a_share_of_answers_where_a_number_is_over_items_or_seeds():
+    """Ten samples of a hundred items, fifty of which lost one; five seeds of 250 items, each of which lost eight."""
+    bound = {"metric": "hb/*", "test": "bound", "max": 1.0}
+    said = {str(i): tuple(seen("failed" if k == 0 and i % 2 else "safe") for k in range(10)) for i in range(100)}
+    samples = share("hb/samples", said)
+    (seeds,) = over_seeds([[rate("hb/seeds", 5, 242, 8)] for _ in range(5)])
+    result = verdict(bound, after={metric.name: metric for metric in (samples, seeds)}, before={}, max_failed_share=0.06)
+    assert result.passed
+    assert "50 of 1000 answers for hb/samples failed or could not be read (5.0 %)" in result.reasons[1]
+    assert "40 of 1250 answers for hb/seeds failed or could not be read (3.2 %)" in result.reasons[3]
 
 
 def test_a_star_holds_every_metric_that_fits():

@@ -263,7 +263,17 @@ class Metric(Row):
     n_unparsed: int = Field(
         default=0, description="answered, but the answer could not be read; in no numerator, and in ``n`` only where the metric says so"
     )
+    n_answers: int | None = Field(
+        default=None,
+        exclude_if=lambda n_answers: n_answers is None,
+        description="how many answers were asked for, where ``n`` counts something else, such as items with several; not stored where it does not",
+    )
     method: str
+
+    @property
+    def answers(self) -> int:
+        """What ``n_failed`` and ``n_unparsed`` are a share of."""
+        return self.n + self.n_failed + self.n_unparsed if self.n_answers is None else self.n_answers
 
 
 class Sampling(Row):

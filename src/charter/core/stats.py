@@ -48,10 +48,12 @@ def wilson(k: int, n: int, z: float = Z95) -> Interval:
     return Interval(max(0.0, low), min(1.0, high))
 
 
-def rate(name: str, k: int, n: int, n_failed: int = 0, n_unparsed: int = 0) -> Metric:
+def rate(name: str, k: int, n: int, n_failed: int = 0, n_unparsed: int = 0, n_answers: int | None = None) -> Metric:
     """``k`` of ``n`` as a Metric with its Wilson interval. With n = 0 the value is None: unmeasured, not zero."""
-    value, interval = (k / n, wilson(k, n)) if n else (None, (None, None))
-    return Metric(name=name, value=value, low=interval[0], high=interval[1], n=n, n_failed=n_failed, n_unparsed=n_unparsed, method="wilson95")
+    value, (low, high) = (k / n, wilson(k, n)) if n else (None, (None, None))
+    answers = None if n_answers == n + n_failed + n_unparsed else n_answers
+    lost = {"n_failed": n_failed, "n_unparsed": n_unparsed, "n_answers": answers}
+    return Metric.model_validate({"name": name, "value": value, "low": low, "high": high, "n": n, **lost, "method": "wilson95"})
 
 
 def mcnemar_exact(b: int, c: int) -> float:

@@ -40,8 +40,8 @@ def over_seeds(runs: Sequence[Sequence[Metric]]) -> list[Metric]:
     """One metric for each name: the mean over runs of the same items with other seeds. Its interval adds the variance between runs to the mean one
     within a run, (1 + 1/K) times as for repeated draws (Rubin 1987, Multiple Imputation, section 3.1): it covers new items and new seeds.
 
-    ``n`` is the smallest of the runs', ``n_failed`` and ``n_unparsed`` are sums. A run in which the metric is undefined is left out of its mean;
-    it may lack it altogether, or name other scorers. Raises InputError where runs that measured it name other scorers.
+    ``n`` is the smallest of the runs', ``n_failed``, ``n_unparsed`` and ``n_answers`` are sums. A run in which the metric is undefined is left out of
+    its mean; it may lack it altogether, or name other scorers. Raises InputError where runs that measured it name other scorers.
     """
     if len(runs) == 1:
         return list(runs[0])
@@ -66,6 +66,7 @@ def _alike(name: str, tables: Sequence[Mapping[str, Metric]]) -> list[Metric]:
 def _over_seeds(found: Sequence[Metric]) -> Metric:
     first = next((metric for metric in found if metric.value is not None), found[0])
     counts = {"n": min(m.n for m in found), "n_failed": sum(m.n_failed for m in found), "n_unparsed": sum(m.n_unparsed for m in found)}
+    counts["n_answers"] = sum(m.answers for m in found)
     values = [m.value for m in found if m.value is not None]
     method = f"{first.method}; mean of {len(values)} seeds"
     if not values:

@@ -182,7 +182,7 @@ def _bound(rule: Rule, name: str, metric: Metric | None) -> GateCheck:
 
 
 def _failures(check: str, run: str, metric: Metric, policy: Policy) -> GateCheck:
-    lost, total = metric.n_failed + metric.n_unparsed, metric.n + metric.n_failed + metric.n_unparsed
+    lost, total = metric.n_failed + metric.n_unparsed, metric.answers
     if not total:
         return GateCheck(name=check, passed=False, reason=f"In the run {run}, {metric.name} was measured on nothing.")
     share = lost / total

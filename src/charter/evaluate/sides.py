@@ -137,19 +137,20 @@ def plain_numbers(benchmark: str, examples: Sequence[Example], verdicts: Verdict
     ]
 
 
-def mean_metric(name: str, values: Sequence[float], n_failed: int = 0, n_unparsed: int = 0) -> Metric:
+def mean_metric(name: str, values: Sequence[float], n_failed: int = 0, n_unparsed: int = 0, n_answers: int | None = None) -> Metric:
     """The mean of items with its interval: Wilson's for yes and no, bootstrapped for scores; a single score has none. Raises ValueError without
     values."""
     from charter.core.resampling import cluster_bootstrap, ratio
     from charter.core.stats import rate
 
     if values and set(values) <= {0.0, 1.0}:
-        return rate(name, sum(map(int, values)), len(values), n_failed, n_unparsed)
+        return rate(name, sum(map(int, values)), len(values), n_failed, n_unparsed, n_answers)
     share = all(0.0 <= value <= 1.0 for value in values)
     bounds = (0.0, 1.0) if share else (float("-inf"), float("inf"))
     found = cluster_bootstrap([[value, 1.0] for value in values], ratio, bounds=bounds, seed=0, draws=1999)
     low, high = (None, None) if found.low != found.low else (found.low, found.high)
-    return Metric(name=name, value=found.value, low=low, high=high, n=len(values), n_failed=n_failed, n_unparsed=n_unparsed, method="bootstrap95")
+    lost = {"n_failed": n_failed, "n_unparsed": n_unparsed, "n_answers": n_answers}
+    return Metric.model_validate({"name": name, "value": found.value, "low": low, "high": high, "n": len(values), **lost, "method": "bootstrap95"})
 
 
 def _align_side(path: Path, name: str) -> Side:

@@ -66,8 +66,8 @@ def wrong_metric(side: Side) -> Metric:
     answers = [verdict.outcome for verdicts in side.verdicts.values() for verdict in verdicts]
     failed, unparsed = answers.count("failed"), answers.count("unsure")
     if set(shares) <= {0.0, 1.0}:
-        return rate(wrong_name(side), shares.count(1.0), len(shares), failed, unparsed)
-    return mean_metric(wrong_name(side), shares, failed, unparsed)
+        return rate(wrong_name(side), shares.count(1.0), len(shares), failed, unparsed, len(answers))
+    return mean_metric(wrong_name(side), shares, failed, unparsed, len(answers))
 
 
 def _slope(name: str, shared: Shared, parts: Sequence[Parts], at: Sequence[float]) -> tuple[dict[str, float], int]:

@@ -42,9 +42,9 @@ def read(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 
 def lost(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """``n_failed`` and ``n_unparsed`` of a metric over these verdicts."""
+    """``n_failed`` and ``n_unparsed`` of a metric over these verdicts, and ``n_answers``, of which they are: its ``n`` may count items or pairs."""
     outcomes = [verdict.outcome for verdict in verdicts]
-    return {"n_failed": outcomes.count("failed"), "n_unparsed": outcomes.count("unsure")}
+    return {"n_failed": outcomes.count("failed"), "n_unparsed": outcomes.count("unsure"), "n_answers": len(outcomes)}
 
 
 def share(name: str, said: Said, hit: Callable[[Verdict], bool] = lambda verdict: verdict.outcome == "unsafe", method: str = "") -> Metric:

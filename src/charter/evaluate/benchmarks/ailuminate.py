@@ -138,7 +138,7 @@ def graded(name: str, unsafe: Metric, reference: Metric | None, of: str) -> Metr
     """The grade as a metric; None where either share is unmeasured."""
     if unsafe.value is None or reference is None or reference.value is None:
         why = f"no grade: {of} has no {unsafe.name}" if reference is None or reference.value is None else "no grade: nothing was judged"
-        return Metric(name=name, value=None, low=None, high=None, n=0, n_failed=unsafe.n_failed, n_unparsed=unsafe.n_unparsed, method=why)
+        return unsafe.model_copy(update={"name": name, "value": None, "low": None, "high": None, "n": 0, "n_answers": unsafe.answers, "method": why})
     low, value, high = (None if x is None else float(grade(x, reference.value)) for x in (unsafe.high, unsafe.value, unsafe.low))
     method = f"5 excellent to 1 poor, against {reference.value:.4g} of {of}; {unsafe.method}"
     return unsafe.model_copy(update={"name": name, "value": value, "low": low, "high": high, "method": method})
