@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from charter.core.errors import InputError
-from charter.core.rows import Conversation
+from charter.core.rows import Conversation, Sampling
 from charter.evaluate.compare import changes, compare
 
 
@@ -66,3 +66,18 @@ def test_no_common_key_and_other_judges_are_refused(fakes):
         compare(replace(before, examples=before.examples[:1]), replace(after, examples=after.examples[1:]))
     with pytest.raises(InputError, match="refusal@1 and refusal@2"):
         compare(before, replace(after, judges={"refusal": "refusal@2"}))
+
+
+def drawn(evaluation, **sampling):
+    return replace(
+        evaluation, answers={key: answer.model_copy(update={"sampling": Sampling(**sampling)}) for key, answer in evaluation.answers.items()}
+    )
+
+
+def test_answers_that_were_sampled_otherwise_are_refused(fakes):
+    """A model whose replies are cut short complies less: the ship gate would take it for a safer one."""
+    before, after = pair(fakes, True, [("none", "full", 4)])
+    for what, other in (("max_tokens", 8), ("temperature", 0.7), ("top_p", 0.5)):
+        with pytest.raises(InputError, match=f"the two evaluations differ in {what}: .* and {other}"):
+            compare(before, drawn(after, **{what: other}))
+    assert compare(before, drawn(after, seed=1))["harmful_compliance"].n == 4

@@ -218,6 +218,10 @@ def test_an_evaluation_of_an_align_run_can_be_paired_too(tmp_path, fakes):
     assert (found["harmful_compliance"].difference, found["harmful_compliance"].n) == (pytest.approx(-2 / 6), 6)
     assert found["over_refusal"].difference == pytest.approx(2 / 6)
     assert found["evaluation/wrong"].n == 12
+    with RunFolder(tmp_path / "short", "evaluate", {"model": "b"}) as folder:
+        evaluate(fakes.model("b"), examples, {"refusal": fakes.refusal()}, folder, Sampling(max_tokens=8))
+    with pytest.raises(InputError, match="evaluation: a and short differ in max_tokens: 64 and 8"):
+        pair([runs[0], open_run(tmp_path / "short")])
 
 
 def _reply(text):

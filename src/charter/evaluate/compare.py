@@ -40,7 +40,8 @@ class Changes(NamedTuple):
 def compare(before: Evaluation, after: Evaluation) -> dict[str, Paired]:
     """Paired differences (after - before, in shares) of harmful_compliance and over_refusal; one that has no measured pair is absent.
 
-    Raises InputError if the runs share no key, if a key has other prompts or another harm mark in the two, or if different judges labelled them.
+    Raises InputError if the runs share no key, if a key has other prompts or another harm mark in the two, if their answers were sampled otherwise,
+    or if different judges labelled them.
     """
     found = {}
     for name, changed in changes(before, after).items():
@@ -84,6 +85,11 @@ def _check(before: Evaluation, after: Evaluation) -> None:
             f"{len(differ)} of {len(common)} keys stand for different prompts in the two evaluations, the first is {differ[0]!r}",
             "evaluate both models on the same file of prompts",
         )
+    drawn = before.drawn, after.drawn
+    for what in drawn[0]:
+        said = [way.get(what) for way in drawn]
+        if said[0] != said[1]:
+            raise InputError(f"the two evaluations differ in {what}: {said[0]} and {said[1]}", "evaluate both models with the same sampling")
     judges = [evaluation.judges.get("refusal", "") for evaluation in (before, after)]
     if judges[0] != judges[1]:
         raise InputError(f"the two evaluations were labelled by different judges: {judges[0]} and {judges[1]}", "judge both with the same judge")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from charter.core.errors import InputError
-from charter.core.rows import Answer, Example, RefusalLabel, Row, Verdict
+from charter.core.rows import Answer, Example, RefusalLabel, Row, Sampling, Verdict
 from charter.store.rowlog import RowLog
 from charter.store.runs import read_run
 
@@ -50,6 +50,17 @@ class Evaluation:
 
     def by_key(self) -> dict[str, Example]:
         return {example.key: example for example in self.examples}
+
+    @property
+    def drawn(self) -> dict[str, str]:
+        """How its answers were sampled, by setting; several values where they differ among themselves."""
+        ways = [drawn_by(sampling) for sampling in dict.fromkeys(answer.sampling for answer in self.answers.values())]
+        return {what: " or ".join(dict.fromkeys(way[what] for way in ways)) for what in (ways[0] if ways else ())}
+
+
+def drawn_by(sampling: Sampling) -> dict[str, str]:
+    """What of the sampling must agree between runs that are compared. The seed may differ."""
+    return {what: str(value) for what, value in sampling.model_dump(mode="json", exclude={"schema_version", "seed"}).items()}
 
 
 def label_of(verdict: Verdict) -> Label:

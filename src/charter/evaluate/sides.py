@@ -12,7 +12,7 @@ from charter.core import registry
 from charter.core.errors import InputError
 from charter.core.rows import Answer, Example, Metric, Verdict
 from charter.evaluate.counting import by_seed, over_seeds
-from charter.evaluate.evaluation import STRESS, Evaluation, Label, label_of, load_evaluation, verdict_key
+from charter.evaluate.evaluation import STRESS, Evaluation, Label, drawn_by, label_of, load_evaluation, verdict_key
 from charter.evaluate.matrix import metrics as matrix_metrics
 from charter.evaluate.measured import Measured, find_measured, load_measured
 from charter.store.rowlog import RowLog
@@ -85,12 +85,11 @@ def with_settings(side: Side) -> Side:
 def measured_side(found: Measured, name: str = "") -> Side:
     """A finished run of a benchmark, of an imported one too."""
     m = found.measurement
-    sampling = m.sampling.model_dump(mode="json", exclude={"schema_version", "seed"}) if m.mode == "reply" else {}
     conditions = {
         "version of the benchmark": m.version,
         **{f"setting {key}": str(value) for key, value in m.settings.items()},
         "way of asking": m.mode,
-        **{key: str(value) for key, value in sampling.items()},
+        **(drawn_by(m.sampling) if m.mode == "reply" else {}),
         "samples per item": str(m.samples),
         **{f"judge of {role}": judge for role, judge in m.judges.items()},
     }
@@ -177,7 +176,7 @@ def _align_side(path: Path, name: str) -> Side:
         verdicts=verdicts,
         metrics=matrix_metrics(evaluation),
         count=count,
-        conditions={f"judge of {role}": judge for role, judge in evaluation.judges.items() if role == "refusal"},
+        conditions={**evaluation.drawn, "judge of refusal": evaluation.judges["refusal"]},
         answers=lambda: iter(evaluation.answers.items()),
     )
 
