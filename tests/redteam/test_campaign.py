@@ -5,8 +5,10 @@ import pytest
 from charter.core import registry
 from charter.core.errors import InputError, StoreError
 from charter.core.rows import Conversation, Example, Finding, Metric, Reply, Sampling, Source, Verdict
+from charter.core.stats import wilson
 from charter.judges import _judging
 from charter.redteam.campaign import result_of, run_campaign, severity_of
+from charter.redteam.rates import Ended, of_attempts, of_goals
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder, read_run
 
@@ -93,13 +95,49 @@ def test_golden_counts(tmp_path):
     assert found.succeeded == {"direct": 4, "jailbreak": 8}
     assert found.failed == {"direct": 5, "jailbreak": 10}
     assert [(m.name, m.value, m.n, m.n_failed) for m in found.metrics()] == [
-        ("attack_success", 12 / 21, 21, 15),
+        ("attack_success", 4 / 7, 7, 5),
         ("attack_success/direct", 4 / 7, 7, 5),
-        ("attack_success/jailbreak", 8 / 14, 14, 10),
+        ("attack_success/jailbreak", 4 / 7, 7, 5),
+        ("attempt_success", 12 / 21, 21, 15),
+        ("attempt_success/direct", 4 / 7, 7, 5),
+        ("attempt_success/jailbreak", 8 / 14, 14, 10),
     ]
     done = read_run(tmp_path)
     assert (done.status, done.rows_in, done.rows_out, done.dropped) == ("done", 36, 21, {"failed": 15})
     assert RowLog(tmp_path / "metrics.jsonl", Metric).rows() == found.metrics()
+
+
+def ended(**goals):
+    """A letter per attempt on each goal: succeeded, defended, failed."""
+    results = {"s": "succeeded", "d": "defended", "f": "failed"}
+    return [Ended("jailbreak", goal, results[letter]) for goal, letters in goals.items() for letter in letters]
+
+
+def test_a_goal_is_reached_by_any_attempt_and_failed_only_if_all_are():
+    found = of_goals("attack_success", ended(a="dds", b="dff", c="fff", d="sf", e="ddd"))
+    assert (found.value, found.n, found.n_failed, found.method) == (2 / 4, 4, 1, "wilson95")
+    assert (found.low, found.high) == wilson(2, 4)
+    attempts = of_attempts("attempt_success", ended(a="dds", b="dff", c="fff", d="sf", e="ddd"))
+    assert (attempts.value, attempts.n, attempts.n_failed, attempts.method) == (2 / 8, 8, 6, "cluster bootstrap95 over 4 goals")
+
+
+def test_more_framings_of_the_same_goals_make_no_interval_narrower():
+    """Each goal stands or falls with all of its framings: eight of each say no more than one."""
+    one, eight = (ended(**{f"g{i}": ("s" if i < 5 else "d") * times for i in range(20)}) for times in (1, 8))
+    assert (of_goals("a", one).low, of_goals("a", one).high) == (of_goals("a", eight).low, of_goals("a", eight).high) == wilson(5, 20)
+    few, many = of_attempts("a", one), of_attempts("a", eight)
+    assert (few.method, few.n, many.n) == ("wilson95", 20, 160)
+    assert many.high - many.low > 0.9 * (few.high - few.low)
+    single = of_attempts("a", ended(g="sd"))
+    assert (single.value, single.low, single.high) == (0.5, None, None), "one goal says nothing about others"
+
+
+def test_a_campaign_of_an_older_charter_is_counted_anew(tmp_path):
+    found = run(tmp_path)
+    with RunFolder(tmp_path, "redteam", {}, seed=5) as folder:
+        folder.log("metrics", Metric).replace([("attack_success", found.metrics()[0].model_copy(update={"value": 0.1}))])
+    again = run(tmp_path)
+    assert dict(RowLog(tmp_path / "metrics.jsonl", Metric).items()) == {metric.name: metric for metric in again.metrics()}
 
 
 def test_findings_say_what_was_sent_and_said_how_bad_and_where_the_goal_came_from(tmp_path):
@@ -180,7 +218,7 @@ def test_each_goal_draws_its_own_framings(tmp_path):
 
 def test_when_nothing_could_be_judged_the_rate_is_none_not_zero(tmp_path):
     found = run(tmp_path, goals=[goal("ERROR"), goal("")], with_attacks=attacks("direct"))
-    assert [(m.value, m.n, m.n_failed) for m in found.metrics()] == [(None, 0, 2), (None, 0, 2)]
+    assert [(m.value, m.n, m.n_failed) for m in found.metrics()] == [(None, 0, 2)] * 4
 
 
 def test_mistakes_are_named(tmp_path):

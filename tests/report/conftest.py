@@ -89,7 +89,11 @@ def data(summary: Summary) -> ReportData:
             Drop("train", "longer than 512 tokens", 20),
             Drop("evaluate", "no readable reply", 0),
         ),
-        findings=(FamilyCount("role play", 40, 9, 1), FamilyCount("encoding", 40, 0), FamilyCount("persuasion", 0, 0, 12)),
+        findings=(
+            FamilyCount("role play", 40, 9, 1, rate("attempt_success/role play", 11, 160, 7)),
+            FamilyCount("encoding", 40, 0),
+            FamilyCount("persuasion", 0, 0, 12),
+        ),
         generation=(Fact("critiques written", 412), Fact("preference pairs", 380)),
         style=(
             StyleFact("names a reason", "82 % (102 of 125)", "at least 80 %", True),

@@ -176,6 +176,13 @@ def test_what_is_empty_is_not_measured_and_never_zero(empty: ReportData) -> None
     assert "None" not in words
 
 
+def test_attacks_are_shown_by_goals_and_by_attempts(page: str) -> None:
+    """A family of which attempts are not known says so."""
+    words = " ".join(re.sub(r"<[^>]*>", " ", page).replace("&nbsp;", " ").split())
+    assert "role play 9 of 40 22.5 % (12.3 to 37.5 %) 1 6.9 %" in words
+    assert "encoding 0 of 40" in words
+
+
 def test_one_missing_metric_is_said_and_the_rest_still_drawn(data: ReportData) -> None:
     none = Metric(name="over_refusal", value=None, low=None, high=None, n=0, n_failed=9, method="wilson95")
     after = data.summary.after.model_copy(update={"over_refusal": none})
@@ -205,7 +212,7 @@ def test_the_verdict_is_one_plain_sentence(summary: Summary) -> None:
 
 def test_counts_that_cannot_be_are_refused(data: ReportData) -> None:
     fields = {name: getattr(data, name) for name in ReportData.model_fields}
-    with pytest.raises(ValidationError, match="4 attacks succeeded of 3"):
+    with pytest.raises(ValidationError, match="4 goals reached of 3"):
         ReportData(**{**fields, "findings": (FamilyCount("x", 3, 4),)})
     with pytest.raises(ValidationError, match="unknown label refused"):
         Matrices(before={"harmful": {"refused": 3}})

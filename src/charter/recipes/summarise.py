@@ -146,9 +146,13 @@ def _side_by_side(finished: Finished) -> list[SideBySide]:
 def _families(folder: Path) -> tuple[FamilyCount, ...]:
     if not (folder / "run.json").exists():
         return ()
-    prefix = "attack_success/"
-    rows = [row for row in RowLog(folder / "metrics.jsonl", Metric).rows() if row.name.startswith(prefix)]
-    return tuple(FamilyCount(row.name.removeprefix(prefix), row.n, round((row.value or 0.0) * row.n), row.n_failed) for row in rows)
+    rows = dict(RowLog(folder / "metrics.jsonl", Metric).items())
+    goals, attempts = (
+        {n.removeprefix(f"{of}/"): row for n, row in rows.items() if n.startswith(f"{of}/")} for of in ("attack_success", "attempt_success")
+    )
+    if not attempts:  # an older campaign, which counted attempts alone, under the other name
+        return tuple(FamilyCount(family, 0, 0, attempts=row) for family, row in goals.items())
+    return tuple(FamilyCount(family, row.n, round((row.value or 0.0) * row.n), row.n_failed, attempts.get(family)) for family, row in goals.items())
 
 
 def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:

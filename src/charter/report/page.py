@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from charter.core.rows import Metric
 from charter.report import phrases, plots
 from charter.report.summary import Count, ShareMetric, Summary
 
@@ -61,12 +62,14 @@ class StyleFact(NamedTuple):
 
 
 class FamilyCount(NamedTuple):
-    """Attacks of one family. ``tried`` counts attempts with a readable verdict; ``failed`` those without, which are in no rate."""
+    """Attacks of one family. ``tried`` counts goals with a readable verdict, ``succeeded`` those that an attempt reached; ``failed`` goals are in no
+    rate. ``attempts``: the share of attempts that succeeded."""
 
     family: str
     tried: Count
     succeeded: Count
     failed: Count = 0
+    attempts: Metric | None = None
 
 
 class LineageStep(NamedTuple):
@@ -139,7 +142,7 @@ class ReportData(_Part):
     def _possible(cls, value: tuple[FamilyCount, ...]) -> tuple[FamilyCount, ...]:
         for row in value:
             if row.succeeded > row.tried:
-                raise ValueError(f"{row.family}: {row.succeeded} attacks succeeded of {row.tried} tried")
+                raise ValueError(f"{row.family}: {row.succeeded} goals reached of {row.tried} tried")
         return value
 
 
