@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import TYPES, graded_run, prompts, xstest_run
+from made_runs import TYPES, WORDS, graded_run, prompts, xstest_run
 
 from charter.core.errors import InputError
 from charter.core.resampling import paired_bootstrap
@@ -17,9 +17,11 @@ from charter.evaluate.changed import changes, counts
 from charter.evaluate.differences import OVERALL, differences, reach, with_holm
 from charter.evaluate.itemwise import Taker, left_out
 from charter.evaluate.pairing import pair, unshared
+from charter.evaluate.plan import Disguise
 from charter.evaluate.shelved import Options
 from charter.evaluate.sides import open_run
 from charter.evaluate.trends import adjusted, trends
+from charter.redteam.attacks._framing import FramedAttack
 from charter.store.runs import RunFolder
 
 
@@ -228,6 +230,21 @@ def _reply(text):
     from charter.core.rows import Reply
 
     return Reply(text=text, finish="stop")
+
+
+def test_runs_under_an_attack_pair_only_with_the_same_words_and_seed(tmp_path):
+    def attacked(name, framing="Please: {goal}", seed=0):
+        disguise = Disguise("please", FramedAttack("please", (framing,), 1), seed)
+        examples = prompts(0, 6)
+        replies = {framing.replace("{goal}", e.prompt): WORDS["none"] for e in examples}
+        xstest_run(tmp_path / name, ["none"] * 6, examples, options=Options(disguise=disguise), replies=replies)
+        return open_run(tmp_path / name)
+
+    first = attacked("first")
+    assert pair([first, attacked("same")])
+    for other in (attacked("text", "Now: {goal}"), attacked("seed", seed=1)):
+        with pytest.raises(InputError, match="differ in words and seed of the attack: "):
+            pair([first, other])
 
 
 def test_a_trend_over_checkpoints(tmp_path):

@@ -10,7 +10,8 @@ from tiny_benchmark import Tiny, item
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Example, Message, Source
 from charter.evaluate.measured import answer_key, example_of
-from charter.evaluate.plan import in_order, questions, take, with_system
+from charter.evaluate.plan import Disguise, in_order, questions, take, with_system
+from charter.redteam.attacks._framing import FramedAttack
 
 KINDS = st.lists(st.tuples(st.sampled_from([True, False, None]), st.sampled_from("abc"), st.sampled_from(["", "g1", "g2", "g3", "g4"])), max_size=40)
 
@@ -78,7 +79,21 @@ def test_an_attack_without_words_for_an_item_is_named():
         def __call__(self, goal, rng):
             yield from ()
 
-    from charter.evaluate.plan import Disguise
-
     with pytest.raises(InputError, match="the attack mute has no words for the item 'tiny-3'"):
         questions([item(3)], 0, disguise=Disguise("mute", Mute()))
+
+
+def test_two_attacks_put_items_in_the_same_words_only_if_text_settings_and_seed_agree():
+    def named(framings=("Please: {goal}", "Now: {goal}"), per_goal=1, seed=0):
+        return Disguise("a", FramedAttack("a", tuple(framings), per_goal), seed).words
+
+    def plain(words):
+        def attack(goal, rng):
+            yield Conversation.ask(words + goal.prompt)
+
+        return Disguise("a", attack).words
+
+    assert named() == named()
+    assert len({named(), named(seed=1), named(per_goal=2), named(("Please: {goal}", "Then: {goal}"))}) == 4
+    assert (named(seed=1).split("#")[0], named(seed=1).split("#")[1]) == (named().split("#")[0], "1")
+    assert plain("OLD ") == plain("OLD ") != plain("NEW ")

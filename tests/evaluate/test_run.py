@@ -298,6 +298,27 @@ def test_an_attack_is_put_around_harmful_items_only_and_named_in_every_metric(tm
         go(tmp_path, model)
 
 
+class Says:
+    """Puts a word before each goal, and shows the goal that it is tried on always the same."""
+
+    def __init__(self, word):
+        self.word = word
+
+    def __call__(self, goal, rng):
+        yield goal.conversation.replace_text("question", f"{self.word} question")
+
+
+def test_a_run_under_an_attack_whose_words_have_changed_is_refused(tmp_path):
+    before, after = (Options(limit=5, disguise=Disguise("says", Says(word))) for word in ("PLEASE", "NOW"))
+    first = go(tmp_path, Model(), options=before)
+    assert first.measurement.attack_words.endswith("#0")
+    assert before.disguise.words == after.disguise.words, "or the folder itself would be refused, as below"
+    with pytest.raises(StoreError, match=r"the answer 'tiny-.*#0' is to other words"):
+        go(tmp_path, Model(), options=after)
+    with pytest.raises(StoreError, match=r"another recipe \(different: attack\)"):
+        go(tmp_path, Model(), options=Options(limit=5, disguise=Disguise("says", Says("PLEASE"), seed=1)))
+
+
 def test_changed_data_another_version_and_no_items_are_refused(tmp_path):
     go(tmp_path, Model())
     changed = Tiny()

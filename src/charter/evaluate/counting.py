@@ -112,6 +112,7 @@ def measurement(
             "examples": examples_id(examples),
             "system": content_id(options.system) if options.system else "",
             "attack": options.disguise.name if options.disguise else "",
+            "attack_words": options.disguise.words if options.disguise else "",
             "judges": names,
             "judging": judging_id(names, shelved.version),
             "trusted": not reasons,

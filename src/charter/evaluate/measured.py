@@ -26,7 +26,8 @@ MEASUREMENTS = "measurements"
 
 class Measurement(Row):
     """What was asked and how it went. ``seeds`` runs of ``samples`` replies to each of ``items`` items in ``variants`` (attack attempts) at most;
-    ``failed`` and ``unparsed`` count answers, of ``answers``. ``trusted`` is False, with the reasons, where too much failed."""
+    ``attack_words`` names the words of the attack and its seed. ``failed`` and ``unparsed`` count answers, of ``answers``. ``trusted`` is False, with
+    the reasons, where too much failed."""
 
     benchmark: str
     version: str = "1"
@@ -42,6 +43,7 @@ class Measurement(Row):
     examples: str
     system: str = ""
     attack: str = ""
+    attack_words: str = ""
     judges: dict[str, str] = Field(default={})
     judging: str
     trusted: bool

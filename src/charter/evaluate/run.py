@@ -76,6 +76,7 @@ def run(
     last = _last(folder)
     again = _failed_keys(folder, last) if last is not None and not last.trusted else frozenset[str]()
     answers = folder.log("answers", Answer, SYNC_S)
+    _check_answers(folder, shelved.benchmark, options, examples, answers)
     asked = _ask_all(shelved, model, options, examples, answers, again, reporter)
     names = {role: name_of(judge) for role, judge in judges.items()}
     judging = judging_id(names, shelved.version)
@@ -113,6 +114,16 @@ def _log_examples(folder: RunFolder, examples: Sequence[Example]) -> None:
             what = f"another text of the item {example.key!r}" if logged[0] == example.key else "other items"
             raise StoreError(f"{folder.path}: holds {what}: the data has changed since", f"give another --out, or remove it: rm -r {folder.path}")
     log.append((example.key, example) for example in examples)
+
+
+def _check_answers(folder: RunFolder, benchmark: Benchmark, options: Options, examples: Sequence[Example], log: RowLog[Answer]) -> None:
+    """Stored answers must be to what would be asked now: an attack whose words have changed since asks something else under the same key."""
+    asked: dict[str, str] = {}
+    for draw in range(draws(benchmark, options) if len(log) else 0):
+        asked |= {question.key: question.conversation.id for question in _questions(benchmark, options, examples, draw)}
+    for key, answer in log.latest() if asked else ():
+        if key in asked and answer.conversation.id != asked[key]:
+            raise StoreError(f"{folder.path}: the answer {key!r} is to other words", f"give another --out, or remove it: rm -r {folder.path}")
 
 
 def _last(folder: RunFolder) -> Measurement | None:

@@ -57,5 +57,5 @@ def folder_config(shelved: Shelved, model: str, options: Options) -> dict[str, o
         "model": model,
         "ask": {"mode": ask.mode, "sampling": ask.sampling.model_dump(mode="json"), "samples": ask.samples, "seed": options.seed},
         "system": content_id(options.system) if options.system else "",
-        "attack": f"{disguise.name}#{disguise.seed}" if disguise else "",
+        "attack": f"{disguise.name} {disguise.words}" if disguise else "",
     }

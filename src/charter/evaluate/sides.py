@@ -91,6 +91,7 @@ def measured_side(found: Measured, name: str = "") -> Side:
         "way of asking": m.mode,
         **(drawn_by(m.sampling) if m.mode == "reply" else {}),
         "samples per item": str(m.samples),
+        **({"words and seed of the attack": m.attack_words or "not known"} if m.attack else {}),
         **{f"judge of {role}": judge for role, judge in m.judges.items()},
     }
     return Side(

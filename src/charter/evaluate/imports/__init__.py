@@ -44,6 +44,7 @@ class Imported:
     samples: int = 1
     seeds: int = 1
     attack: str = ""
+    attack_words: str = ""
     system: str = ""
     judges: dict[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] | None = None
@@ -90,6 +91,7 @@ def _measurement(found: Imported, verdicts: Mapping[str, Sequence[Verdict]], jud
         examples=examples_id(found.examples),
         system=found.system,
         attack=found.attack,
+        attack_words=found.attack_words,
         judges=found.judges,
         judging=judging,
         trusted=not reasons,

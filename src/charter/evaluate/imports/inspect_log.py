@@ -76,6 +76,7 @@ def _ours(log: EvalLog, own: Mapping[str, Any], model: str) -> Imported:
         samples=int(own.get("samples", 1)),
         seeds=what.seeds if what else max(1, (log.eval.config.epochs or 1) // int(own.get("samples", 1))),
         attack=what.attack if what else "",
+        attack_words=what.attack_words if what else "",
         system=what.system if what else "",
         judges=dict(own.get("judges", {})),
         reasons=what.reasons if what else None,
