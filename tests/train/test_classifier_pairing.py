@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+from charter.data.care import must_drop
 from charter.train.classifier import examples, pairing
+from charter.train.classifier.pool import put_together
 from charter.train.classifier.rows import LabelledText
 
 FINE = [LabelledText(f"How do I bake bread number {n}?", None, dict(examples.PLAIN), "", "b", "x") for n in range(5)]
@@ -35,3 +38,20 @@ def test_a_reply_to_another_request_did_not_do_what_this_one_asks() -> None:
 def test_plain_instructions_are_many_and_all_different() -> None:
     operators = pairing.plain_operators()
     assert len(set(operators)) == len(operators) >= 20
+
+
+def test_rows_put_together_are_looked_at_again() -> None:
+    """Each part may be held; a child in one and a body in the other may not stand in one row."""
+    asks, says = "What does child number {} learn?", "Lesson {}: sexual health."
+    rows = [LabelledText(asks.format(n), "Sums.", {"achieved": 1.0}, "", "r", "x") for n in range(5)]
+    rows += [LabelledText(f"Rain {n}.", None, {"toxicity": 0.0}, "", "rtp", "x") for n in range(5)]
+    rows += [LabelledText(f"Ask {n}", says.format(n), {"achieved": 1.0}, "", "r", "x") for n in range(5)]
+    assert not [row for row in rows if must_drop(row.whole)]
+    train: list[LabelledText] = list(rows)
+    dropped: Counter[tuple[str, str]] = Counter()
+    put_together(train, [], dropped, 0)
+    made = [row for row in train if row.source == "own_other_replies"]
+    assert made
+    assert not [row for row in made if must_drop(row.whole)]
+    assert dropped == {("care", "own_other_replies"): 400 - len(made)}
+    assert len(made) < 400

@@ -180,6 +180,16 @@ def test_no_rows_says_what_to_do(base: Path) -> None:
         build.gather(build.Recipe(public=False, base=base))
 
 
+def test_own_rows_that_may_not_be_held_are_counted(rows: Path, tmp_path: Path) -> None:
+    bad = {"text": "What does a child learn at school?", "reply": "A lesson about sexual health.", "labels": {"refusal": 0}}
+    learn, held = tmp_path / "learn.jsonl", tmp_path / "held.jsonl"
+    learn.write_text(f'{json.dumps(bad)}\n{{"text": "fine", "labels": {{"toxicity": 0}}}}', encoding="utf-8")
+    held.write_text(json.dumps(bad), encoding="utf-8")
+    learned, held_out, dropped = build.gather(build.Recipe(public=False, own=(learn, rows), own_held_out=(held,)))
+    assert (len(learned), held_out) == (49, [])
+    assert dropped == {("care", "own:learn.jsonl"): 1, ("care", "own:held.jsonl"): 1}
+
+
 def test_every_label_has_a_head() -> None:
     assert len(set(OUTPUTS)) == len(OUTPUTS)
     assert set(YES_NO) < set(OUTPUTS)

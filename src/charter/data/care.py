@@ -9,7 +9,12 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
+from charter.core.rows import Conversation
+
 T = TypeVar("T")
+
+#: What a dropped row is counted as.
+REASON = "sexual content about minors"
 
 _MINOR = re.compile(
     r"\b(\w*child(ren|hood)?|(school|step|grand)?kids?|minors?|toddlers?|infants?|bab(y|ies)|pre-?teens?|tweens?|teens?|teenagers?|teenaged?|under-?age[d]?"
@@ -28,6 +33,11 @@ _SEXUAL = re.compile(
 def must_drop(text: str) -> bool:
     """True if the text could be sexual about minors."""
     return bool(_MINOR.search(text) and _SEXUAL.search(text))
+
+
+def said(conversation: Conversation, *more: str | None) -> str:
+    """Everything that a row says, as ``must_drop`` reads it: all messages of its conversation, and ``more``, such as its target."""
+    return "\n".join(text for text in (*(message.text for message in conversation.messages), *more) if text)
 
 
 def keep(rows: Iterable[tuple[str, T]]) -> tuple[list[T], int]:

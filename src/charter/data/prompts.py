@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from charter.core.errors import DataError
 from charter.core.rows import Conversation, Example, Source
-from charter.data.care import must_drop
+from charter.data.care import REASON, must_drop
 
 FORM = '{"id": "a1", "prompt": "How do I …?", "harmful": false, "hazard": "privacy"}'
 ALLOWED = {"id", "prompt", "harmful", "hazard"}
@@ -46,10 +46,10 @@ def read_prompts(path: Path) -> Prompts:
             )
         )
     if not examples and dropped:
-        raise DataError(f"{path}: all {dropped} rows were dropped: sexual content about minors", "use other rows")
+        raise DataError(f"{path}: all {dropped} rows were dropped: {REASON}", "use other rows")
     if not examples:
         raise DataError(f"{path}: holds no rows", f"write one JSON object per line, such as {FORM}")
-    return Prompts(examples, {"sexual content about minors": dropped} if dropped else {})
+    return Prompts(examples, {REASON: dropped} if dropped else {})
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -2,7 +2,8 @@
 answer against a refusal.
 
 One principle per comparison, recorded (Bai et al. 2022, section 4); each pair judged in both orders and averaged (Lee et al. 2023, arXiv 2309.00267).
-Ties and failed judgements are dropped and counted; the label decides what is chosen, never the construction of the pair.
+Ties, failed judgements and what no row may say (``data.care``) are dropped and counted; the label decides what is chosen, never the construction
+of the pair.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal, NamedTuple
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Comparison, Drop, Example, Preference
 from charter.core.seeds import stream
+from charter.data.care import REASON, must_drop, said
 from charter.policy.charter import Charter, Principle
 from charter.store.runs import RunFolder
 
@@ -54,6 +56,9 @@ def label(
     """
     if len({pair.example.key for pair in pairs}) != len(pairs):
         raise ValueError("label needs one pair per example")
+    drops = [Drop(subject=pair.example.key, reason=REASON) for pair in pairs if must_drop(said(pair.example.conversation, pair.expected, pair.other))]
+    unheld = {drop.subject for drop in drops}
+    pairs = [pair for pair in pairs if pair.example.key not in unheld]
     comparisons = folder.log("comparisons", Comparison)
     waiting = [pair for pair in pairs if pair.example.key not in comparisons]
     with reporter.track("comparisons", len(pairs), len(pairs) - len(waiting)) as advance:
@@ -63,7 +68,6 @@ def label(
             advance(len(chunk))
     judged = dict(comparisons.items())
     kept: list[Preference] = []
-    drops: list[Drop] = []
     overturned = 0
     for pair in pairs:
         row, reason = _preference(pair, judged[pair.example.key], tie_band)

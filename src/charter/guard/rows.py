@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from charter.core.errors import DataError, InputError
 from charter.core.rows import Conversation
-from charter.data.care import must_drop
+from charter.data.care import REASON, must_drop, said
 from charter.data.prompts import read_lines
 from charter.guard.messages import conversation_of
 from charter.guard.policy import Stage
@@ -55,14 +55,14 @@ def read_rows(path: Path) -> CheckRows:
         if row.id in seen:
             raise DataError(f"{path}: row {number}: the id {row.id[:40]!r} stands twice", "give every row its own id")
         seen.add(row.id)
-        if must_drop("\n".join(message.text for message in row.conversation.messages)):
+        if must_drop(said(row.conversation)):
             dropped += 1
         else:
             rows.append(row)
     if not rows:
         raise DataError(f"{path}: holds no rows", f"rows look like {FORM}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return CheckRows(rows, digest, {"sexual content about minors": dropped} if dropped else {})
+    return CheckRows(rows, digest, {REASON: dropped} if dropped else {})
 
 
 def _row(where: str, line: str) -> CheckRow:

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from charter.core.config import Config, parse, read_yaml
 from charter.core.errors import DataError, InputError
 from charter.core.rows import Conversation, Message
-from charter.data.care import must_drop
+from charter.data.care import REASON, must_drop
 from charter.judges._heldout import is_held_out
 
 FOLDER = Path(__file__).parent / "sets"
@@ -166,7 +166,7 @@ def _item(key: str, part: Part, row: Any, table: dict[str, str], dropped: Counte
         dropped["nothing to judge"] += 1
         return None
     if must_drop(f"{prompt}\n{reply or ''}"):
-        dropped["sexual content about minors"] += 1
+        dropped[REASON] += 1
         return None
     hazard = _text(row, part.hazard, key).lower() if part.hazard else ""
     group = _text(row, part.group, key) if part.group else ""

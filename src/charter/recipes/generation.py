@@ -11,6 +11,7 @@ from typing import Any
 from charter.core.rows import Answer, Drop, Example, Finding, Preference, Reply, content_id
 from charter.core.seeds import stream
 from charter.core.shapes import Model
+from charter.data.care import REASON, must_drop, said
 from charter.data.dedupe import NearDuplicates
 from charter.generate.critique import Revised, critique_and_revise
 from charter.generate.feedback import WriterFeedback
@@ -146,7 +147,7 @@ def sft_rows(context: Context, material: Material, revised: Revised, folder: Run
             tags = (*example.tags, *(("truncated",) if answer.reply.finish == "length" else ()))
             rows.append(example.model_copy(update={"target": answer.reply.text, "tags": tags}))
     rows += material.exemplars
-    return _not_in_evaluation(context, rows, drops)
+    return _may_be_held(context, rows, drops)
 
 
 def _unfit(context: Context, example: Example, answer: Answer) -> str:
@@ -163,12 +164,14 @@ def _unfit(context: Context, example: Example, answer: Answer) -> str:
     return "own answer repeats itself" if len(words) >= 8 and len(set(words)) < len(words) / 2 else ""
 
 
-def _not_in_evaluation(context: Context, rows: list[Example], drops: list[Drop]) -> tuple[list[Example], list[Drop]]:
-    """Drop rows whose prompt is, or nearly is, an evaluation prompt."""
+def _may_be_held(context: Context, rows: list[Example], drops: list[Drop]) -> tuple[list[Example], list[Drop]]:
+    """Drop what no row may say, whoever wrote it, and rows whose prompt is, or nearly is, an evaluation prompt."""
     held_out = NearDuplicates([example.prompt for example in context.evaluation_examples])
     kept = []
     for row in rows:
-        if held_out.closest(row.prompt) >= LEAK_SIMILARITY:
+        if must_drop(said(row.conversation, row.target)):
+            drops.append(Drop(subject=row.key, reason=REASON))
+        elif held_out.closest(row.prompt) >= LEAK_SIMILARITY:
             drops.append(Drop(subject=row.key, reason="near-duplicate of an evaluation prompt"))
         else:
             kept.append(row)

@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from charter.core.rows import Example
-from charter.data.care import must_drop
-
-REASON = "sexual content about minors"
+from charter.data.care import REASON, must_drop, said
 
 
 def careful(examples: Iterable[Example], dropped: Counter[str]) -> list[Example]:
@@ -16,8 +14,7 @@ def careful(examples: Iterable[Example], dropped: Counter[str]) -> list[Example]
     dropped.clear()
     kept = []
     for example in examples:
-        texts = [message.text for message in example.conversation.messages]
-        if must_drop("\n".join([*texts, example.target or "", *example.labels.values()])):
+        if must_drop(said(example.conversation, example.target, *example.labels.values())):
             dropped[REASON] += 1
         else:
             kept.append(example)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from charter.judges._encoder import CARD, FORMAT, Encoder, version_of
 from charter.judges._heads import OUTPUTS
 from charter.judges._windows import LENGTH
 from charter.train.classifier.fit import FitConfig
-from charter.train.classifier.rows import LabelledText, read_own
+from charter.train.classifier.rows import LabelledText, own_source, read_own
 
 SHIPPED = Path(__file__).with_name("default.yaml")
 
@@ -92,19 +92,29 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
 
 def gather(recipe: Recipe) -> tuple[list[LabelledText], list[LabelledText], dict[tuple[str, str], int]]:
     """Rows to learn from, rows to calibrate on, and what was left out. Raises InputError when there is nothing to learn from."""
-    own = [row for path in recipe.own for row in read_own(path, recipe.own_weight)]
-    own_held = [row for path in recipe.own_held_out for row in read_own(path, recipe.own_weight)]
+    dropped: Counter[tuple[str, str]] = Counter()
+    own, own_held = (_read(paths, recipe.own_weight, dropped) for paths in (recipe.own, recipe.own_held_out))
     if not recipe.public:
         if not own:
             raise InputError("there is nothing to learn from: no public sets and no own rows", "name a JSONL file under own: in the recipe")
-        return own, own_held, {}
+        return own, own_held, dict(dropped)
     from charter.train.classifier.pool import assemble
 
     folder = recipe.data or Path(os.environ.get("CHARTER_DATA", ""))
     if not str(folder).strip(".") or not folder.is_dir():
         raise InputError("the public sets are not here", "set CHARTER_DATA to their folder, or public: false to use only your own rows")
     pool = assemble(folder, recipe.seed, own)
-    return pool.train, [*pool.held_out, *own_held], pool.dropped
+    return pool.train, [*pool.held_out, *own_held], dict(dropped + Counter(pool.dropped))
+
+
+def _read(paths: Iterable[Path], weight: float, dropped: Counter[tuple[str, str]]) -> list[LabelledText]:
+    rows: list[LabelledText] = []
+    for path in paths:
+        found = read_own(path, weight)
+        rows += found.rows
+        if found.dropped:
+            dropped["care", own_source(path)] += found.dropped
+    return rows
 
 
 def _same_recipe(recipe: Recipe, rows: list[LabelledText], out: Path) -> None:

@@ -60,14 +60,30 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
             dropped[f"like {close}", row.source] += 1
             continue
         (held if out else train).append(row)
-    train += content.joined([r for r in train if r.source == "rtp"], stream(seed, "classifier", "joined"), 1000)
-    train += examples.among(train, stream(seed, "classifier", "among"), 3000, "own_among")
-    held += examples.among(held, stream(seed, "classifier", "among held"), 300, "own_among_held")
-    train += pairing.beside_operators(train, stream(seed, "classifier", "beside"), 1200, "own_beside")
-    held += pairing.beside_operators(held, stream(seed, "classifier", "beside held"), 800, "own_beside_held", longest=1000)
-    train += pairing.other_replies(train, stream(seed, "classifier", "other replies"), 400, "own_other_replies")
-    held += pairing.other_replies(held, stream(seed, "classifier", "other replies held"), 80, "own_other_replies_held")
+    put_together(train, held, dropped, seed)
     return Pool(train, held, dict(dropped))
+
+
+def put_together(train: list[LabelledText], held: list[LabelledText], dropped: Counter[tuple[str, str]], seed: int) -> None:
+    """Add rows that are made of several. Each part may be held; what they say together is looked at again."""
+
+    def rng(name: str) -> random.Random:
+        return stream(seed, "classifier", name)
+
+    def add(rows: list[LabelledText], made: Iterable[LabelledText]) -> None:
+        for row in list(made):
+            if must_drop(row.whole):
+                dropped["care", row.source] += 1
+            else:
+                rows.append(row)
+
+    add(train, content.joined([r for r in train if r.source == "rtp"], rng("joined"), 1000))
+    add(train, examples.among(train, rng("among"), 3000, "own_among"))
+    add(held, examples.among(held, rng("among held"), 300, "own_among_held"))
+    add(train, pairing.beside_operators(train, rng("beside"), 1200, "own_beside"))
+    add(held, pairing.beside_operators(held, rng("beside held"), 800, "own_beside_held", longest=1000))
+    add(train, pairing.other_replies(train, rng("other replies"), 400, "own_other_replies"))
+    add(held, pairing.other_replies(held, rng("other replies held"), 80, "own_other_replies_held"))
 
 
 def _all(data: Path, seed: int, own: Iterable[LabelledText]) -> Iterator[tuple[LabelledText, bool]]:

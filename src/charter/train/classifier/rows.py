@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charter.core.errors import DataError
-from charter.data.care import must_drop
+from charter.data.care import keep
 from charter.data.prompts import read_lines
 from charter.judges._heads import HAZARDS, OPERATOR_HEADS, YES_NO
 
@@ -41,18 +41,22 @@ class LabelledText(NamedTuple):
         return self.reply is None and self.operator is None
 
 
-class Dropped(NamedTuple):
-    """Rows that are not learned from, by reason."""
+class OwnRows(NamedTuple):
+    """The rows of a user's file that may be held, and how many were dropped."""
 
-    care: int
-    near_evaluation: int
-    repeated: int
+    rows: list[LabelledText]
+    dropped: int
 
 
-def read_own(path: Path, weight: float) -> list[LabelledText]:
+def read_own(path: Path, weight: float) -> OwnRows:
     """A user's JSONL rows (from review, from a red team). Raises DataError naming the file, the row and the value that is wrong."""
-    rows = [_own(path, number, line, weight) for number, line in read_lines(path)]
-    return [row for row in rows if not must_drop(row.whole)]
+    rows = (_own(path, number, line, weight) for number, line in read_lines(path))
+    return OwnRows(*keep((row.whole, row) for row in rows))
+
+
+def own_source(path: Path) -> str:
+    """What the rows of a user's file are counted under."""
+    return f"own:{path.name}"
 
 
 def _own(path: Path, number: int, line: str, weight: float) -> LabelledText:
@@ -75,7 +79,7 @@ def _own(path: Path, number: int, line: str, weight: float) -> LabelledText:
         if value is not None and not isinstance(value, str):
             raise DataError(f"{where}: {name!r} must be text", f"rows look like {FORM}")
     _fits(row["labels"], reply, operator, where)
-    return LabelledText(row["text"], reply, row["labels"], row.get("hazard", ""), f"own:{path.name}", "own", weight, operator)
+    return LabelledText(row["text"], reply, row["labels"], row.get("hazard", ""), own_source(path), "own", weight, operator)
 
 
 def _fits(labels: Mapping[str, float], reply: str | None, operator: str | None, where: str) -> None:

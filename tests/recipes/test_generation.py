@@ -1,0 +1,92 @@
+"""What a recipe makes training rows of: nothing that no row may say, whoever wrote it, and every drop counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charter.core.progress import SILENT
+from charter.core.rows import Comparison, Conversation, Drop, Example, Source, Verdict
+from charter.data.care import REASON
+from charter.generate.critique import Revised, Revision
+from charter.generate.preferences import Pair, label
+from charter.models import scripted
+from charter.policy.load import load_charter
+from charter.recipes import generation
+from charter.recipes.config import load_recipe
+from charter.recipes.context import Context
+from charter.recipes.generation import Material, sft_rows
+from charter.store.runs import RunFolder, read_run
+
+#: Clinical words that the rule of care drops together and not apart.
+CHILD, BODY = "What does a child learn at school?", "A lesson about sexual health."
+
+
+class Judge:
+    """Sees no refusal anywhere."""
+
+    name, version = "refusal", "1"
+
+    def __call__(self, conversation: Conversation) -> Verdict:
+        return Verdict(subject=conversation.id, outcome="unsafe", label="none", judge=self.name, judge_version=self.version)
+
+
+def example(key: str, prompt: str, harmful: bool = False, *tags: str, target: str | None = None) -> Example:
+    return Example(key=key, conversation=Conversation.ask(prompt), harmful=harmful, tags=tags, target=target, source=Source(dataset="test"))
+
+
+def revision(goal: str, text: str) -> Revision:
+    return Revision(goal=goal, round=0, principle="p", by="writer", before="", critique="", revision=text, stopped_by="")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Callable[..., Context]:
+    """A context whose model says ``reply`` and whose evaluation asks ``held_out``."""
+
+    def build(reply: str = "Fine.", held_out: tuple[str, ...] = ()) -> Context:
+        made = Context(load_recipe(None, [], {"model": "scripted:x"}), tmp_path, SILENT)
+        made.__dict__["judges"] = {"refusal": Judge(), "harm": Judge()}
+        made.__dict__["evaluation_examples"] = [example(f"e{n}", prompt) for n, prompt in enumerate(held_out)]
+        made._model = scripted.build("", rules=[], default=reply)
+        return made
+
+    return build
+
+
+def test_no_row_says_what_none_may_say_whoever_wrote_it(context: Callable[..., Context], tmp_path: Path) -> None:
+    """The model's answer, a revision, an exemplar, and a prompt with its answer are looked at together."""
+    goals = [example("goal", CHILD, True), example("other", "How do I pick a lock?", True)]
+    plain = [example("plain", CHILD), example("fine", "How do I bake bread?")]
+    exemplars = [example("exemplar", CHILD, target=BODY), example("shown", "Who wrote it?", target="A poet.")]
+    revised = Revised({"goal": revision("goal", BODY), "other": revision("other", "No.")}, {})
+    with RunFolder(tmp_path / "rows", "generate", {}) as folder:
+        rows, drops = sft_rows(context(BODY), Material(goals, [], plain, exemplars), revised, folder)
+    assert [row.key for row in rows] == ["other", "fine", "shown"]
+    assert {drop.subject: drop.reason for drop in drops} == dict.fromkeys(("goal", "plain", "exemplar"), REASON)
+
+
+@pytest.mark.parametrize(("prompt", "chosen", "rejected"), [(CHILD, BODY, "No."), (CHILD, "No.", BODY), ("Go on.", CHILD, BODY)])
+def test_no_preference_says_it_either_and_no_judge_is_asked(prompt: str, chosen: str, rejected: str, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def judge(example: Example, a: str, b: str, principle: object) -> Comparison:
+        asked.append(example.key)
+        return Comparison(conversation=example.conversation, a=a, b=b, p_forward=0.9, p_backward=0.9)
+
+    pairs = [Pair(example("a", prompt), chosen, rejected, "harmless"), Pair(example("b", "Go on."), "No.", "Yes.", "harmless")]
+    with RunFolder(tmp_path / "pairs", "generate", {}) as folder:
+        done = label(pairs, load_charter("minimal"), judge, folder, tie_band=0.1, seed=0)
+        assert [(row.subject, row.reason) for row in folder.log("dropped", Drop).rows()] == [("a", REASON)]
+    assert [row.key for row in done.preferences] == asked == ["b"]
+    assert done.dropped == {REASON: 1}
+
+
+def test_the_run_of_the_stage_counts_what_was_dropped(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = context(BODY)
+    monkeypatch.setattr(generation, "gather", lambda context, found: Material([], [], [example("plain", CHILD), example("fine", "Bread?")], []))
+    assert [row.key for row in generation.generate_rows(made)] == ["fine"]
+    run = read_run(made.out / generation.CRITIQUE)
+    assert run is not None
+    assert (run.rows_in, run.rows_out, run.dropped) == (2, 1, {REASON: 1})
