@@ -31,6 +31,7 @@ _EVASIVE = re.compile(
 )
 #: Texts this close to an evaluation prompt never become training rows.
 LEAK_SIMILARITY = 0.7
+UNTWINNED = "the attack does not quote its goal, so it has no harmless counterpart"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ def generate_rows(context: Context) -> list[Example]:
     """Stage 3: critique and revise, own answers for harmless requests, gates; returns the SFT rows of ``examples.jsonl``."""
     part = context.recipe.generate
     found = RowLog(context.out / "2-redteam" / "findings.jsonl", Finding).rows()
-    material = gather(context, found)
+    material, untwinned = gather(context, found)
     config = {"generate": part.model_dump(mode="json"), "model": context.recipe.model, "charter": context.charter.hash}
     inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found])}
     with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:
@@ -56,15 +57,17 @@ def generate_rows(context: Context) -> list[Example]:
             return examples.rows()
         revised, self_facts = revise(context, material, folder)
         rows, drops = sft_rows(context, material, revised, folder)
+        drops = [*untwinned, *drops]
         examples.append((row.key, row) for row in rows)
         folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
         dropped = dict(Counter(drop.reason for drop in drops))
-        folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))), rows_out=len(rows), dropped=dropped, outputs=self_facts)
+        folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))) + len(untwinned), rows_out=len(rows), dropped=dropped, outputs=self_facts)
         return rows
 
 
-def gather(context: Context, findings: Iterable[Finding]) -> Material:
-    """Training topics only. Every finding brings the same framing around a harmless request, so that the framing itself is not what is refused."""
+def gather(context: Context, findings: Iterable[Finding]) -> tuple[Material, list[Drop]]:
+    """Training topics only. Every finding brings the same framing around a harmless request, so that the framing itself is not what is refused; where
+    the goal does not stand in the framing word for word, there is nothing to put the harmless request in place of, and that row is dropped."""
     part = context.recipe.generate
     goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
     twins = context.examples("train", pairs=part.pairs, parts=("twin",))
@@ -76,10 +79,13 @@ def gather(context: Context, findings: Iterable[Finding]) -> Material:
     chosen = [f for f in findings if f.goal in by_goal and f.family != "direct"]
     stream(context.recipe.seed, "findings").shuffle(chosen)
     framed = [_framed(f, *by_goal[f.goal]) for f in chosen[: part.findings]]
-    return Material([*goals, *(pair[0] for pair in framed)], [*twins, *lookalikes, *(pair[1] for pair in framed)], plain, exemplars)
+    attacks, calm = [attack for attack, _ in framed], [benign for attack, benign in framed if benign.conversation != attack.conversation]
+    drops = [Drop(subject=benign.key, reason=UNTWINNED) for attack, benign in framed if benign.conversation == attack.conversation]
+    return Material([*goals, *attacks], [*twins, *lookalikes, *calm], plain, exemplars), drops
 
 
 def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:
+    """The attack as a goal, and the same with the harmless request in place of the harmful one; equal to it if the attack does not quote its goal."""
     key = f"finding/{finding.attack}/{goal.key}/{finding.id[:8]}"
     source = finding.source.model_copy(update={"parents": (*finding.source.parents, finding.id)})
     attack = goal.model_copy(
