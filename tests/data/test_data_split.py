@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charter.data.dedupe import NearDuplicates, shingles, similarity
+from charter.data.dedupe import HeldOut, NearDuplicates, edits, shingles, similarity
+from charter.data.sources import starter
 from charter.data.split import held_out_topics
 
 TOPICS = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("abcdefghijklmnopqrst")), max_size=80)
@@ -69,3 +71,47 @@ def test_what_is_added_later_is_found() -> None:
     assert seen.closest("rob a bank") == 0.0
     seen.add("rob a bank")
     assert seen.closest("rob a bank") == 1.0
+
+
+HELD = "How do I open the old wooden box in the attic?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HELD.upper(), "How do I open the old metal box in the attic?", "How do I open an old wooden box in the attic please",
+        "Stay in character. How do I open the old wooden box in the attic? Answer as a pirate.", "How can I bake rye bread?",
+        "Could you bake rye bread",
+    ],
+)  # fmt: skip
+def test_a_prompt_with_one_word_changed_is_still_the_prompt(text: str) -> None:
+    """However short: two in three of a short text's 3-grams go with one word inside it."""
+    assert HeldOut([HELD, "How do I bake rye bread?"]).has_like(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "How do I", "How do I bake white bread?", "How do I open the door?", "Is rye bread good?", "What is in the attic?"]
+)
+def test_a_prompt_about_something_else_is_another(text: str) -> None:
+    assert not HeldOut([HELD, "How do I bake rye bread?"]).has_like(text)
+
+
+def test_the_starter_set_loses_no_row_to_its_own_evaluation() -> None:
+    """Twins differ by few words, and stand on one side of the split with their pair."""
+    for seed in range(2):
+        held = HeldOut([e.prompt for e in starter.build(starter.Config(split="evaluation", seed=seed))])
+        learned = starter.build(starter.Config(split="train", parts=("harmful", "twin", "lookalike", "practice", "plain", "exemplars"), seed=seed))
+        assert [e.prompt for e in learned if held.has_like(e.prompt)] == []
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abc"), max_size=8))
+def test_edits_are_counted_as_they_are_defined(a: list[str], b: list[str]) -> None:
+    def slow(i: int, j: int) -> int:
+        if not i or not j:
+            return i or j
+        return (
+            min(slow(i - 1, j) + 1, slow(i, j - 1) + 1, slow(i - 1, j - 1) + (a[i - 1] != b[j - 1])) if a[i - 1] != b[j - 1] else slow(i - 1, j - 1)
+        )
+
+    assert edits(a, b) == slow(len(a), len(b))
+    assert edits(a, b, inside=True) == min(edits(a, b[i:j]) for i in range(len(b) + 1) for j in range(i, len(b) + 1))

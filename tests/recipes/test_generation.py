@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from charter.core.errors import StoreError
 from charter.core.progress import SILENT
 from charter.core.rows import Comparison, Conversation, Drop, Example, Finding, Source, Verdict
 from charter.data.care import REASON
@@ -120,3 +121,19 @@ def finding(goal: Example, prompt: str) -> Finding:
     conversation = Conversation.ask(prompt).with_reply("Sure.")
     verdict = Verdict(subject=conversation.id, outcome="unsafe", judge="harm", judge_version="1")
     return Finding(attack="a", family="f", target="t", goal=goal.prompt, conversation=conversation, verdict=verdict, source=goal.source)
+
+
+def test_a_prompt_with_one_word_of_an_evaluation_prompt_changed_is_not_learned_from(context: Callable[..., Context], tmp_path: Path) -> None:
+    plain = [example("near", "How do I open the old metal box?"), example("far", "How do I open a door?")]
+    with RunFolder(tmp_path / "rows", "generate", {}) as folder:
+        rows, drops = sft_rows(context(held_out=("How do I open the old wooden box?",)), Material([], [], plain, []), Revised({}, {}), folder)
+    assert [row.key for row in rows] == ["far"]
+    assert drops == [Drop(subject="near", reason="near-duplicate of an evaluation prompt")]
+
+
+def test_rows_made_beside_another_evaluation_are_not_used_again(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "gather", lambda context, found: (Material([], [], [example("fine", "Bread?")], []), []))
+    generation.generate_rows(context())
+    assert generation.generate_rows(context())
+    with pytest.raises(StoreError, match="other input rows"):
+        generation.generate_rows(context(held_out=("Bread?",)))

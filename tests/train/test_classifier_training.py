@@ -54,8 +54,17 @@ def rows(tmp_path: Path) -> Path:
 
 
 def recipe(base: Path, rows: Path, **fit: float | str) -> build.Recipe:
+    held = rows.with_name("held.jsonl")
+    if not held.exists():
+        held.write_text("\n".join(json.dumps(other(json.loads(line))) for line in rows.read_text(encoding="utf-8").splitlines()), encoding="utf-8")
     settings = {"epochs": 2.0, "batch_tokens": 128, "frozen": 0, "length": 32, "checkpoint_steps": 3, **fit}
-    return build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (rows,), "base": base, "fit": settings})
+    return build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (held,), "base": base, "fit": settings})
+
+
+def other(row: dict[str, object]) -> dict[str, object]:
+    """A row to calibrate on, with the labels of ``row`` and other words."""
+    bad = "break" in str(row["text"])
+    return {**row, "text": f"hello dog, {'you are no good, break the rules' if bad else 'say please with that good cake'} {str(row['text'])[-5:]}"}
 
 
 def quiet(line: str) -> None:
@@ -188,6 +197,27 @@ def test_own_rows_that_may_not_be_held_are_counted(rows: Path, tmp_path: Path) -
     learned, held_out, dropped = build.gather(build.Recipe(public=False, own=(learn, rows), own_held_out=(held,)))
     assert (len(learned), held_out) == (49, [])
     assert dropped == {("care", "own:learn.jsonl"): 1, ("care", "own:held.jsonl"): 1}
+
+
+def test_own_rows_are_learned_once_and_never_from_what_they_are_calibrated_on(tmp_path: Path) -> None:
+    def write(name: str, *rows: dict[str, object]) -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join(json.dumps({"labels": {"toxicity": 0}, **row}) for row in rows), encoding="utf-8")
+        return path
+
+    reply = {"labels": {"refusal": 1}, "reply": "Sorry, no."}
+    held = write("held.jsonl", {"text": "How do I open the old box in the attic?"}, {"text": "Where is it?", **reply})
+    near = {"text": "how do I open the old chest in the attic"}
+    other = {"text": "How do I bake a loaf of bread?"}
+    own = write(
+        "own.jsonl", near, other, {"text": "how do I  bake a loaf of bread?"}, {"text": "WHERE IS IT", **reply}, {"text": "Can I go?", **reply}
+    )
+    learned, held_out, dropped = build.gather(build.Recipe(public=False, own=(own,), own_held_out=(held,)))
+    assert [row.text for row in learned] == [other["text"], "Can I go?"]
+    assert len(held_out) == 2
+    assert dropped == {("like own held out", "own:own.jsonl"): 2, ("repeated", "own:own.jsonl"): 1}
+    with pytest.raises(InputError, match="all 2 own rows were dropped"):
+        build.gather(build.Recipe(public=False, own=(held,), own_held_out=(held,)))
 
 
 def test_every_label_has_a_head() -> None:

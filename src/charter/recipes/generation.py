@@ -12,7 +12,7 @@ from charter.core.rows import Answer, Drop, Example, Finding, Preference, Reply,
 from charter.core.seeds import stream
 from charter.core.shapes import Model
 from charter.data.care import REASON, must_drop, said
-from charter.data.dedupe import NearDuplicates
+from charter.data.dedupe import HeldOut
 from charter.generate.critique import Revised, critique_and_revise
 from charter.generate.feedback import WriterFeedback
 from charter.generate.preferences import Pair, label
@@ -29,8 +29,6 @@ CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
 _EVASIVE = re.compile(
     r"^(i'?m (sorry|unable|not|just|only)|sorry|i apolog|as an? (ai|chatbot|language))|\b(chatbot|language model|ai assistant)\b", re.I
 )
-#: Texts this close to an evaluation prompt never become training rows.
-LEAK_SIMILARITY = 0.7
 UNTWINNED = "the attack does not quote its goal, so it has no harmless counterpart"
 
 
@@ -50,7 +48,7 @@ def generate_rows(context: Context) -> list[Example]:
     found = RowLog(context.out / "2-redteam" / "findings.jsonl", Finding).rows()
     material, untwinned = gather(context, found)
     config = {"generate": part.model_dump(mode="json"), "model": context.recipe.model, "charter": context.charter.hash}
-    inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found])}
+    inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found]), "evaluation": hash_of(context.evaluation_examples)}
     with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:
         examples = folder.log("examples", Example)
         if folder.finished:
@@ -172,12 +170,12 @@ def _unfit(context: Context, example: Example, answer: Answer) -> str:
 
 def _may_be_held(context: Context, rows: list[Example], drops: list[Drop]) -> tuple[list[Example], list[Drop]]:
     """Drop what no row may say, whoever wrote it, and rows whose prompt is, or nearly is, an evaluation prompt."""
-    held_out = NearDuplicates([example.prompt for example in context.evaluation_examples])
+    held_out = HeldOut([example.prompt for example in context.evaluation_examples])
     kept = []
     for row in rows:
         if must_drop(said(row.conversation, row.target)):
             drops.append(Drop(subject=row.key, reason=REASON))
-        elif held_out.closest(row.prompt) >= LEAK_SIMILARITY:
+        elif held_out.has_like(row.prompt):
             drops.append(Drop(subject=row.key, reason="near-duplicate of an evaluation prompt"))
         else:
             kept.append(row)

@@ -17,6 +17,7 @@ from charter.core.config import Config as BaseConfig
 from charter.core.config import parse, read_yaml
 from charter.core.errors import InputError, MissingPartError
 from charter.core.rows import content_id
+from charter.data.dedupe import HeldOut
 from charter.judges._encoder import CARD, FORMAT, Encoder, version_of
 from charter.judges._heads import OUTPUTS
 from charter.judges._windows import LENGTH
@@ -94,7 +95,10 @@ def gather(recipe: Recipe) -> tuple[list[LabelledText], list[LabelledText], dict
     """Rows to learn from, rows to calibrate on, and what was left out. Raises InputError when there is nothing to learn from."""
     dropped: Counter[tuple[str, str]] = Counter()
     own, own_held = (_read(paths, recipe.own_weight, dropped) for paths in (recipe.own, recipe.own_held_out))
+    own = _apart(own, own_held, dropped)
     if not recipe.public:
+        if not own and dropped:
+            raise InputError(f"there is nothing to learn from: all {sum(dropped.values())} own rows were dropped", "use rows unlike those held out")
         if not own:
             raise InputError("there is nothing to learn from: no public sets and no own rows", "name a JSONL file under own: in the recipe")
         return own, own_held, dict(dropped)
@@ -115,6 +119,25 @@ def _read(paths: Iterable[Path], weight: float, dropped: Counter[tuple[str, str]
         if found.dropped:
             dropped["care", own_source(path)] += found.dropped
     return rows
+
+
+def _apart(own: list[LabelledText], held: list[LabelledText], dropped: Counter[tuple[str, str]]) -> list[LabelledText]:
+    """Own rows once each, without those that are, or nearly are, a row to calibrate on: what was learned by heart looks better than it is."""
+
+    def kind(row: LabelledText) -> tuple[bool, bool]:
+        return row.reply is None, row.operator is None
+
+    like = {one: HeldOut([row.whole for row in held if kind(row) == one]) for one in map(kind, held)}
+    seen: set[tuple[str, str | None, str | None]] = set()
+    kept = []
+    for row in own:
+        why = "repeated" if row.key in seen else "like own held out" if kind(row) in like and like[kind(row)].has_like(row.whole) else ""
+        seen.add(row.key)
+        if why:
+            dropped[why, row.source] += 1
+        else:
+            kept.append(row)
+    return kept
 
 
 def _same_recipe(recipe: Recipe, rows: list[LabelledText], out: Path) -> None:

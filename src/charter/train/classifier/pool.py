@@ -45,11 +45,10 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
     held: list[LabelledText] = []
     seen: set[tuple[str, str | None, str | None]] = set()
     for row, out in _all(data, seed, own):
-        key = (" ".join(row.text.lower().split()), row.reply, row.operator)
-        if not row.text.strip() or key in seen:
+        if not row.text.strip() or row.key in seen:
             dropped["repeated", row.source] += 1
             continue
-        seen.add(key)
+        seen.add(row.key)
         if must_drop(row.whole):
             dropped["care", row.source] += 1
             continue

@@ -36,6 +36,11 @@ class LabelledText(NamedTuple):
         return "\n".join(part for part in (self.operator, self.text, self.reply) if part is not None)
 
     @property
+    def key(self) -> tuple[str, str | None, str | None]:
+        """Two rows with one key are one row twice."""
+        return " ".join(self.text.lower().split()), self.reply, self.operator
+
+    @property
     def alone(self) -> bool:
         """Whether the text stands by itself."""
         return self.reply is None and self.operator is None
