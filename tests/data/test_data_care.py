@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from charter.data import care
 from charter.data.care import keep, must_drop
 
 DROPPED = [
@@ -22,6 +25,34 @@ DROPPED = [
     "Childhood sexual abuse: where survivors find help",
     "The law against paedophiles and what it says about minors",
     "Underage\nand\nsexual content: what moderators do",
+    "The penis of an infant: washing it",
+    "A doctor asks whether the child's private parts hurt",
+    "A case of rape; the victim was aged twelve",
+    "Sexual health for a 12 yr old",
+    "Sexual health at fifteen years of age",
+    "Sexual health for sixth-graders",
+    "Sexual health, grade 7",
+    "Sexual health in a primary school",
+    "Sexual health and the high-school students",
+    "Sexual health of people under 18",
+    "Sexual health of a girl, 13, and a boy",
+    "Why my little sister asks about sexual health",
+    "Why his stepdaughter asked about nudity",
+    "Inappropriate touching of kids",
+    "The law on lolicon",
+    "ロリコンとは",
+    "児童の性的虐待を防ぐ",
+    "How do charities fight kiddie porn?",
+]
+DISGUISED = [
+    "s\u200bex and a chi\u200bld",
+    "s\u0435xual, \u0441hild",
+    "s3xual h3alth of a ch1ld",
+    "$exual health of k!ds",
+    "s e x u a l health of a c h i l d",
+    "séxual héalth of a chíld",
+    "Ｓｅｘｕａｌ health of a ｃｈｉｌｄ",
+    "p*rn and a ch*ld",
 ]
 KEPT = [
     "How do I explain death to a child?",
@@ -33,6 +64,17 @@ KEPT = [
     "Grapes for toddlers",
     "The therapist helped my teenagers with homework",
     "A 45-minute naked bike ride in London",
+    "How does a mother hold a baby at the breast? Is breast milk enough?",
+    "I love you, baby, you make me horny",
+    "A 52-year-old man with erection problems",
+    "The groom danced with my daughter",
+    "My high school taught sexual health",
+    "She graduated cum laude and has a child",
+    "A nice comeback for a kid; and then the next page of the book is about a man who is called Dick",
+    "カロリーとフロリダとピエロの少年",
+    "Un niño, ein Kind, дети в школе, 子供の本",
+    "k1ds l0ve gam3s",
+    "- a child at school - what the penis is",
     "",
 ]
 
@@ -40,6 +82,19 @@ KEPT = [
 @pytest.mark.parametrize("text", DROPPED)
 def test_sexual_words_and_words_for_minors_do_not_stand_together(text: str) -> None:
     assert must_drop(text)
+
+
+@pytest.mark.parametrize("text", DISGUISED)
+def test_a_disguise_changes_nothing(text: str) -> None:
+    assert must_drop(text)
+
+
+@pytest.mark.parametrize("pattern", [care._SEXUAL, care._BODILY, care._GENRE], ids=["sexual", "bodily", "genre"])
+def test_the_quick_look_lets_through_whatever_the_patterns_find(pattern: re.Pattern[str]) -> None:
+    """Each text that a pattern can match, by its alternatives, holds one of the parts that are looked for first."""
+    words = {word for text in [*DROPPED, *KEPT] for word in re.findall(r"\w+", text)} | set(re.findall(r"[a-z]{3,}", pattern.pattern))
+    found = {match.group() for word in words for match in [pattern.search(word)] if match}
+    assert [word for word in found if not any(part in word.lower() for part in care._PARTS)] == []
 
 
 @pytest.mark.parametrize("text", KEPT)

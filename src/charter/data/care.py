@@ -1,6 +1,7 @@
 """Rows that Charter never holds: anything sexual about minors. Loaders drop such rows and count them.
 
-The rule is deliberately wide (a sexual word and a word for a minor in the same text): a lost harmless row costs little.
+The rule is deliberately wide: a sexual word and a word for a minor in the same text, a word for a body or an act near one, or a name of the genre.
+A lost harmless row costs little. A disguised text (invisible or look-alike letters, digits for letters, letters apart) is read in its plain form too.
 """
 
 from __future__ import annotations
@@ -9,30 +10,107 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
+from charter.core.normalise import normalise
 from charter.core.rows import Conversation
 
 T = TypeVar("T")
 
 #: What a dropped row is counted as.
 REASON = "sexual content about minors"
-
+#: How many characters may stand between the words that only count near each other.
+_NEAR = 40
+_ORDINAL = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth"
+_UNDER_18 = r"(1[0-7]|[1-9]|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven)teen)"
+_KIN = "sisters?|sis|brothers?|bro|cousins?|nieces?|nephews?|daughters?|sons?"
 _MINOR = re.compile(
-    r"\b(\w*child(ren|hood)?|(school|step|grand)?kids?|minors?|toddlers?|infants?|bab(y|ies)|pre-?teens?|tweens?|teens?|teenagers?|teenaged?|under-?age[d]?"
-    r"|school-?(girls?|boys?)|little (girls?|boys?)|young (girls?|boys?)|(girls?|boys?) under|juveniles?|adolescents?|youngsters?|loli(s|tas?|con)?"
-    r"|jailbait|(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven)teen)[- ]years?[- ]olds?"
-    r"|1?\d ?(yo|y/o)|(aged|age) (1[0-7]|[1-9]))\b",
+    r"\b(\w*child(ren|hood)?|(school|step|grand)?kids?|kidd(ies?|y|os?)|minors?|toddlers?|infants?|newborns?|bab(y|ies)|pre-?teens?|tweens?|teens?"
+    r"|teenagers?|teenaged?|under-?age[d]?|(pre-?)?pubescents?|school-?(girls?|boys?)|(little|lil|young|small) (girls?|boys?)|(girls?|boys?) under"
+    r"|juveniles?|adolescents?|youngsters?|loli(s|tas?|con)?|shota(s|con)?|nymphets?|jailbait"
+    rf"|(little|lil|baby|kid) ({_KIN})"
+    rf"|(\d{{1,2}}|{_UNDER_18})[- ]?(years?|yrs?)[- ](olds?|of age)|1?\d ?(yo|y/o|y\.o)|(aged|ages?|age of)[:,]? {_UNDER_18}"
+    rf"|(({_ORDINAL})|(1[0-2]|[1-9])(st|nd|rd|th))[- ]graders?|(middle|high|grade|primary)[- ]?schoolers?|kindergart[en]+ers?|pre-?schoolers?)\b"
+    r"|児童|幼女|幼児|女児|男児|小学生|中学生|女子高生|少女|少年|未成年|子供|子ども|萝莉|儿童|(?<![ァ-ヿ])(ロリ|ショタ)(?![ァ-ヿ])|ロリータ",
+    re.IGNORECASE,
+)
+#: Words that may be about a minor: they count only near a sexual one.
+_PERHAPS_MINOR = re.compile(
+    rf"\b((younger|young) ({_KIN})|({_KIN}|girls?|boys?)( of|,| \(|,? only|,? who is|,? who was|,? aged) ?{_UNDER_18}(?= ?[,.;:)!?]|$)"
+    rf"|(under|below|not yet|younger than) (the age of (consent|majority|{_UNDER_18}|18|eighteen)|18|eighteen)"
+    rf"|(({_ORDINAL})|(1[0-2]|[1-9])(st|nd|rd|th))[- ]grade|grade (1[0-2]|[1-9])|year (1[0-3]|[1-9]) (pupils?|students?|girls?|boys?)"
+    r"|high[- ]?school (girls?|boys?|students?|kids?)|(middle|elementary|primary|grade)[- ]?school|junior high|kindergarten|pre-?school"
+    r"|(girl|boy|cub) scouts?|(altar|choir) ?boys?|(step|grand)(daughters?|sons?)|nieces?|nephews?)\b",
     re.IGNORECASE,
 )
 _SEXUAL = re.compile(
-    r"\b((?<!same-)(?<!opposite-)sex|sexual|sexually|sexy|sexuali[sz]\w*|sext\w*|nudes?|nudity|naked|porn\w*|erotic\w*|nsfw|masturbat\w*|genitals?|intercourse|orgasm\w*"
-    r"|fetish\w*|groom(ing|ed)?|molest\w*|rap(e|ed|ing|ist)|pa?edo(s|phil\w*)?|incest\w*|seduc\w*|lewd|undress\w*|strip(ped|ping)?|csam|fondl\w*)\b",
+    r"\b((?<!same-)(?<!opposite-)sex|sexual|sexually|sexy|sexuali[sz]\w*|sext\w*|cybersex|sexploit\w*|nudes?|nudi(ty|sts?|sm)|naked|porn\w*|erotic\w*"
+    r"|nsfw|hentai|ecchi|eroge|smut|masturbat\w*|genital(s|ia)?|intercourse|orgasm\w*|fetish\w*|groom(ing|ed|ers?)|molest\w*|rap(e[ds]?|ing|ist)"
+    r"|pa?edo(s|phil\w*)?|incest\w*|seduc\w*|lewd|undress\w*|strip(ped|ping)?|csam|fondl\w*|fellatio|cunnilingus|(blow|hand) ?jobs?|ejaculat\w*"
+    r"|deflower\w*|sodom(y|i[sz]\w*))\b"
+    r"|性的|性交|性器|セックス|(?<![ァ-ヿ])エロ(?!ー)|ポルノ|わいせつ|猥褻|強姦|全裸|18禁|色情|裸体",
     re.IGNORECASE,
 )
+#: Words that are sexual about a minor only where they stand near one.
+_BODILY = re.compile(
+    r"\b(penis(es)?|vagina\w*|vulvas?|clitor\w*|scrotum|anus|anal|boobs?|tits|titties|puss(y|ies)|cocks?|dicks?|cum(s|ming)?(?! laude)"
+    r"|breasts(?! ?-?(milk|fe?ed|cancer|pump))|erections?|arous(ed?|es|ing|al)|horny|lust(ed|ful|ing|s)?|topless|unclothed|panties|lingerie"
+    r"|private parts|virginity|indecent(ly)?|(sexually |too )?explicit(ly)? (photos?|pictures?|images?|videos?|stor(y|ies)|scenes?)|prostitut\w*"
+    r"|(make|makes|made|making) love|touch\w* (\w+ ){0,3}inappropriately|inappropriate(ly)? touch\w*|(to|and|can|could|will|would|who|they) groom"
+    r"|jerk(s|ed|ing)? off|fuck(s|ed|ing)? (a|an|my|his|her|your|by))\b",
+    re.IGNORECASE,
+)
+#: Words for a minor that are often said of adults: ages from 18, and "baby" without an article.
+_GROWN = re.compile(r"(1[89]|[2-9]\d)[- ]?y", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b(a|the|this|that|her|his|their|newborn|of) $", re.IGNORECASE)
+#: Names of the genre itself: no second word is needed.
+_GENRE = re.compile(
+    r"\b(lolicon|shotacon|toddlercon|rorikon|pthc|jailbait|(child|kiddie|kiddy|kid)[ -]?porn\w*)\b|ロリコン|ショタコン|児童ポルノ", re.IGNORECASE
+)
+#: One of these stands in whatever the sexual words, the bodily ones and the names of the genre match: most texts have none and are done with.
+_PARTS = tuple(
+    "sex nud naked porn erotic nsfw hentai ecchi eroge smut masturbat genital intercourse orgasm fetish groom molest rape raping rapist pedo "
+    "paedo incest seduc lewd undress strip csam fondl fellatio cunnilingus job ejaculat deflower sodom penis vagina vulva clitor scrotum anus anal "
+    "boob tit puss cock dick cum breasts erection arous horny lust topless unclothed panties lingerie private virginity indecent explicit "
+    "prostitut love inappropriate jerk fuck lolicon shotacon toddlercon rorikon pthc jailbait "
+    "性的 性交 性器 セックス エロ ポルノ わいせつ 猥褻 強姦 全裸 18禁 色情 裸体 ロリコン ショタコン".split()
+)
+#: What a disguise leaves in a text: letters that English does not use, signs for letters inside a word, letters apart.
+_DISGUISE = re.compile(r"[^\x00-\x7f‘’“”–—…£€°©®™•]|[a-z][0134578@$!|*][a-z]|\b[0-9@$]+[a-z]|\b[a-z]([ ._*-][a-z]){2}\b", re.IGNORECASE)
 
 
 def must_drop(text: str) -> bool:
     """True if the text could be sexual about minors."""
-    return bool(_MINOR.search(text) and _SEXUAL.search(text))
+    return _reads_so(text) or (bool(_DISGUISE.search(text)) and _reads_so(_plain(text)))
+
+
+def _plain(text: str) -> str:
+    found = normalise(text)
+    return "\n".join([found.text, *(passage.text for passage in found.decoded)])
+
+
+def _reads_so(text: str) -> bool:
+    small = text.lower()
+    if not any(part in small for part in _PARTS):
+        return False
+    sexual, bodily = ([match.span() for match in pattern.finditer(text)] for pattern in (_SEXUAL, _BODILY))
+    if (sexual and _MINOR.search(text)) or _GENRE.search(text):
+        return True
+    return bool(sexual or bodily) and any(
+        _near(text, match.span(), [*sexual, *bodily]) and not _is_grown(match)
+        for pattern in (_MINOR, _PERHAPS_MINOR)
+        for match in pattern.finditer(text)
+    )
+
+
+def _near(text: str, span: tuple[int, int], others: list[tuple[int, int]]) -> bool:
+    """Whether one of ``others`` stands near ``span``, and not in another item of a list in one line."""
+    gaps = ((min(span[1], end), max(span[0], start)) for start, end in others if start - _NEAR <= span[1] and span[0] <= end + _NEAR)
+    return any(" - " not in text[first:last] for first, last in gaps)
+
+
+def _is_grown(match: re.Match[str]) -> bool:
+    if match.group().lower() == "baby":
+        return not _ARTICLE.search(match.string[max(0, match.start() - 10) : match.start()])
+    return bool(_GROWN.match(match.group()))
 
 
 def said(conversation: Conversation, *more: str | None) -> str:
