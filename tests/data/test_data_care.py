@@ -75,6 +75,7 @@ KEPT = [
     "Un niño, ein Kind, дети в школе, 子供の本",
     "k1ds l0ve gam3s",
     "- a child at school - what the penis is",
+    "- what the penis is\n- a child at school",
     "",
 ]
 

@@ -61,6 +61,7 @@ _BODILY = re.compile(
 #: Words for a minor that are often said of adults: ages from 18, and "baby" without an article.
 _GROWN = re.compile(r"(1[89]|[2-9]\d)[- ]?y", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(a|the|this|that|her|his|their|newborn|of) $", re.IGNORECASE)
+_ITEM = re.compile(r"\s- ")
 #: Names of the genre itself: no second word is needed.
 _GENRE = re.compile(
     r"\b(lolicon|shotacon|toddlercon|rorikon|pthc|jailbait|(child|kiddie|kiddy|kid)[ -]?porn\w*)\b|ロリコン|ショタコン|児童ポルノ", re.IGNORECASE
@@ -102,9 +103,9 @@ def _reads_so(text: str) -> bool:
 
 
 def _near(text: str, span: tuple[int, int], others: list[tuple[int, int]]) -> bool:
-    """Whether one of ``others`` stands near ``span``, and not in another item of a list in one line."""
+    """Whether one of ``others`` stands near ``span``, and not in another item of a list."""
     gaps = ((min(span[1], end), max(span[0], start)) for start, end in others if start - _NEAR <= span[1] and span[0] <= end + _NEAR)
-    return any(" - " not in text[first:last] for first, last in gaps)
+    return any(not _ITEM.search(text, first, last) for first, last in gaps)
 
 
 def _is_grown(match: re.Match[str]) -> bool:
