@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -63,16 +64,18 @@ def test_less_than_one_look_is_no_look():
         shifts([], [], looks=0)
 
 
-def test_many_looks_at_one_baseline_alarm_falsely_no_more_often_than_alpha():
+def test_many_looks_at_one_baseline_alarm_falsely_no_more_often_than_alpha(monkeypatch):
     """Nothing ever moves here, so every alarm is false. The looks that are not told of show what the argument is for."""
-    rng, alpha, looks, runs = random.Random(7), 0.1, 8, 50
+    cached = cache(fisher_exact)  # the same tables come again and again
+    monkeypatch.setattr("scipy.stats.fisher_exact", lambda table: cached(tuple(map(tuple, table))))
+    rng, alpha, looks, runs = random.Random(7), 0.1, 8, 200
 
-    def window(size):
-        return rng.choices(LABELS, weights=(20, 10, 60, 5, 5), k=size)
+    def window():
+        return rng.choices(LABELS, weights=(20, 10, 60, 5, 5), k=60)
 
     told, untold = 0, 0
     for _ in range(runs):
-        baseline, later = window(100), [window(100) for _ in range(looks)]
+        baseline, later = window(), [window() for _ in range(looks)]
         told += any(s.moved for each in later for s in shifts(baseline, each, alpha, looks))
         untold += any(s.moved for each in later for s in shifts(baseline, each, alpha))
-    assert told / runs <= alpha < untold / runs
+    assert told / runs <= alpha < 2 * alpha < untold / runs

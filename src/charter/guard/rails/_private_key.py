@@ -41,6 +41,8 @@ def _end_of_material(text: str, at: int, stop: int) -> int:
         bare = line.strip(_AROUND)
         if not bare:
             blank = True
+        elif not blank and _BASE64.fullmatch(line):  # as nearly all are
+            end, keyed = line_end, True
         elif not keyed and _HEADER.match(bare):
             end, blank = line_end, False
         else:
