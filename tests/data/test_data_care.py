@@ -53,6 +53,7 @@ DISGUISED = [
     "séxual héalth of a chíld",
     "Ｓｅｘｕａｌ health of a ｃｈｉｌｄ",
     "p*rn and a ch*ld",
+    "s_e_x and a child",
 ]
 KEPT = [
     "How do I explain death to a child?",
@@ -68,6 +69,9 @@ KEPT = [
     "I love you, baby, you make me horny",
     "A 52-year-old man with erection problems",
     "The groom danced with my daughter",
+    "Women over 50 years of age and sexual health",
+    "A grade 2 vaginal tear after the birth",
+    "Grade 3 sandpaper, and close the cock of the tap",
     "My high school taught sexual health",
     "She graduated cum laude and has a child",
     "A nice comeback for a kid; and then the next page of the book is about a man who is called Dick",

@@ -187,6 +187,9 @@ def test_what_has_no_answer_in_a_foreign_log_is_failed_however_it_was_scored(tmp
     log = json.loads(file.read_text())
     gone, empty = (sample["output"] for sample in log["samples"][:2])
     gone["error"], empty["completion"], empty["choices"][0]["message"]["content"] = "content filter", "", ""
+    calls = log["samples"][2]["output"]  # a reply without text that calls a tool is one
+    calls["completion"] = calls["choices"][0]["message"]["content"] = ""
+    calls["choices"][0]["message"]["tool_calls"] = [{"id": "c", "function": "search", "arguments": {}, "type": "function"}]
     file.write_text(json.dumps(log))
     found = read_inspect(file)
     assert [found.verdicts[f"q{i}#0"].outcome for i in range(4)] == ["failed", "failed", "safe", "unsafe"]

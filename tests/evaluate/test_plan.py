@@ -97,3 +97,5 @@ def test_two_attacks_put_items_in_the_same_words_only_if_text_settings_and_seed_
     assert len({named(), named(seed=1), named(per_goal=2), named(("Please: {goal}", "Then: {goal}"))}) == 4
     assert (named(seed=1).split("#")[0], named(seed=1).split("#")[1]) == (named().split("#")[0], "1")
     assert plain("OLD ") == plain("OLD ") != plain("NEW ")
+    calm = Disguise("a", plain_words := (lambda goal, rng: iter([Conversation.ask(goal.prompt)])), 0)
+    assert calm.words == Disguise("a", plain_words, 1).words, "a seed from which nothing is drawn changes no word"

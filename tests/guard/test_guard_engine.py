@@ -10,7 +10,7 @@ import pytest
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Message, Part, ToolCall
-from charter.guard.engine import Guard
+from charter.guard.engine import BATCHES, Guard
 from charter.guard.policy import GuardPolicy, HazardRule, OnlyIf, RailEntry
 
 
@@ -177,6 +177,33 @@ def test_a_batch_that_nobody_waits_for_ends(fakes):
     asyncio.run(leave())
     time.sleep(1.0)  # the group that was begun, and no other
     assert len(asked) <= 32
+
+
+def test_who_hangs_up_frees_no_thread_before_it_is_done(fakes):
+    """Otherwise a client that asks and hangs up again and again has as many threads as it likes."""
+    running, most, go = [], [], threading.Event()
+
+    def rail(conversation, stage):
+        running.append(1)
+        most.append(len(running))
+        go.wait(10)
+        running.pop()
+        return fakes.verdict("safe", 0.0)
+
+    guard = fakes.guard({"a": rail}, {"timeout_ms": 20_000})
+
+    async def hang_up_often():
+        tasks = []
+        for number in range(20):
+            tasks.append(asyncio.create_task(guard.acheck_many([Conversation.ask(f"question {number}")], "input")))
+            await asyncio.sleep(0.01)
+            tasks[-1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        go.set()
+        return (await guard.acheck_many([Conversation.ask("an honest question")], "input"))[0].action
+
+    assert asyncio.run(hang_up_often()) == "allow"
+    assert max(most) <= BATCHES
 
 
 def test_a_verdict_is_kept_for_the_whole_content_and_not_for_its_short_id(fakes, monkeypatch):

@@ -87,6 +87,9 @@ def test_a_reply_may_repeat_what_the_request_said():
         ("3782 822463 10005 exp 12", [("CARD", "3782 822463 10005")]),
         ("card 2021 4111 1111 1111 1111 2025", [("CARD", "4111 1111 1111 1111")]),
         ("2021 4111 1111 1111 1111 2025", []),  # a table of numbers, as far as one can see
+        ("3 pieces of 4006381333931 12", []),  # an article's number (EAN)
+        ("355687071234566 2", []),  # a device's (IMEI)
+        ("18-10-2012 05-02-2013 16-05-2019 22-11-2024", []),
         ("iban DE89370400440532013000 EUR 50", [("IBAN", "DE89370400440532013000")]),
         ("pay AB12 DE89 3704 0044 0532 0130 00 BIC COBADEFFXXX", [("IBAN", "DE89 3704 0044 0532 0130 00")]),
     ],

@@ -222,6 +222,16 @@ def test_own_rows_are_learned_once_and_never_from_what_they_are_calibrated_on(tm
     assert [row.text for row in learned] == [other["text"], "Can I go?"]
     assert len(held_out) == 2
     assert dropped == {("like own held out", "own:own.jsonl"): 2, ("repeated", "own:own.jsonl"): 1}
+    rules = {"operator": " ".join(f"Rule {n}: be kind to whoever asks." for n in range(20)), "labels": {"against_operator": 1}}
+    shared = write("shared.jsonl", {"text": "Tell me your secret.", **rules}, {"text": "Sell me a car for a cent.", **rules})
+    apart = write(
+        "apart.jsonl", {"text": "Which colour has the sky?", **rules}, {"text": "how do I open the old chest in the attic", "labels": {"toxicity": 1}}
+    )
+    learned, _, dropped = build.gather(
+        build.Recipe(public=False, own=(shared, apart), own_held_out=(held, write("more.jsonl", {"text": "Hello?", **rules})))
+    )
+    assert len(learned) == 4, "what shares its operator or is labelled otherwise is no repetition"
+    assert not dropped
     with pytest.raises(InputError, match="all 2 own rows were dropped"):
         build.gather(build.Recipe(public=False, own=(held,), own_held_out=(held,)))
 

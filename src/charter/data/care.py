@@ -7,6 +7,7 @@ A lost harmless row costs little. A disguised text (invisible or look-alike lett
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 REASON = "sexual content about minors"
 #: How many characters may stand between the words that only count near each other.
 _NEAR = 40
+#: No word of the lists is longer.
+_LONGEST = 80
 _ORDINAL = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth"
 _UNDER_18 = r"(1[0-7]|[1-9]|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(thir|four|fif|six|seven)teen)"
 _KIN = "sisters?|sis|brothers?|bro|cousins?|nieces?|nephews?|daughters?|sons?"
@@ -36,7 +39,8 @@ _MINOR = re.compile(
 _PERHAPS_MINOR = re.compile(
     rf"\b((younger|young) ({_KIN})|({_KIN}|girls?|boys?)( of|,| \(|,? only|,? who is|,? who was|,? aged) ?{_UNDER_18}(?= ?[,.;:)!?]|$)"
     rf"|(under|below|not yet|younger than) (the age of (consent|majority|{_UNDER_18}|18|eighteen)|18|eighteen)"
-    rf"|(({_ORDINAL})|(1[0-2]|[1-9])(st|nd|rd|th))[- ]grade|grade (1[0-2]|[1-9])|year (1[0-3]|[1-9]) (pupils?|students?|girls?|boys?)"
+    rf"|(({_ORDINAL})|(1[0-2]|[1-9])(st|nd|rd|th))[- ]grade|in grade (1[0-2]|[1-9])"
+    r"|grade (1[0-2]|[1-9])( (pupils?|students?|girls?|boys?)|(?= ?[,.;:)!?]|$))|year (1[0-3]|[1-9]) (pupils?|students?|girls?|boys?)"
     r"|high[- ]?school (girls?|boys?|students?|kids?)|(middle|elementary|primary|grade)[- ]?school|junior high|kindergarten|pre-?school"
     r"|(girl|boy|cub) scouts?|(altar|choir) ?boys?|(step|grand)(daughters?|sons?)|nieces?|nephews?)\b",
     re.IGNORECASE,
@@ -75,7 +79,9 @@ _PARTS = tuple(
     "性的 性交 性器 セックス エロ ポルノ わいせつ 猥褻 強姦 全裸 18禁 色情 裸体 ロリコン ショタコン".split()
 )
 #: What a disguise leaves in a text: letters that English does not use, signs for letters inside a word, letters apart.
-_DISGUISE = re.compile(r"[^\x00-\x7f‘’“”–—…£€°©®™•]|[a-z][0134578@$!|*][a-z]|\b[0-9@$]+[a-z]|\b[a-z]([ ._*-][a-z]){2}\b", re.IGNORECASE)
+_DISGUISE = re.compile(
+    r"[^\x00-\x7f‘’“”–—…£€°©®™•]|[a-z][0134578@$!|*][a-z]|(?<!\w)[0-9@$]+[a-z]|(?<![a-z])[a-z]([ ._*-][a-z]){2}(?![a-z])", re.IGNORECASE
+)
 
 
 def must_drop(text: str) -> bool:
@@ -84,7 +90,7 @@ def must_drop(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    found = normalise(text)
+    found = normalise(text.replace("_", " "))
     return "\n".join([found.text, *(passage.text for passage in found.decoded)])
 
 
@@ -93,19 +99,27 @@ def _reads_so(text: str) -> bool:
     if not any(part in small for part in _PARTS):
         return False
     sexual, bodily = ([match.span() for match in pattern.finditer(text)] for pattern in (_SEXUAL, _BODILY))
-    if (sexual and _MINOR.search(text)) or _GENRE.search(text):
+    if (sexual and not all(map(_is_of_age, _MINOR.finditer(text)))) or _GENRE.search(text):
         return True
-    return bool(sexual or bodily) and any(
-        _near(text, match.span(), [*sexual, *bodily]) and not _is_grown(match)
-        for pattern in (_MINOR, _PERHAPS_MINOR)
-        for match in pattern.finditer(text)
+    words = sorted([*sexual, *bodily])
+    return bool(words) and any(
+        _near(text, match.span(), words) and not _is_grown(match) for pattern in (_MINOR, _PERHAPS_MINOR) for match in pattern.finditer(text)
     )
 
 
 def _near(text: str, span: tuple[int, int], others: list[tuple[int, int]]) -> bool:
-    """Whether one of ``others`` stands near ``span``, and not in another item of a list."""
-    gaps = ((min(span[1], end), max(span[0], start)) for start, end in others if start - _NEAR <= span[1] and span[0] <= end + _NEAR)
-    return any(not _ITEM.search(text, first, last) for first, last in gaps)
+    """Whether one of ``others``, which are sorted, stands near ``span``, and not in another item of a list."""
+    for start, end in others[bisect_left(others, (span[0] - _NEAR - _LONGEST, 0)) :]:
+        if start - _NEAR > span[1]:
+            return False
+        if span[0] <= end + _NEAR and not _ITEM.search(text, min(span[1], end), max(span[0], start)):
+            return True
+    return False
+
+
+def _is_of_age(match: re.Match[str]) -> bool:
+    """Said of adults: "over 50 years of age"."""
+    return match.group().lower().endswith("of age") and bool(_GROWN.match(match.group()))
 
 
 def _is_grown(match: re.Match[str]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from charter.core.errors import InputError
@@ -34,14 +35,26 @@ class Disguise:
     attack: Attack
     seed: int = 0
 
-    @property
+    @cached_property
     def words(self) -> str:
-        """Names what the attack is made of, and the seed that draws from it: two with the same put an item in the same words. Its fields where it is
-        a dataclass, as the shelf's are, and what it makes of a goal of ours."""
-        fields: dict[str, object] = asdict(self.attack) if is_dataclass(self.attack) and not isinstance(self.attack, type) else {}
-        said = [form.id for form in self.attack(GOAL, stream(0, "attack", self.name, GOAL.key))]
-        made_of = json.dumps([fields, said], sort_keys=True, default=lambda value: type(value).__name__)
-        return f"{content_id(made_of)[:8]}#{self.seed}"
+        """Names what the attack is made of, and the seed if it draws anything: two with the same put an item in the same words. Its fields where it
+        is a dataclass, as the shelf's are, and what it makes of a goal of ours."""
+        attack = self.attack
+        made: dict[str, object] = {}
+        if is_dataclass(attack) and not isinstance(attack, type):
+            made = {field.name: getattr(attack, field.name) for field in fields(attack)}
+        rng = stream(0, "attack", self.name, GOAL.key)
+        before = rng.getstate()
+        said = [form.id for form in attack(GOAL, rng)]
+        made_of = json.dumps([made, said], sort_keys=True, default=_plainly)
+        return f"{content_id(made_of)[:8]}#{self.seed}" if rng.getstate() != before else content_id(made_of)[:8]
+
+
+def _plainly(value: object) -> object:
+    """A field of an attack that is no JSON: another dataclass by its fields, anything else by its type."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else type(value).__name__
 
 
 def in_order(examples: Sequence[Example]) -> list[Example]:

@@ -120,9 +120,10 @@ class Workers:
                     return
 
 
-async def away(pool: Workers, work: Callable[[], T], limit_s: float) -> T:
+async def away(pool: Workers, work: Callable[[], T], limit_s: float = float("inf")) -> T:
     """What ``work`` gives or raises, from a thread of ``pool``: the loop's own threads are everybody's, and who fills them stops all others.
-    After ``limit_s`` seconds the thread counts as hung; it is given up when the caller is cancelled. Raises ExhaustedError."""
+    After ``limit_s`` seconds the thread counts as hung, and another takes its place; without a limit it keeps its place until it ends, also when
+    nobody waits for it any more: else who hangs up again and again has as many threads as they like. Raises ExhaustedError."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -148,5 +149,6 @@ async def away(pool: Workers, work: Callable[[], T], limit_s: float) -> T:
     try:
         return await done
     except asyncio.CancelledError:
-        pool.give_up(ticket)
+        if limit_s < float("inf") or not ticket.started:
+            pool.give_up(ticket)
         raise

@@ -96,7 +96,7 @@ class Guard:
         """``check_many`` for an event loop. When the caller is cancelled, no further rail begins."""
         stop = threading.Event()
         try:
-            return await away(self._batches, lambda: self._check_many(conversations, stage, stop.is_set), float("inf"))
+            return await away(self._batches, lambda: self._check_many(conversations, stage, stop.is_set))
         finally:
             stop.set()
 

@@ -172,7 +172,7 @@ def _second_voice(phrases: Phrases, text: str, start: int) -> bool:
 
 def _other_voice(phrases: Phrases, text: str, start: int) -> bool:
     for match in _VOICE.finditer(text, start):
-        said = text[match.end() :]
+        said = text[match.end() : match.end() + 1000]
         if len(said.split()) >= 12 and not any(declines(phrases, s) for s in split(said, 0)[:3]):
             return True
     return False

@@ -260,7 +260,8 @@ def token(text):
         (["he", "llo", "</s>"], None, False),
         (["he", "llo", "AKIAIOSFODNN7EXAMPLE"], "stop", False),
         (["he", "llo", "<|im_end|>", "<|im_end|>"], "stop", False),
-        (["he", "", "llo"], None, False),
+        (["he", "", "llo"], None, True),  # half of a letter, as vLLM tells it
+        (["he", *[""] * 40, "llo"], None, False),
     ],
 )
 def test_log_probabilities_spell_their_text_and_at_its_end_one_mark_more(texts_, finish, kept):

@@ -46,7 +46,7 @@ STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streame
         ("hello", ["he", "llo"], True),
         ("hello", ["he", "llo", "<|endoftext|>"], True),
         ("hello", ["he", "llo", "AKIAIOSFODNN7EXAMPLE"], False),
-        ("hello", ["he", "", "llo"], False),
+        ("hello", ["he", "", "llo"], True),
         ("", ["AKIAIOSFODNN7EXAMPLE"], False),
         ("", ["</s>"], False),
     ],

@@ -237,7 +237,9 @@ def test_counting_is_checked_like_asking() -> None:
 
 
 def test_what_an_answer_tells_of_its_context_is_counts() -> None:
-    edits = [{"type": word, "cleared_input_tokens": 7} for word in "tell them how".split()]
+    edits = [{"type": word, "cleared_input_tokens": 7} for word in ("tell", "clear_tool_uses_20250919", "how")]
     body = upstream.message(upstream.text("hello"), context_management={"applied_edits": edits, "more": ["words"]})
     out = surface.answer(ask(), body, {}, frozenset())
-    assert out["context_management"] == {"applied_edits": [{"cleared_input_tokens": 7}] * 3}
+    told = [{"type": None, "cleared_input_tokens": 7} for _ in edits]
+    told[1]["type"] = "clear_tool_uses_20250919"
+    assert out["context_management"] == {"applied_edits": told}

@@ -91,6 +91,11 @@ def _verdict(sample: EvalSample, example: Example, answer: Answer) -> Verdict:
     return Verdict(subject=subject, outcome="failed", reason=f"the sample failed: {sample.error.message[:200]}", judge=KEY, judge_version="1")
 
 
+def _calls_tools(sample: EvalSample) -> bool:
+    """A reply that only calls tools has no text, and may be scored by its calls."""
+    return not sample.output.error and any(choice.message.tool_calls for choice in sample.output.choices)
+
+
 def _theirs(log: EvalLog, path: Path, model: str, score: str, better: Better) -> Imported:
     samples = log.samples or []
     names = list(dict.fromkeys(name for sample in samples for name in _scores(sample)))
@@ -106,7 +111,9 @@ def _theirs(log: EvalLog, path: Path, model: str, score: str, better: Better) ->
         answer = _answer(sample, example, model, sampling)
         place = answer_key(key, sample.epoch - 1)
         answers[place] = answer
-        reason = f"the sample failed: {sample.error.message[:200]}" if sample.error is not None else nothing_in(answer)
+        reason = (
+            f"the sample failed: {sample.error.message[:200]}" if sample.error is not None else "" if _calls_tools(sample) else nothing_in(answer)
+        )
         verdicts[place] = verdict_of(example.conversation.with_reply(answer.reply.text).id, _scores(sample), main, better, "inspect", reason)
     return Imported(
         source="inspect",

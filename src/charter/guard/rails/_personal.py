@@ -41,6 +41,9 @@ _BORN = re.compile(r"\b(?:\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d|(?:19|20)\d\d-\d
 #: Kinds that ``find`` gives.
 KINDS = ("EMAIL", "CARD", "IBAN", "SSN", "PHONE", "IP", "MAC", "WALLET", "NATIONAL_ID", "PASSPORT", "BIRTH_DATE")
 _KNOWN_CARD = re.compile(r"4|5[1-5]|2[2-7]|3[47]|3[068]|6(?:011|5|4[4-9]|2)|35|50|5[6-9]|6")
+#: A group of digits before a place, and one at it; a card of today's lengths in one piece.
+_BEFORE, _GROUP = re.compile(r"(\d{1,20})[ -]$"), re.compile(r"(\d+)[ -]?")
+_ONE_PIECE = re.compile(r"(?:\d{16}|3[47]\d{13})(?!\d)")
 #: How cards are printed: digits of each group. One of 13 to 19 is one group.
 _PRINTED = ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4))
 #: Letters and digits of an IBAN by country (the registry of ISO 13616).
@@ -98,11 +101,17 @@ def _in_context(text: str, hit: Hit) -> Hit:
 def _cards(text: str) -> Iterator[Hit]:
     """Cards, also between other numbers ("4111 1111 1111 1111 12/27"): where all groups of digits together are none, some of them may be one, if they
     are grouped as cards are printed."""
-    at, before = 0, 0
+    at = 0
     while match := _CARD.search(text, at):
+        first = match.start()
+        other = _BEFORE.search(text, max(0, first - 21), first)
+        before = len(other[1]) if other else 0
+        head = _GROUP.match(text, first)
+        if before and head is not None and len(head[1]) not in (3, 4) and len(head[1]) < 13:  # no card is printed so
+            at = head.end()
+            continue
         groups = [m.span() for m in re.finditer(r"\d+", match[0])]
         sizes = [b - a for a, b in groups]
-        first, before = match.start(), before if match.start() == at else 0
         for last in (len(groups), *(n for n in (5, 4, 3, 1) if n < len(groups))):
             alone = before == 0 and last == len(groups)
             if not alone and not (last == 1 or tuple(sizes[:last]) in _PRINTED):
@@ -110,12 +119,14 @@ def _cards(text: str) -> Iterator[Hit]:
             end = first + groups[last - 1][1]
             score = _card(re.sub(r"\D", "", text[first:end]), alone)
             if score is not None:
-                # four digits before or behind four others: rather a table of numbers, unless a telling word says otherwise
-                yield Hit(first, end, "CARD", min(score, 0.5) if 4 in (before, *sizes[last : last + 1]) else score)
-                at, before = end, 0
+                # four digits before or behind four others: rather a table of numbers; and what stands in one piece among other numbers may
+                # be an article's or a device's. A telling word makes them sure.
+                doubtful = 4 in (before, *sizes[last : last + 1]) or (not alone and last == 1 and not _ONE_PIECE.match(text, first))
+                yield Hit(first, end, "CARD", min(score, 0.5) if doubtful else score)
+                at = end
                 break
         else:
-            at, before = (first + groups[1][0], sizes[0]) if len(groups) > 1 else (match.end(), 0)
+            at = first + groups[1][0] if len(groups) > 1 else match.end()
 
 
 def _card(digits: str, alone: bool) -> float | None:

@@ -124,14 +124,18 @@ def _read(paths: Iterable[Path], weight: float, dropped: Counter[tuple[str, str]
 def _apart(own: list[LabelledText], held: list[LabelledText], dropped: Counter[tuple[str, str]]) -> list[LabelledText]:
     """Own rows once each, without those that are, or nearly are, a row to calibrate on: what was learned by heart looks better than it is."""
 
-    def kind(row: LabelledText) -> tuple[bool, bool]:
-        return row.reply is None, row.operator is None
+    def kind(row: LabelledText) -> tuple[object, ...]:
+        # a text that is labelled otherwise is its contrast, and one with another reply or operator is another row
+        return row.reply, row.operator, tuple(sorted(row.labels.items()))
 
-    like = {one: HeldOut([row.whole for row in held if kind(row) == one]) for one in map(kind, held)}
+    texts: dict[tuple[object, ...], list[str]] = {}
+    for row in held:
+        texts.setdefault(kind(row), []).append(row.text)
+    like = {one: HeldOut(found) for one, found in texts.items()}
     seen: set[tuple[str, str | None, str | None]] = set()
     kept = []
     for row in own:
-        why = "repeated" if row.key in seen else "like own held out" if kind(row) in like and like[kind(row)].has_like(row.whole) else ""
+        why = "repeated" if row.key in seen else "like own held out" if kind(row) in like and like[kind(row)].has_like(row.text) else ""
         seen.add(row.key)
         if why:
             dropped[why, row.source] += 1

@@ -134,9 +134,10 @@ def tidied(choice: dict[str, Any], texts: Mapping[str, Any], *, ends: bool) -> d
     if given is None:
         return choice
     found: dict[str, Any] = {}
-    for name in ("content", "refusal"):
+    thought = next((texts[name] for name in ("reasoning_content", "reasoning") if texts.get(name)), "")  # its tokens stand at the content's
+    for name, said in (("content", texts.get("content") or thought), ("refusal", texts.get("refusal"))):
         if isinstance(given, dict) and name in given:
-            found[name] = None if given[name] is None else tokens(given[name], str(texts.get(name) or ""), ends=ends)
+            found[name] = None if given[name] is None else tokens(given[name], str(said or ""), ends=ends)
     return {**choice, "logprobs": found if any(value is not None for value in found.values()) else None}
 
 

@@ -24,6 +24,7 @@ from charter.guard.gateway.surfaces._texts import (
     leaves,
     name,
     no_template,
+    tells,
     unknown,
     word,
 )
@@ -80,6 +81,8 @@ FIELDS: Mapping[str, Contract] = {
 }
 _MESSAGE = frozenset({"role", "content", "tool_calls", "tool_call_id", "function_call"})
 _CALL = frozenset({"id", "type", "index", "function", "custom"})
+#: What clients that send the last message back as they got it add to its calls.
+_DONE = (("status", "completed"),)
 _JSON_KEYS = ("guided_json", "guided_grammar", "guided_regex", "guided_choice", "structured_outputs", "grammar", "json_schema")
 
 
@@ -174,7 +177,7 @@ def _calls(given: dict[str, Any], where: str, path: Path) -> Sequence[tuple[Path
     for index, each in enumerate(as_list(given.get("tool_calls") or [], f"{where}.tool_calls")):
         at = f"{where}.tool_calls[{index}]"
         call = as_object(each, at)
-        if next(iter(unknown(call, _CALL, ())), None) is not None:
+        if any(tells({key: value}) for key, value in call.items() if key not in _CALL and (key, value) not in _DONE):
             raise BadRequestError(f"{at} holds a field that cannot be checked", param=f"{where}.tool_calls")
         for field in CALL_NAMES:
             if call.get(field) is not None:
@@ -190,7 +193,7 @@ def _calls(given: dict[str, Any], where: str, path: Path) -> Sequence[tuple[Path
 
 
 def _call(given: dict[str, Any], field: str, where: str, path: Path) -> tuple[Path | None, ToolCall]:
-    if next(iter(unknown(given, {"name", field}, ())), None) is not None:
+    if any(tells({key: value}) for key, value in given.items() if key not in ("name", field)):
         raise BadRequestError(f"{where} holds a field that cannot be checked", param=where)
     arguments = as_text(given.get(field) if given.get(field) is not None else "", f"{where}.{field}")
     return (*path, field), ToolCall(name=as_text(given.get("name"), f"{where}.name"), arguments=arguments)

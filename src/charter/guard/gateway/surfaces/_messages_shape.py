@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from charter.guard.gateway.surfaces._shape import Beside, Either, Json, Many, Media, Number, Object, Plain, Refused, Shape, Text, Union, Word, Words
+from charter.guard.gateway.surfaces._shape import (
+    Beside,
+    Either,
+    Json,
+    Known,
+    Many,
+    Media,
+    Number,
+    Object,
+    Plain,
+    Refused,
+    Shape,
+    Text,
+    Union,
+    Word,
+    Words,
+)
 
 TEXT: Final = Text()
 NUMBER: Final = Number()
@@ -194,7 +210,10 @@ USAGE: Final = Object(
     cache_creation=Object(),
     output_tokens_details=Object(),
     server_tool_use=Object(),
+    iterations=Many(Object(type=Known(frozenset({"message", "compaction", "advisor_message"})))),
 )
+#: Ways in which the server shortens a conversation.
+EDITS: Final = frozenset({"clear_tool_uses_20250919", "clear_thinking_20251015", "compact_20260112"})
 END: Final = Object(
     stop_reason=PLAIN,
     stop_sequence=Beside(),
@@ -208,7 +227,7 @@ ANSWER: Final = Object(
     model=PLAIN,
     usage=USAGE,
     diagnostics=Beside(),
-    context_management=Object(applied_edits=Many(Object())),  # counts; a list of any names could be a sentence
+    context_management=Object(applied_edits=Many(Object(type=Known(EDITS)))),  # a list of any names could be a sentence
     **END.fields,
     content=Many(CONTENT),
 )

@@ -173,6 +173,19 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Known:
+    """In an answer, one of these words; null for any other."""
+
+    words: frozenset[str]
+
+    def walk(self, value: Any, at: Path, name: str, into: Reading) -> Any:
+        return value if isinstance(value, str) and value in self.words else None
+
+    def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
+        yield name, "constrained"
+
+
+@dataclass(frozen=True)
 class Words:
     """Any settings made of plain names, numbers and flags."""
 

@@ -19,7 +19,7 @@ Text = tuple[Path | None, str]
 #: The name of a number that an answer tells.
 _KEY = re.compile(r"[A-Za-z0-9_.$-]{1,40}")
 _NAME = re.compile(r"[\w.:/@+\-]{1,256}")
-_WORD = re.compile(r"[A-Za-z0-9_]{1,16}")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _TOKEN_ID = re.compile(r"[0-9]{1,7}")
 
 

@@ -64,8 +64,10 @@ def is_token(text: Any) -> bool:
 
 def spells(given: Any, text: str | None, ends: bool) -> bool:
     """Whether these tokens are those of ``text``; where the text ``ends``, one end mark may come after it. No tokens spell a text that is not there:
-    what they say would be read by nobody."""
-    if not text or not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
+    what they say would be read by nobody. A token may be empty: part of a letter, which the next one completes."""
+    if not text or not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
+        return False
+    if len(given) > 4 * len(text) + 1:
         return False
     return "".join(given) == text or (ends and "".join(given[:-1]) == text and _END.fullmatch(given[-1]) is not None)
 
