@@ -244,10 +244,16 @@ def test_perturbed_instances_of_helm_are_items_of_their_own(tmp_path: Path) -> N
     request["instance"]["perturbation"] = odd
     request["result"] = {"success": False, "error": "content filter", "completions": []}
     state["request_states"].append(request)
+    weighed = json.loads(json.dumps(state["request_states"][0]))  # language models are also asked how likely a text is, and for no word
+    weighed["instance"]["perturbation"], weighed["request"]["max_tokens"] = {"name": "weighed"}, 0
+    weighed["result"] = {"success": True, "completions": [{"text": ""}]}
+    state["request_states"].append(weighed)
+    stats.append({**stats[0], "perturbation": {"name": "weighed"}})
     (folder / "per_instance_stats.json").write_text(json.dumps(stats))
     (folder / "scenario_state.json").write_text(json.dumps(state))
     found = read_helm(folder)
-    assert [example.key for example in found.examples] == ["id0", "id0/misspelling"]
+    assert [example.key for example in found.examples] == ["id0", "id0/misspelling", "id0/weighed"]
+    assert found.verdicts["id0/weighed#0"].outcome == found.verdicts["id0#0"].outcome == "safe"
     assert found.answers["id0/misspelling#0"].reply.error == "content filter"
     refused = found.verdicts["id0/misspelling#0"]
     assert (refused.outcome, refused.scores, refused.reason) == ("failed", {}, "no reply: content filter"), "what HELM scored it is no score"

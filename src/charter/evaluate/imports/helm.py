@@ -45,7 +45,7 @@ def read_helm(folder: Path, *, model: str = "", score: str = "", better: Better 
         answer = Answer(model=model, conversation=example.conversation, sampling=_sampling(request), reply=_reply(request))
         answers[place] = answer
         subject = example.conversation.with_reply(answer.reply.text).id
-        verdicts[place] = verdict_of(subject, scores[key, trial], main, better, "helm", nothing_in(answer))
+        verdicts[place] = verdict_of(subject, scores[key, trial], main, better, "helm", "" if _weighed(request) else nothing_in(answer))
     if not examples:
         raise InputError(f"{folder}: no instance of {SCORES} has its request in {STATE}", "give the folder of one finished run")
     sampling, trials = next(iter(answers.values())).sampling, 1 + max(trial for _, trial in scores)
@@ -96,6 +96,11 @@ def _sampling(request: Mapping[str, Any]) -> Sampling:
     asked = request.get("request", {})
     temperature, top_p = float(asked.get("temperature", 0.0) or 0.0), float(asked.get("top_p", 1.0) or 1.0)
     return Sampling(max_tokens=max(1, int(asked.get("max_tokens", 1) or 1)), temperature=temperature, top_p=min(1.0, top_p))
+
+
+def _weighed(request: Mapping[str, Any]) -> bool:
+    """Whether the model was asked for the log probabilities of a text, and for no word of its own."""
+    return request.get("request", {}).get("max_tokens") == 0 and (request.get("result") or {}).get("success") is True
 
 
 def _reply(request: Mapping[str, Any]) -> Reply:
