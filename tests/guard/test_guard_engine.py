@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Message, Part, ToolCall
+from charter.guard._workers import Workers
 from charter.guard.engine import BATCHES, Guard
 from charter.guard.policy import GuardPolicy, HazardRule, OnlyIf, RailEntry
 
@@ -137,6 +139,33 @@ def test_rails_of_one_cost_run_at_the_same_time(fakes, talk):
         return fakes.verdict("safe", 0.0)
 
     assert fakes.guard({"a": rail, "b": rail}, {"timeout_ms": 60_000}, deadline_ms=60_000).check(talk, "input").action == "allow"
+
+
+def test_work_never_waits_behind_other_work_while_threads_may_be_made():
+    """A thread takes its work from the queue a moment before it says so: what is given in that moment needs another thread."""
+    pool = Workers("test", 2)
+    took, gave = threading.Event(), threading.Event()
+    real = pool._queue.get
+
+    def slow_to_say(timeout):
+        ticket = real(timeout=timeout)
+        took.set()
+        gave.wait(5)
+        return ticket
+
+    meet = threading.Barrier(2, timeout=5)
+    done = [threading.Event(), threading.Event()]
+    pool._queue = SimpleNamespace(get=slow_to_say, put=pool._queue.put, qsize=pool._queue.qsize)
+
+    def work(event):
+        meet.wait()
+        event.set()
+
+    pool.submit(lambda: work(done[0]), float("inf"))
+    assert took.wait(5)
+    pool.submit(lambda: work(done[1]), float("inf"))
+    gave.set()
+    assert all(event.wait(5) for event in done)
 
 
 def test_the_same_content_is_read_once_and_failures_are_not_kept(fakes, talk):

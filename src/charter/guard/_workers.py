@@ -45,7 +45,9 @@ class Workers:
         self._queue: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._running: set[Ticket] = set()
-        self._threads = self._idle = self._stuck = 0
+        #: ``_unclaimed``: work that no thread has taken. The queue's own length will not do: a thread that has its work, and has not said so yet,
+        #: would count as idle, and the next piece would wait behind it.
+        self._threads = self._idle = self._stuck = self._unclaimed = 0
 
     @property
     def stuck(self) -> int:
@@ -56,12 +58,13 @@ class Workers:
         """Queue ``work``, which must not raise. Raises ExhaustedError when too many threads hang."""
         ticket = Ticket(work, due_at)
         with self._lock:
-            if self._idle <= self._queue.qsize() and self._threads >= self._size:
+            if self._idle <= self._unclaimed and self._threads >= self._size:
                 self._sweep()
             if self._stuck >= MAX_STUCK:
                 raise ExhaustedError(f"{self._stuck} rails hang")
             self._queue.put(ticket)
-            if self._idle < self._queue.qsize() and self._threads < self._size:
+            self._unclaimed += 1
+            if self._idle < self._unclaimed and self._threads < self._size:
                 self._spawn()
         return ticket
 
@@ -80,7 +83,7 @@ class Workers:
         self._running.discard(ticket)
         self._threads -= 1
         self._stuck += 1
-        if self._queue.qsize() and self._stuck < MAX_STUCK:
+        if self._unclaimed and self._stuck < MAX_STUCK:
             self._spawn()
 
     def _sweep(self) -> None:
@@ -101,12 +104,13 @@ class Workers:
             except queue.Empty:
                 with self._lock:
                     self._idle -= 1
-                    if self._queue.qsize() == 0:
+                    if self._unclaimed == 0:
                         self._threads -= 1
                         return
                 continue
             with self._lock:
                 self._idle -= 1
+                self._unclaimed -= 1
                 if ticket.dropped:
                     continue
                 ticket.started = True
