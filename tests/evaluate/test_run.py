@@ -308,15 +308,27 @@ class Says:
         yield goal.conversation.replace_text("question", f"{self.word} question")
 
 
+class Draws:
+    """Puts a number that it draws before each goal."""
+
+    def __call__(self, goal, rng):
+        yield goal.conversation.replace_text("question", f"{rng.randrange(10**6)} question")
+
+
 def test_a_run_under_an_attack_whose_words_have_changed_is_refused(tmp_path):
     before, after = (Options(limit=5, disguise=Disguise("says", Says(word))) for word in ("PLEASE", "NOW"))
     first = go(tmp_path, Model(), options=before)
-    assert first.measurement.attack_words.endswith("#0")
+    assert first.measurement.attack_words == before.disguise.words
     assert before.disguise.words == after.disguise.words, "or the folder itself would be refused, as below"
     with pytest.raises(StoreError, match=r"the answer 'tiny-.*#0' is to other words"):
         go(tmp_path, Model(), options=after)
+    model = Model()
+    go(tmp_path, model, options=Options(limit=5, disguise=Disguise("says", Says("PLEASE"), seed=1)))
+    assert not model.asked, "a seed from which nothing is drawn changes no word"
+    drawn = [Options(limit=5, disguise=Disguise("draws", Draws(), seed)) for seed in (0, 1)]
+    go(tmp_path / "drawn", Model(), options=drawn[0])
     with pytest.raises(StoreError, match=r"another recipe \(different: attack\)"):
-        go(tmp_path, Model(), options=Options(limit=5, disguise=Disguise("says", Says("PLEASE"), seed=1)))
+        go(tmp_path / "drawn", Model(), options=drawn[1])
 
 
 def test_changed_data_another_version_and_no_items_are_refused(tmp_path):

@@ -101,10 +101,10 @@ def _in_context(text: str, hit: Hit) -> Hit:
 def _cards(text: str) -> Iterator[Hit]:
     """Cards, also between other numbers ("4111 1111 1111 1111 12/27"): where all groups of digits together are none, some of them may be one, if they
     are grouped as cards are printed."""
-    at = 0
+    at = card = 0
     while match := _CARD.search(text, at):
         first = match.start()
-        other = _BEFORE.search(text, max(0, first - 21), first)
+        other = _BEFORE.search(text, max(card, first - 21), first)  # digits of the card before are no other number
         before = len(other[1]) if other else 0
         head = _GROUP.match(text, first)
         if before and head is not None and len(head[1]) not in (3, 4) and len(head[1]) < 13:  # no card is printed so
@@ -123,7 +123,7 @@ def _cards(text: str) -> Iterator[Hit]:
                 # be an article's or a device's. A telling word makes them sure.
                 doubtful = 4 in (before, *sizes[last : last + 1]) or (not alone and last == 1 and not _ONE_PIECE.match(text, first))
                 yield Hit(first, end, "CARD", min(score, 0.5) if doubtful else score)
-                at = end
+                at = card = end
                 break
         else:
             at = first + groups[1][0] if len(groups) > 1 else match.end()
