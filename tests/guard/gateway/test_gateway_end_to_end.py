@@ -147,6 +147,28 @@ def test_models_and_health(bare):
             assert answer.status == 200
 
 
+def test_of_the_list_of_models_names_and_numbers_leave_alone(bare):
+    told = "-".join(("words", "that", "no rail", "read"))
+    model = {
+        "id": "org/m-1:8b", "object": "model", "created": 1, "owned_by": "x", "max_model_len": 4096, "description": told, "display_name": told,
+        "permission": [{"id": "modelperm-1", "allow_view": True, "note": told, told: "x"}], "parent": None, "created_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    bare.upstream.script = answers({"object": "list", "note": told, "data": [model, {"id": told}, {"id": 7}, {"object": "model"}, told, None]})
+    with urllib.request.urlopen(bare.root + "/v1/models") as answer:
+        found = json.loads(answer.read())
+    assert found == {
+        "object": "list",
+        "data": [
+            {
+                "id": "org/m-1:8b", "object": "model", "created": 1, "owned_by": "x", "max_model_len": 4096, "parent": None,
+                "permission": [{"id": "modelperm-1", "allow_view": True}], "created_at": "2026-01-01T00:00:00Z",
+            }
+        ],
+    }  # fmt: skip
+    bare.upstream.script = answers(model)
+    assert bare.client().models.retrieve("org/m-1:8b").id == "org/m-1:8b"
+
+
 def test_a_mistake_of_ours_is_an_error_without_words(bare, caplog, monkeypatch):
     """Whatever breaks inside the gateway: 500, nothing of the model's words, and a log that names the kind of error only."""
     from charter.guard.gateway.surfaces.chat import Chat
@@ -202,10 +224,12 @@ async def broken_off(asked, wire):
         (answers({"error": {"message": "no"}}, 404), 404, "model_not_found"),
         (answers({"error": {"message": "bad key sk-hush"}}, 401), 502, "upstream_error"),
         (answers(b"<html>", 200, "text/html"), 502, "upstream_bad_answer"),
+        (answers({"detail": "free words"}), 502, "upstream_bad_answer"),
+        (answers([1]), 502, "upstream_bad_answer"),
         (answers({}, 302, location="http://127.0.0.1:1/"), 502, "upstream_bad_answer"),
         (broken_off, 502, "upstream_interrupted"),
     ],
-    ids=["404", "401", "HTML", "redirect", "broken off"],
+    ids=["404", "401", "HTML", "no model", "a list", "redirect", "broken off"],
 )
 def test_faults_of_the_list_of_models(bare, script, status, code):
     bare.upstream.script = script

@@ -18,6 +18,7 @@ from charter.core import registry
 from charter.guard.gateway import ids
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.local import LocalCall
+from charter.guard.gateway.models import listed
 from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.reading import credential
 from charter.guard.gateway.surfaces._surface import Local, Surface
@@ -126,7 +127,7 @@ class Gateway:
         return _json({"status": "ready" if not reasons else "not ready", "reasons": reasons}, 503 if reasons else 200)
 
     async def _models(self, request: Request) -> Response:
-        """What the upstream serves, as it says it."""
+        """What the upstream serves, by name."""
         refused = self.refusal(request.scope)
         if refused is not None:
             raise refused
@@ -178,7 +179,7 @@ async def _passed(answer: Answer) -> Response:
         raise interrupted(error.late) from None
     except strict.NotJsonError:
         raise GatewayError(502, "upstream_bad_answer", "the model server's answer cannot be read") from None
-    return _json(found)
+    return _json(listed(found))
 
 
 def _host(scope: Message) -> str:
