@@ -65,6 +65,7 @@ def _tell(built: Any, port: int) -> None:
         f"guard {guard.label}: {rails} rails",
         *(f"bypass: {name}" for name in built.bypass),
         *(() if built.bypass else ("bypass: none",)),
+        *(() if built.asks_for_keys or "no keys" in built.bypass else ("keys: not asked for on loopback",)),
     ):
         typer.echo(visible(line))
     sys.stdout.flush()

@@ -51,7 +51,7 @@ class Database:
         url = _url(spec)
         self.url = url.set(password=password) if password and url.host else url
         self.name = self.url.render_as_string(hide_password=True)
-        if not make and url.drivername == "sqlite" and not Path(url.database or "").is_file():
+        if not make and is_missing(spec):
             raise InputError(f"{url.database}: there is no such file", f"give {FORMS}")
         self.engine = _engine(self.url, busy_s, make)
         self._driver: Any = self.engine.dialect.loaded_dbapi
@@ -157,6 +157,12 @@ class Database:
 
     def _newer(self, here: str) -> StoreError:
         return StoreError(f"{self.name}: its tables are of a newer Charter (version {here})", "pip install --upgrade charter-align")
+
+
+def is_missing(spec: str | Path) -> bool:
+    """Whether ``spec`` is a SQLite file that is not there. Raises InputError for a URL that is none."""
+    url = _url(spec)
+    return url.drivername == "sqlite" and not Path(url.database or "").is_file()
 
 
 def _url(spec: str | Path) -> URL:

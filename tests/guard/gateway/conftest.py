@@ -101,7 +101,7 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture(scope="module")
-def launch(loop: Loop) -> Iterator[Any]:
+def launch(loop: Loop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """``launch(guard, **config)`` starts a gateway before a model server of its own; all are stopped at the module's end."""
     running: list[tuple[Running, asyncio.Future[None]]] = []
 
@@ -114,6 +114,7 @@ def launch(loop: Loop) -> Iterator[Any]:
             "listen": {"port": 0},
             "shutdown": {"announce_s": 0.0, "drain_s": 5.0},
             "audit": {"mode": mode},
+            "database": {"url": str(tmp_path_factory.mktemp("database") / "gateway.db")},
             **config,
             "upstream": {"url": upstream.url, **config.get("upstream", {})},
         }

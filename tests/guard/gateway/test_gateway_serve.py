@@ -38,12 +38,12 @@ def start(tmp_path):
         process.communicate()
 
 
-def test_it_says_what_it_is_and_ends_when_told(start):
-    process, said = start("--upstream", "http://127.0.0.1:9/v1", "--port", 0, OPENAI_API_KEY="sk-hush")
+def test_it_says_what_it_is_and_ends_when_told(start, tmp_path):
+    process, said = start("--upstream", "http://127.0.0.1:9/v1", "--port", 0, lines=5, OPENAI_API_KEY="sk-hush", XDG_STATE_HOME=str(tmp_path))
     assert re.fullmatch(r"listening on http://127\.0\.0\.1:\d+/v1", said[0])
     assert said[1] == "upstream http://127.0.0.1:9/v1, key from OPENAI_API_KEY"
     assert re.fullmatch(r"guard default@1\+[0-9a-f]{8}: 5 input and 2 output rails", said[2])
-    assert said[3] == "bypass: none"
+    assert said[3:] == ["bypass: none", "keys: not asked for on loopback"]
     with urllib.request.urlopen(said[0].split()[-1].removesuffix("/v1") + "/readyz") as answer:
         assert answer.status == 200
     process.send_signal(signal.SIGTERM)

@@ -345,6 +345,76 @@ def test_no_key_is_in_the_audit_log(guarded: Any) -> None:
     assert not any(secret in body for body in bodies for secret in secrets.values())
 
 
+def started(path: Path, *, audit: str = "off", **config: Any) -> serve.Built:
+    guard = Guard(GuardPolicy(name="open", unguarded=("input", "output")))
+    settings = {"database": {"url": str(path)}, "audit": {"mode": audit}, **config}
+    return serve.build(GatewayConfig.model_validate(settings), environ={}, guards=dict.fromkeys(["", *config.get("guards", {})], guard))
+
+
+@pytest.mark.parametrize("audit", ["off", "strict"])
+def test_on_loopback_keys_are_asked_for_once_there_are_any(tmp_path: Path, audit: str) -> None:
+    path = tmp_path / "gateway.db"
+    assert not started(path, audit=audit).asks_for_keys
+    assert path.exists() is (audit == "strict"), "a gateway without an audit log makes no database"
+    database = Database(path)
+    add_key(database, "one", pepper=b"")
+    assert started(path, audit=audit).asks_for_keys
+    revoke_key(database, "one")
+    with pytest.raises(InputError, match="keys were made for this gateway, and all keys in .* are revoked"):
+        started(path, audit=audit)
+    opened = started(path, audit=audit, listen={"open": True})
+    assert not opened.asks_for_keys
+    assert "no keys" in opened.bypass, "keys are there and nobody is asked for one"
+    add_key(database, "two", pepper=b"")
+    assert started(path, audit=audit).asks_for_keys
+    database.close()
+
+
+def test_guards_for_keys_need_keys_on_loopback_too(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    with pytest.raises(InputError, match="guards: strict is for those who have a key, and there are no keys"):
+        started(path, guards={"strict": "default"})
+    database = Database(path)
+    add_key(database, "one", pepper=b"", guard="strict")
+    database.close()
+    assert started(path, guards={"strict": "default"}).asks_for_keys
+
+
+def test_whoever_has_no_key_or_a_revoked_one_stays_out_on_loopback(launch: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    database = Database(path)
+    gone, stays = add_key(database, "gone", pepper=b"", requests_per_minute=1).secret, add_key(database, "stays", pepper=b"").secret
+    revoke_key(database, "gone")
+    database.close()
+    running = launch(database={"url": str(path)})
+    for secret in ("nonsense", gone):
+        with pytest.raises(openai.AuthenticationError):
+            running.client(api_key=secret).chat.completions.create(**ASK)
+    with httpx.Client(base_url=running.root, trust_env=False) as client:
+        assert client.post("/v1/chat/completions", json=ASK).status_code == 401
+        assert client.get("/v1/models").status_code == 401
+    assert running.client(api_key=stays).chat.completions.create(**ASK).choices
+
+
+@pytest.mark.parametrize("mode", ["off", "strict"])
+def test_a_key_made_while_a_keyless_gateway_runs_is_asked_for_from_the_next_reading_on(launch: Any, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "gateway.db"
+    running = launch(database={"url": str(path)}, keys={"refresh_s": 0.05}, mode=mode)
+    assert running.client().chat.completions.create(**ASK).choices
+    database = Database(path)
+    made = add_key(database, "one", pepper=b"").secret
+    time.sleep(0.2)
+    with pytest.raises(openai.AuthenticationError):
+        running.client().chat.completions.create(**ASK)
+    assert running.client(api_key=made).chat.completions.create(**ASK).choices
+    revoke_key(database, "one")
+    database.close()
+    time.sleep(0.2)
+    for secret in ("client-key", made):
+        with pytest.raises(openai.AuthenticationError):
+            running.client(api_key=secret).chat.completions.create(**ASK)
+
+
 def test_a_port_that_others_can_reach_needs_a_key(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     config = GatewayConfig.model_validate({"listen": {"host": "0.0.0.0"}, "database": {"url": str(path)}, "audit": {"mode": "off"}})

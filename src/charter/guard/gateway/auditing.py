@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from charter.core.errors import InputError, StoreError
 from charter.guard.decision import Account, Checked
@@ -17,13 +17,17 @@ from charter.guard.gateway.config import AuditConfig, DatabaseConfig, GatewayCon
 from charter.guard.gateway.record import AuditError, Exchange
 from charter.store import audit as store
 from charter.store.audit import AuditLog, Row
-from charter.store.database import Database
+from charter.store.database import Database, is_missing
 
 _LONGEST = 200
 
 
-def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True) -> Database:
-    """``make``: as in ``Database``. Raises InputError and StoreError."""
+@overload
+def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True) -> Database: ...
+@overload
+def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, only_if_there: Literal[True]) -> Database | None: ...
+def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True, only_if_there: bool = False) -> Database | None:
+    """``make``: as in ``Database``. ``only_if_there``: None for a file that nobody has made yet. Raises InputError and StoreError."""
     url = config.url or environ.get(config.url_env, "").strip()
     file = environ.get(config.password_file_env, "").strip()
     if not url:
@@ -33,6 +37,8 @@ def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: b
         password = Path(file).read_text(encoding="utf-8").strip() if file else ""
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{config.password_file_env}: {file} cannot be read", f"ls -l {file}") from None
+    if only_if_there and is_missing(url):
+        return None
     return Database(url, password=password, make=make)
 
 

@@ -20,7 +20,7 @@ class Listen(Config):
 
     host: str = Field(default="127.0.0.1", description="address to listen on; anything but loopback needs keys, or open: true")
     port: int = Field(default=8700, ge=0, le=65_535, description="0 takes a free one")
-    open: bool = Field(default=False, description="let everybody in who reaches a port that is not loopback, without keys (a bypass)")
+    open: bool = Field(default=False, description="let everybody in who reaches the port, without keys (a bypass)")
 
 
 class Upstream(Config):
@@ -99,9 +99,10 @@ class AuditConfig(Config):
 
 
 class KeysConfig(Config):
-    """Who may come in: keys made by ``charter keys add``. Asked for wherever another machine can reach the port, unless ``listen.open``."""
+    """Who may come in: keys made by ``charter keys add``. Asked for wherever another machine can reach the port, there are ``guards`` for keys, or
+    a key was ever made (revoked ones count), unless ``listen.open``."""
 
-    required: bool = Field(default=False, description="ask for keys on loopback too")
+    required: bool = Field(default=False, description="ask for keys on loopback too, whatever there is; wins over listen.open")
     pepper_env: str = Field(
         default="CHARTER_KEY_PEPPER", description="environment variable with a secret that is hashed with every key; another secret, other keys"
     )

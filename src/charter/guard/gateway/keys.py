@@ -42,7 +42,8 @@ class KeyTicket:
 
 
 class KeyGate:
-    """``load`` reads every key and may block; ``guards`` are the names that keys may ask for."""
+    """``load`` reads every key, revoked ones too, and may block; ``guards`` are the names that keys may ask for. ``optional``: everybody comes in as
+    long as there has never been a key; from the first reading that finds one on, whoever has none stays out."""
 
     bypass = ""
 
@@ -54,11 +55,13 @@ class KeyGate:
         guards: frozenset[str] = frozenset(),
         refresh_s: float = 2.0,
         stale_s: float = 60.0,
+        optional: bool = False,
         limiter: Limiter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load, self._pepper, self._guards, self._clock = load, pepper, guards, clock
         self._refresh_s, self._stale_s = refresh_s, stale_s
+        self.optional = optional
         self._limiter = limiter or Limiter(clock=clock)
         self._keys: Mapping[str, Key] = {}
         self._read_s = float("-inf")
@@ -67,6 +70,10 @@ class KeyGate:
 
     async def admit(self, credential: str, endpoint: str) -> KeyTicket:
         """See ``gate.Gate``."""
+        if self.optional:
+            await self._fresh()
+        if self.optional:
+            return KeyTicket("", "")
         if not credential:
             raise GatewayError(401, "missing_api_key", "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY", retry=False)
         await self._fresh()
@@ -123,6 +130,7 @@ class KeyGate:
             log.error("keys cannot be read: %s", error.message if isinstance(error, StoreError) else "the database does not answer")
             return
         self._keys = {key.digest: key for key in found if key.revoked_unix_s is None}
+        self.optional = self.optional and not found
         self._read_s = asked_s
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -17,9 +16,9 @@ from charter.core.errors import InputError
 from charter.guard.engine import Guard
 from charter.guard.gateway import deadlines
 from charter.guard.gateway.app import Gateway, surfaces
-from charter.guard.gateway.auditing import Kept, open_database, open_kept
+from charter.guard.gateway.auditing import Kept, open_kept
 from charter.guard.gateway.config import GatewayConfig
-from charter.guard.gateway.gate import Gate, OpenGate
+from charter.guard.gateway.door import entrance, is_loopback
 from charter.guard.gateway.keys import KeyGate
 from charter.guard.gateway.metrics import CountedAudit, Metrics
 from charter.guard.gateway.observing import MetricsServer, observed
@@ -29,7 +28,6 @@ from charter.guard.gateway.reviewing import ReviewSink
 from charter.guard.gateway.safety import Safety
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import STAGES
-from charter.store.keys import all_keys
 
 
 @dataclass(slots=True)
@@ -41,6 +39,7 @@ class Built:
     guard: Guard
     bypass: tuple[str, ...]
     has_key: bool
+    asks_for_keys: bool
     metrics: Metrics | None = None
 
 
@@ -58,7 +57,8 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         )
     watched = observed(config, built, [surface.name for surface in surfaces(config)], audit=config.audit.mode)
     audit, kept = _audit(config, variables, watched.metrics)
-    gate, opened = _gate(config, variables, kept, frozenset(config.guards))
+    gate, table = entrance(config, variables, kept.database if kept is not None else None)
+    asks = isinstance(gate, KeyGate) and not gate.optional
     bypass = (gate.bypass,) if gate.bypass else ()
     # no text passes by these, so they are told at the start and are no request's bypass
     known = [
@@ -75,14 +75,14 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         services,
         routes=[*watched.routes, *(safety.routes if safety is not None else ())],
         ready=kept.ready if kept else (),
-        closers=(*((review.close,) if review is not None else ()), *(kept.closers if kept else ()), *opened),
-        local_only=isinstance(gate, OpenGate) and not gate.bypass,
+        closers=(*((review.close,) if review is not None else ()), *(kept.closers if kept else ()), *((table.close,) if table is not None else ())),
+        local_only=is_loopback(config.listen.host) and not asks,
     )
     if safety is not None:
         safety.refuse = gateway.refusal
     if watched.metrics is not None:
         watched.metrics.watch(lambda: len(gateway.calls))
-    return Built(gateway, config, built[""], (*known, *guard_bypass(built[""])), bool(key), watched.metrics)
+    return Built(gateway, config, built[""], (*known, *guard_bypass(built[""])), bool(key), asks, watched.metrics)
 
 
 def _audit(config: GatewayConfig, environ: Mapping[str, str], metrics: Metrics | None) -> tuple[Audit | None, Kept | None]:
@@ -90,37 +90,6 @@ def _audit(config: GatewayConfig, environ: Mapping[str, str], metrics: Metrics |
         return None, None
     kept = open_kept(config, environ, metrics.audit_failed if metrics is not None else None)
     return CountedAudit(kept.audit, metrics) if metrics is not None else kept.audit, kept
-
-
-def _gate(
-    config: GatewayConfig, environ: Mapping[str, str], kept: Kept | None, guards: frozenset[str]
-) -> tuple[Gate, tuple[Callable[[], None], ...]]:
-    """Who may come in, and what to close at the end. Raises InputError for a port that others can reach without any key."""
-    loopback = is_loopback(config.listen.host)
-    if not config.keys.required and (loopback or config.listen.open):
-        return OpenGate() if loopback else OpenGate("no keys"), ()
-    database = kept.database if kept is not None else open_database(config.database, environ)
-    keys = all_keys(database)
-    if not any(key.revoked_unix_s is None for key in keys):
-        where = (
-            f"listen.host: {config.listen.host} can be reached from other machines, and there are no keys" if not loopback else "there are no keys"
-        )
-        raise InputError(
-            f"{where} in {database.name}", "charter keys add NAME, listen on 127.0.0.1, or write listen: {open: true} to let everybody in"
-        )
-    times = config.keys
-    pepper = environ.get(times.pepper_env, "").encode()
-    gate = KeyGate(lambda: all_keys(database), pepper, guards=guards, refresh_s=times.refresh_s, stale_s=times.stale_s)
-    return gate, () if kept is not None else (database.close,)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def guard_bypass(guard: Guard) -> tuple[str, ...]:
