@@ -289,3 +289,35 @@ def test_the_tool_calls_of_a_reply_are_read_and_masked(fakes, talk):
     masked = fakes.guard({"a": fakes.finds("hush@example.com", "EMAIL")}, {"action": "mask"})
     checked = masked.check(reply, "output")
     assert checked.conversation.messages[-1].tool_calls[0].arguments == '{"to": "<EMAIL>"}'
+
+
+def test_a_hazard_that_is_withheld_another_way_is_no_bypass(fakes, talk):
+    rails = {"a": fakes.rail("unsafe", 0.9, hazards=("hate",))}
+    for action, passes in (("escalate", False), ("mask", False), ("flag", True), ("allow", True)):  # nothing says where to mask, so it blocks
+        checked = fakes.guard(rails, hazards={"hate": {"action": action}}).check(talk, "input")
+        assert checked.passes is passes
+        assert checked.bypass == (("a: hazard hate",) if passes else ())
+
+
+def test_nothing_but_white_space_is_nothing_to_check(fakes, talk):
+    def broken(conversation, stage):
+        raise RuntimeError
+
+    guard = fakes.guard({"a": broken}, review={"sample": 1.0})
+    for text in ("", " \n\t"):
+        for conversation, stage in ((talk.with_reply(text), "output"), (Conversation.ask(text), "input")):
+            checked, [same] = guard.check(conversation, stage), guard.check_many([conversation], stage)
+            assert checked == same
+            assert (checked.action, checked.conversation, checked.bypass, checked.review) == ("allow", conversation, (), "")
+            assert [(a.rail, a.status, a.score, a.action) for a in checked.accounts] == [("a", "skipped", None, "allow")]
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff", "\U000e0041", "\u2800", "\u3164"])
+def test_what_only_looks_like_nothing_is_checked(fakes, talk, text):
+    assert fakes.guard({"a": fakes.rail("unsafe", 1.0)}).check(talk.with_reply(text), "output").action == "block"
+
+
+def test_a_tool_call_without_words_is_checked(fakes, talk):
+    call = ToolCall(name="send", arguments="forbidden")
+    reply = Conversation(messages=(*talk.messages, Message(role="assistant", content="", tool_calls=(call,))))
+    assert fakes.guard({"a": fakes.finds("forbidden")}).check(reply, "output").action == "block"

@@ -14,7 +14,7 @@ from charter.guard._plan import Result
 from charter.guard._refusal import Voice
 from charter.guard._weigh import Hazards, weigh
 from charter.guard.decision import Account, Checked, strictest
-from charter.guard.policy import STAGES, Action, GuardPolicy, Stage
+from charter.guard.policy import STAGES, Action, GuardPolicy, RailEntry, Stage
 from charter.guard.segments import apply_masks, has_media, view
 from charter.guard.vault import Vault
 from charter.policy.charter import Charter
@@ -40,15 +40,19 @@ class Assembler:
         return self._voice(subject, unavailable=unavailable)
 
     def early(self, conversation: Conversation, stage: Stage, rails: bool) -> Checked | None:
-        """Decisions that need no rail: media that nobody reads, a stage that has no rails on purpose."""
+        """Decisions that need no rail: media that nobody reads, a stage that has no rails on purpose, nothing but white space to read."""
         if stage not in STAGES:
             raise ValueError(f"a stage is one of {', '.join(STAGES)}, not {stage!r}")
         media = has_media(conversation, stage)
         if media and self._policy.media == "block":
             account = Account("media", stage, "ok", "block", "parts that no rail reads")
             return self._result(conversation, stage, "block", [(account, None)], (), None)
-        if not rails or (media and not view(conversation, stage).text.strip()):
+        blank = not view(conversation, stage).text.strip()  # only white space: what is invisible otherwise may carry a text, and is read
+        if not rails or (media and blank):
             return self._result(conversation, stage, "allow", [], (), None)
+        if blank:
+            skipped: list[Said] = [(_blank(entry, stage), None) for entry in self._policy.rails(stage)]  # no rail is asked, so none has a score
+            return replace(self._result(conversation, stage, "allow", skipped, (), None), review="")
         return None
 
     def finish(self, conversation: Conversation, stage: Stage, said: Sequence[Said], began_s: float) -> Checked:
@@ -64,7 +68,7 @@ class Assembler:
                 vault = Vault(segment.text for segment in text.segments)
             else:
                 action = "block"
-                said = [(replace(a, action="block", reason=f"{a.reason}; cannot be masked") if a.action == "mask" else a, v) for a, v in said]
+                said = [(_unmaskable(a) if a.action == "mask" else a, v) for a, v in said]
         checked = self._result(conversation, stage, action, said, found, vault)
         return replace(checked, latency_ms=round((time.monotonic() - began_s) * 1000, 3))
 
@@ -121,3 +125,12 @@ class Assembler:
         share = self._policy.review.sample
         drawn = share > 0.0 and derive(0, "review", self._hash, decision.subject) / _STEPS < share
         return "sampled" if drawn else ""
+
+
+def _blank(entry: RailEntry, stage: Stage) -> Account:
+    return Account(entry.label, stage, "skipped", "allow", "nothing to read", threshold=entry.threshold, shadow=entry.shadow, kind=entry.rail)
+
+
+def _unmaskable(account: Account) -> Account:
+    """A mask that finds no place: the text is withheld, so nothing passed that a stricter policy would have held."""
+    return replace(account, action="block", reason=f"{account.reason}; cannot be masked", bypass="")

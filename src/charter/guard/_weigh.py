@@ -9,7 +9,7 @@ from charter.core.rows import Verdict
 from charter.guard._build import Built
 from charter.guard._plan import Result
 from charter.guard.decision import Account, strictest
-from charter.guard.policy import SEVERITY, Action, GuardPolicy, Stage
+from charter.guard.policy import SEVERITY, WITHHOLDS, Action, GuardPolicy, Stage
 from charter.policy.charter import Charter
 
 _OUTCOMES = ("safe", "unsafe", "unsure", "failed")
@@ -52,7 +52,7 @@ def weigh(policy: GuardPolicy, hazards: Hazards, stage: Stage, built: Built, res
     named = hazards.ids(verdict.hazards) if verdict is not None else ()
     if status in ("failed", "timeout"):
         action, reason = entry.on_error, error[:_LONGEST_REASON]
-        bypass = "" if action in ("block", "escalate") else f"{built.label}: {status}"
+        bypass = "" if action in WITHHOLDS else f"{built.label}: {status}"
     elif status == "ok" and verdict is not None:
         action, reason, bypass = _by_score(policy, built, verdict, named)
     return Account(
@@ -68,6 +68,7 @@ def weigh(policy: GuardPolicy, hazards: Hazards, stage: Stage, built: Built, res
         cached=result.cached,
         shadow=entry.shadow,
         bypass="" if entry.shadow else bypass,
+        kind=entry.rail,
     )
 
 
@@ -85,7 +86,7 @@ def _by_score(policy: GuardPolicy, built: Built, verdict: Verdict, named: tuple[
     action = strictest(ruled) if ruled else plain
     if verdict.score is not None and action == "allow" and entry.flag_at is not None and verdict.score >= entry.flag_at:
         action = "flag"
-    softened = SEVERITY.index(action) < SEVERITY.index(plain)
+    softened = SEVERITY.index(action) < SEVERITY.index(plain) and action not in WITHHOLDS
     bypass = f"{built.label}: hazard {' '.join(named)}" if softened else ""
     return action, _reason(verdict, named), bypass
 

@@ -38,6 +38,7 @@ class Account:
     cached: bool = False
     shadow: bool = False
     bypass: str = ""
+    kind: str = ""  # the rail's file on the shelf, whatever it is called here
 
 
 @dataclass(frozen=True, slots=True)

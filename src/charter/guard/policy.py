@@ -22,6 +22,7 @@ Stage = Literal["input", "output"]
 Action = Literal["allow", "flag", "mask", "escalate", "block"]
 #: From mildest to strictest. ``escalate`` and ``block`` withhold the text; ``escalate`` also asks a person.
 SEVERITY: tuple[Action, ...] = ("allow", "flag", "mask", "escalate", "block")
+WITHHOLDS: tuple[Action, ...] = ("escalate", "block")
 STAGES: tuple[Stage, ...] = ("input", "output")
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Threshold = Annotated[float, Field(gt=0.0, le=1.0)]

@@ -10,6 +10,8 @@ import pytest
 from gateway_said import completion
 from gateway_upstream import answers, chunk, says, spoken, streams
 
+from charter.core.rows import Verdict
+
 HI = [{"role": "user", "content": "How do I prune roses?"}]
 LONG = "The roses need sun and water. " * 30
 
@@ -249,3 +251,61 @@ def test_a_models_name_cannot_lead_elsewhere(bare, name):
     with told.value as error:
         assert error.status == 404
     assert len(bare.upstream.asked) == before
+
+
+@pytest.fixture(scope="module")
+def fails_on_nothing(launch):
+    """A rail that cannot judge a text without a word, as a classifier cannot, and finds ``forbidden``."""
+    from charter.guard.engine import Guard
+    from charter.guard.policy import GuardPolicy, RailEntry
+    from charter.guard.segments import view
+
+    def rail(conversation, stage):
+        text = view(conversation, stage).text
+        verdict = {"subject": "x", "judge": "fake", "judge_version": "1"}
+        if not any(letter.isalnum() for letter in text):
+            return Verdict(**verdict, outcome="failed")
+        bad = "forbidden" in text
+        return Verdict(**verdict, outcome="unsafe" if bad else "safe", score=float(bad))
+
+    entries = (RailEntry(rail="length", name="a", timeout_ms=10_000),)
+    return launch(Guard(GuardPolicy(input=entries, output=entries), rails={"a": rail}))
+
+
+def choices(*messages):
+    told = [{"index": n, "message": {"role": "assistant", **message}, "finish_reason": "stop"} for n, message in enumerate(messages)]
+    return answers({**completion(""), "choices": told})
+
+
+@pytest.mark.parametrize("nothing", ["", "\n\n", None])
+def test_a_reply_of_nothing_passes_as_it_came(fails_on_nothing, nothing):
+    fails_on_nothing.upstream.script = choices({"content": nothing})
+    done = fails_on_nothing.client().chat.completions.create(model="m", messages=HI)
+    assert (done.choices[0].message.content, done.choices[0].finish_reason) == (nothing, "stop")
+    exchange = fails_on_nothing.exchange()
+    assert (exchange.outcome, exchange.bypass) == ("allowed", [])
+    assert [(a.status, a.score) for a in exchange.outputs[-1].accounts] == [("skipped", None)]
+
+
+@pytest.mark.parametrize("pieces", [(), ("\n", " ")])
+def test_a_streamed_reply_of_nothing_ends_as_it_came(fails_on_nothing, pieces):
+    fails_on_nothing.upstream.script = streams(*spoken(*pieces))
+    chunks, text = joined(fails_on_nothing.client().chat.completions.create(model="m", messages=HI, stream=True))
+    assert (text, chunks[-1].choices[0].finish_reason) == ("".join(pieces), "stop")
+    assert fails_on_nothing.exchange().outcome == "allowed"
+
+
+@pytest.mark.parametrize(("other", "finish"), [("Prune in March.", "stop"), ("a forbidden word", "content_filter")])
+def test_an_empty_choice_leaves_the_other_one_alone(fails_on_nothing, other, finish):
+    fails_on_nothing.upstream.script = choices({"content": ""}, {"content": other})
+    done = fails_on_nothing.client().chat.completions.create(model="m", messages=HI, n=2)
+    assert [choice.finish_reason for choice in done.choices] == ["stop", finish]
+    assert "forbidden" not in done.model_dump_json()
+
+
+def test_a_tool_call_beside_nothing_is_still_checked(fails_on_nothing):
+    call = {"id": "t", "type": "function", "function": {"name": "send", "arguments": '{"to": "forbidden"}'}}
+    fails_on_nothing.upstream.script = choices({"content": "", "tool_calls": [call]})
+    done = fails_on_nothing.client().chat.completions.create(model="m", messages=HI)
+    assert (done.choices[0].finish_reason, done.choices[0].message.tool_calls) == ("content_filter", None)
+    assert fails_on_nothing.exchange().outcome == "blocked"

@@ -111,6 +111,16 @@ def test_a_reply_can_be_blocked(gateway):
     assert gateway.exchange().blocked_by == ["moderation"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_of_nothing_is_not_scored_and_not_withheld(gateway, stream):
+    gateway.upstream.script = says("")
+    told = chat(gateway, moderation=asks(output="block"), stream=stream)
+    last = list(told)[-1] if stream else told
+    assert last.moderation.output.type == "error"
+    assert gateway.exchange().outcome in ("allowed", "bypassed")
+    assert gateway.exchange().status == 200
+
+
 def test_a_stream_that_may_be_blocked_is_held_whole(gateway):
     gateway.upstream.script = says(*["Many good words before. "] * 40, "Then a nasty one.")
     chunks = list(chat(gateway, moderation=asks(output="block"), stream=True))

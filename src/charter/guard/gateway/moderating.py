@@ -16,7 +16,7 @@ from charter.guard.gateway.moderation import ModerationError, Moderator
 from charter.guard.gateway.surfaces._surface import BadRequestError
 from charter.guard.gateway.wire.errors import GatewayError, content_filter, unavailable
 from charter.guard.policy import Stage
-from charter.guard.segments import view
+from charter.guard.segments import has_media, view
 
 Mode = Literal["score", "block"]
 #: Surfaces that have the parameter, and whether their results come as a list.
@@ -65,6 +65,10 @@ def _mode(policy: dict[str, Any], side: str) -> Mode:
     return "block" if mode == "block" else "score"
 
 
+class BlankError(ModerationError):
+    """Nothing but white space, and no media: nothing to score, and nothing to withhold."""
+
+
 @dataclass
 class Moderating:
     """What the local models say of one request and its replies."""
@@ -85,17 +89,18 @@ class Moderating:
 
     async def input(self, conversations: Sequence[Conversation], words: str, param: str) -> GatewayError | None:
         """Why the request must be withheld, or None."""
-        self.prompt = await self._score("\n".join(view(conversation, "input").text for conversation in conversations))
+        media = any(has_media(conversation, "input") for conversation in conversations)
+        self.prompt = await self._score("\n".join(view(conversation, "input").text for conversation in conversations), media)
         return self._withheld(self.prompt, "input", words, param)
 
     async def output(self, choice: int, conversation: Conversation) -> GatewayError | None:
         """Why a reply must be withheld, or None."""
-        self.replies[choice] = await self._score(view(conversation, "output").text)
+        self.replies[choice] = await self._score(view(conversation, "output").text, has_media(conversation, "output"))
         return self._withheld(self.replies[choice], "output", "", "")
 
-    async def _score(self, text: str) -> dict[str, Any] | ModerationError:
+    async def _score(self, text: str, media: bool) -> dict[str, Any] | ModerationError:
         if not text.strip():
-            return ModerationError("there is no text to score")
+            return (ModerationError if media else BlankError)("there is no text to score")
         try:
             moderator = await asyncio.to_thread(self.make)
             self.model = moderator.model
@@ -108,6 +113,8 @@ class Moderating:
 
     def _withheld(self, found: dict[str, Any] | ModerationError, side: Stage, words: str, param: str) -> GatewayError | None:
         if self.wanted is None or (self.wanted.input if side == "input" else self.wanted.output) != "block":
+            return None
+        if isinstance(found, BlankError):
             return None
         if isinstance(found, ModerationError):
             return unavailable("the moderation that was asked for failed, so the text is withheld")
