@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from charter.core.rows import Conversation
+from charter.guard.engine import Guard
 from charter.guard.gateway import _semconv as names
 from charter.guard.gateway.metrics import SPECS, Metrics, Names
-from charter.guard.gateway.record import Exchange
+from charter.guard.gateway.record import Exchange, settle_outcome
 from charter.guard.gateway.telemetry import Telemetry
+from charter.guard.policy import GuardPolicy, RailEntry
 
 SECRET = "the words of a person"
 
@@ -331,3 +333,51 @@ def test_closing_rows_that_wait_for_a_slow_disk_turn_nobody_away(guarded):
     running.built.gateway.services.audit = Slow()
     for _ in range(6):
         assert ask(running, "hello").choices[0].finish_reason == "stop"
+
+
+def open_guard(fakes):
+    def broken(conversation, stage):
+        raise RuntimeError
+
+    return fakes.guard({"breaks": broken}, {"on_error": "allow"})
+
+
+def test_a_bypass_is_counted_once_for_each_request(fakes):
+    guard = open_guard(fakes)
+    told = exchange(
+        inputs=[guard.check(Conversation.ask("hello"), "input")], outputs=[guard.check(Conversation.ask("hello").with_reply("hi"), "output")]
+    )
+    settle_outcome(told)
+    assert told.outcome == "bypassed"
+    metrics = Metrics()
+    metrics.done(told)
+    assert value(metrics, "charter_guard_bypass_total", guard="breaks", reason="failed") == 1
+    metrics.done(told)
+    assert value(metrics, "charter_guard_bypass_total", guard="breaks", reason="failed") == 2
+
+
+def test_what_was_withheld_is_no_bypass(fakes):
+    def broken(conversation, stage):
+        raise RuntimeError
+
+    rails = {"sees": fakes.rail("unsafe", 0.9), "breaks": broken}
+    policy = fakes.policy(rails)
+    entries = tuple(e.model_copy(update={"action": "escalate"} if e.label == "sees" else {"on_error": "allow"}) for e in policy.input)
+    checked = Guard(policy.model_copy(update={"input": entries}), rails=rails).check(Conversation.ask("hello"), "input")
+    assert (checked.action, checked.bypass) == ("escalate", ("breaks: failed",))
+    told = exchange(inputs=[checked])
+    settle_outcome(told)
+    assert (told.outcome, told.bypass) == ("escalated", [])
+    metrics = Metrics()
+    metrics.done(told)
+    assert value(metrics, "charter_guard_bypass_total", guard="breaks", reason="failed") == 0
+
+
+def test_refusals_are_counted_whatever_the_rail_is_called(fakes):
+    entry = RailEntry(rail="refusal", name="declines", action="allow", timeout_ms=60_000)
+    guard = Guard(GuardPolicy(input=(RailEntry(rail="length"),), output=(entry, RailEntry(rail="length"))))
+    metrics = Metrics([], ["m"])
+    for reply in ("I'm sorry, but I can't help with that.", "Cut above an outward bud.", ""):
+        metrics.done(exchange(outputs=[guard.check(Conversation.ask("How do I prune roses?").with_reply(reply), "output")]))
+    assert value(metrics, "charter_model_refusals_total", model="m", kind="full") == 1
+    assert value(metrics, "charter_guard_runs_total", guard="declines", stage="output", status="skipped") == 1

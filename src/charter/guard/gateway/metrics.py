@@ -50,9 +50,9 @@ SPECS = (
     Spec("charter_guard_runs_total", "counter", ("guard", "stage", "status"), "Rails by how their run ended; failed and timeout are no verdicts"),
     Spec("charter_guard_duration_seconds", "histogram", ("guard", "stage"), "Time of a rail that gave a verdict, cached ones left out", _QUICK),
     Spec("charter_guard_checks_total", "counter", ("stage", "action", "policy"), "Checks by their decision; a stream has several"),
-    Spec("charter_guard_bypass_total", "counter", ("guard", "reason"), "Text that passed although something that should have checked it did not"),
+    Spec("charter_guard_bypass_total", "counter", ("guard", "reason"), "Requests of which text passed that should have been checked and was not"),
     Spec("charter_stream_holdback_seconds", "histogram", (), "Longest time that a piece of a stream was held back", _SECONDS),
-    Spec("charter_model_refusals_total", "counter", ("model", "kind"), "Replies in which the refusal observer saw the model decline"),
+    Spec("charter_model_refusals_total", "counter", ("model", "kind"), "Replies that a refusal rail saw decline; the default guard has none"),
     Spec("charter_reports_total", "counter", ("category",), "Reports from people, by category"),
     Spec("charter_audit_write_failures_total", "counter", (), "Audit rows that could not be written"),
     Spec("charter_review_rows_dropped_total", "counter", (), "Checks and answers that were not kept for review"),
@@ -126,9 +126,10 @@ class Metrics:
         if exchange.code:
             self._child("charter_errors_total", endpoint, self._codes(exchange.code, learn=True)).inc()
         self._times(endpoint, exchange)
-        for checked in (*exchange.inputs, *exchange.outputs):
+        checks = (*exchange.inputs, *exchange.outputs)
+        for checked in checks:
             self._checked(checked, model)
-        for name in exchange.bypass:
+        for name in dict.fromkeys([*exchange.bypass, *(name for checked in checks if checked.passes for name in checked.bypass)]):
             self._bypass(name)
 
     def _times(self, endpoint: str, exchange: Exchange) -> None:
@@ -145,11 +146,9 @@ class Metrics:
         self._child("charter_guard_checks_total", checked.stage, checked.action, policy).inc()
         for account in checked.accounts:
             self._account(account, policy)
-            kind = _REFUSALS.get(account.score or 0.0) if account.rail == "refusal" and account.stage == "output" and account.status == "ok" else None
+            kind = _REFUSALS.get(account.score or 0.0) if account.kind == "refusal" and account.stage == "output" and account.status == "ok" else None
             if kind is not None:
                 self._child("charter_model_refusals_total", model, kind).inc()
-        for name in checked.bypass:
-            self._bypass(name)
 
     def _account(self, account: Account, policy: str) -> None:
         guard = self._labels(account.rail, learn=True)

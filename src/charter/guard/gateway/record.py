@@ -45,7 +45,7 @@ class Exchange:
 def settle_outcome(exchange: Exchange) -> None:
     """What became of a request that was answered: the strictest of its checks. Errors have said theirs already."""
     checks = [*exchange.inputs, *exchange.outputs]
-    exchange.bypass = list(dict.fromkeys([*exchange.bypass, *(name for checked in checks for name in checked.bypass)]))
+    exchange.bypass = list(dict.fromkeys([*exchange.bypass, *(name for checked in checks if checked.passes for name in checked.bypass)]))
     action = "block" if exchange.blocked_by else strictest(checked.action for checked in checks)
     told: dict[str, Outcome] = {"block": "blocked", "escalate": "escalated", "mask": "masked", "flag": "flagged", "allow": "allowed"}
     exchange.outcome = "bypassed" if exchange.bypass and action in ("allow", "flag", "mask") else told[action]
