@@ -16,6 +16,8 @@ from charter.guard.engine import Guard
 from charter.guard.gateway import serve
 from charter.guard.gateway.config import GatewayConfig, load_config
 from charter.guard.policy import GuardPolicy, RailEntry
+from charter.store.database import Database
+from charter.store.keys import add_key
 
 
 @pytest.fixture
@@ -127,3 +129,32 @@ def test_every_weakness_of_a_policy_is_named():
     policy = GuardPolicy(input=(entry,), output=(entry.model_copy(update={"shadow": True}),), unguarded=("output",), stream={"mode": "async"})
     named = serve.guard_bypass(Guard(policy))
     assert named == ("output: unguarded", "stream: async", "input: a: on_error flag", "input: a: on_unsure allow")
+
+
+def test_a_softer_hazard_is_named_at_the_start():
+    policy = GuardPolicy(
+        input=(RailEntry(rail="length", threshold=0.7),),
+        output=(RailEntry(rail="length"),),
+        hazards={
+            "weapons": {"action": "allow"}, "hate": {"threshold": 0.9}, "violent_crime": {"action": "mask", "threshold": 1.0},
+            "self_harm": {"action": "escalate"}, "privacy": {"threshold": 0.6, "action": "block"},
+        },
+    )  # fmt: skip
+    assert serve.guard_bypass(Guard(policy)) == (
+        "hazard weapons: action allow", "hazard hate: threshold 0.9", "hazard violent_crime: action mask", "hazard violent_crime: threshold 1.0",
+    )  # fmt: skip
+
+
+def test_the_weaknesses_of_every_guard_are_named(tmp_path):
+    database = Database(tmp_path / "gateway.db")
+    add_key(database, "one", pepper=b"", guard="lax")
+    database.close()
+    config = GatewayConfig.model_validate({"guards": {"lax": "default"}, "database": {"url": str(tmp_path / "gateway.db")}})
+    rails = (RailEntry(rail="length"),)
+    main = GuardPolicy(input=rails, output=rails, hazards={"weapons": {"action": "allow"}})
+    lax = GuardPolicy(unguarded=("input", "output"), media="allow", stream={"mode": "async"})
+    built = serve.build(config, environ={}, guards={"": Guard(main), "lax": Guard(lax)})
+    assert built.bypass == (
+        "hazard weapons: action allow",
+        "guard lax: input: unguarded", "guard lax: output: unguarded", "guard lax: media: allow", "guard lax: stream: async",
+    )  # fmt: skip

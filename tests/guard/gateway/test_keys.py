@@ -360,7 +360,7 @@ def test_on_loopback_keys_are_asked_for_once_there_are_any(tmp_path: Path, audit
     add_key(database, "one", pepper=b"")
     assert started(path, audit=audit).asks_for_keys
     revoke_key(database, "one")
-    with pytest.raises(InputError, match="keys were made for this gateway, and all keys in .* are revoked"):
+    with pytest.raises(InputError, match=r"keys were made for this gateway, and all keys in .* are revoked"):
         started(path, audit=audit)
     opened = started(path, audit=audit, listen={"open": True})
     assert not opened.asks_for_keys

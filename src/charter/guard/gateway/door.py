@@ -42,7 +42,7 @@ class KeyTable:
 
 
 def entrance(config: GatewayConfig, environ: Mapping[str, str], database: Database | None) -> tuple[Gate, KeyTable | None]:
-    """The gate, and the table to close at the end. Raises InputError where keys are asked for and there are none, StoreError where nobody can tell."""
+    """The gate, and the table to close at the end. Raises InputError where keys are asked for and none is in use, and StoreError."""
     times, listen = config.keys, config.listen
     if listen.open and not times.required:
         return OpenGate("no keys"), None
@@ -55,9 +55,7 @@ def entrance(config: GatewayConfig, environ: Mapping[str, str], database: Databa
         away = "" if is_loopback(listen.host) else "listen on 127.0.0.1, "
         raise InputError(f"{because}, and {missing}", f"charter keys add NAME, {away}or write listen: {{open: true}} to let everybody in")
     pepper = environ.get(times.pepper_env, "").encode()
-    gate = KeyGate(
-        table, pepper, guards=frozenset(config.guards), refresh_s=times.refresh_s, stale_s=times.stale_s, optional=not because
-    )
+    gate = KeyGate(table, pepper, guards=frozenset(config.guards), refresh_s=times.refresh_s, stale_s=times.stale_s, optional=not because)
     return gate, table
 
 

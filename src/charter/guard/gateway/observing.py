@@ -40,7 +40,7 @@ class Observed:
 
 
 def observed(config: GatewayConfig, guards: Mapping[str, Guard], endpoints: list[str], *, audit: str = "none") -> Observed:
-    """``audit``: strict, relaxed or none, for the metric that shows what runs."""
+    """``audit``: strict, relaxed or off (none: nobody said), for the metric that shows what runs."""
     telemetry: tuple[Sink, ...] = (Telemetry(version=_version()),) if config.telemetry else ()
     if not config.metrics.enabled:
         return Observed(None, telemetry)

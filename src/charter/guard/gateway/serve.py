@@ -27,7 +27,7 @@ from charter.guard.gateway.record import Audit
 from charter.guard.gateway.reviewing import ReviewSink
 from charter.guard.gateway.safety import Safety
 from charter.guard.gateway.upstream import Upstream
-from charter.guard.policy import STAGES
+from charter.guard.policy import SEVERITY, STAGES, WITHHOLDS, GuardPolicy, HazardRule
 
 
 @dataclass(slots=True)
@@ -66,6 +66,7 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         *(["upstream state"] if config.upstream_state else []),
         *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else []),
     ]
+    weaknesses = [f"guard {name}: {found}" if name else found for name, guard in built.items() for found in guard_bypass(guard)]
     review = ReviewSink(kept.database, config.review, watched.metrics.review_dropped if watched.metrics is not None else None) if kept else None
     reported = watched.metrics.reported if watched.metrics is not None else None
     safety = Safety(kept.database, gate, config.review, reported=reported) if kept else None
@@ -82,7 +83,7 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         safety.refuse = gateway.refusal
     if watched.metrics is not None:
         watched.metrics.watch(lambda: len(gateway.calls))
-    return Built(gateway, config, built[""], (*known, *guard_bypass(built[""])), bool(key), asks, watched.metrics)
+    return Built(gateway, config, built[""], (*known, *weaknesses), bool(key), asks, watched.metrics)
 
 
 def _audit(config: GatewayConfig, environ: Mapping[str, str], metrics: Metrics | None) -> tuple[Audit | None, Kept | None]:
@@ -104,7 +105,21 @@ def guard_bypass(guard: Guard) -> tuple[str, ...]:
         for entry in policy.rails(stage):
             found += [f"{stage}: {entry.label}: on_error {entry.on_error}"] if entry.on_error in ("allow", "flag") and not entry.shadow else []
             found += [f"{stage}: {entry.label}: on_unsure {entry.on_unsure}"] if entry.on_unsure in ("allow", "flag") and not entry.shadow else []
+    for name, rule in policy.hazards.items():
+        found += [f"hazard {name}: {softer}" for softer in _softer(policy, rule)]
     return tuple(found)
+
+
+def _softer(policy: GuardPolicy, rule: HazardRule) -> list[str]:
+    """By what a hazard's rule may let text pass that an acting rail would hold. Which rails name hazards only they know, so all of them count."""
+    acting = [entry for stage in STAGES for entry in policy.rails(stage) if not entry.shadow and entry.action != "allow"]
+    action, threshold = rule.action, rule.threshold
+    found = []
+    if action is not None and action not in WITHHOLDS and any(SEVERITY.index(action) < SEVERITY.index(entry.action) for entry in acting):
+        found.append(f"action {action}")
+    if threshold is not None and any(threshold > entry.threshold for entry in acting):
+        found.append(f"threshold {threshold}")
+    return found
 
 
 class Server(uvicorn.Server):
