@@ -34,7 +34,7 @@ def unknown(expression: str, told: str = "") -> list[str]:
     for name, selector in re.findall(r"\b(charter_\w+)\{([^}]*)\}", expression):
         metric = re.sub(r"_bucket$", "", name)
         wrong += [f"{name}{{{label}}}" for label in re.findall(r"(\w+)\s*[=!]~?", selector) if label not in LABELS.get(metric, ())]
-    known = set().union({"le"}, *(LABELS[name] for name in seen))
+    known = set().union({"le", "job", "instance"}, *(LABELS[name] for name in seen))
     grouped = [label.strip() for labels in re.findall(r"\bby \(([^)]*)\)", expression) for label in labels.split(",")]
     shown = re.findall(r"\$labels\.(\w+)", told) + re.findall(r"\{\{(\w+)\}\}", told)
     return wrong + [label for label in grouped + shown if label not in known]
