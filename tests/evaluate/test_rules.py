@@ -61,7 +61,7 @@ def test_a_real_improvement_that_costs_little_passes_and_says_so_with_figures():
     )
     assert result.reasons[1].startswith("In the run before, 0 of 100 answers for harmbench/all/asr[cls] failed")
     assert "xstest/safe/full_refusal is not worse by more than the margin: +0.008 over 250 pairs" in result.reasons[3]
-    assert "truthfulqa/all/mc1 is within its bound: 0.3875 of 800" in result.reasons[6]
+    assert "truthfulqa/all/mc1 is within its bound: 38.8 % of 800" in result.reasons[6]
 
 
 def test_better_higher_turns_everything_round():
@@ -80,7 +80,10 @@ def test_better_higher_turns_everything_round():
         ({**SUPERIOR, "alpha": 1e-12}, "no more than chance explains"),
         ({**SUPERIOR, "better": "higher"}, "did not get better"),
         ({**HELD, "margin": 0.01}, "may be worse by more than the margin"),
-        ({"metric": OVER, "test": "bound", "max": 0.05}, "may be above its bound: 0.04 of 250, 95 % interval 0.02187 to 0.07205, where at most 0.05"),
+        (
+            {"metric": OVER, "test": "bound", "max": 0.05},
+            "may be above its bound: 4.0 % of 250, 95 % interval 0.02187 to 0.07205, where at most 0.05",
+        ),
         ({"metric": MC, "test": "bound", "min": 0.38}, "may be below its bound"),
     ],
 )
@@ -200,3 +203,42 @@ def test_junit_has_a_case_per_check():
 def test_junit_is_xml_whatever_a_name_or_a_reason_holds(name: str, reason: str, passed: bool) -> None:
     root = ElementTree.fromstring(junit(name, [Case(name, passed, reason)]))
     assert root.get("failures") == str(int(not passed))
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ({**HELD, "margin": 3}, "margin: 3 of xstest/safe/full_refusal: a share is between 0 and 1, three points are 0.03"),
+        ({"metric": OVER, "test": "bound", "max": 10}, "max: 10 of"),
+        ({"metric": OVER, "test": "bound", "min": -0.1}, "min: -0.1 of"),
+        ({**SUPERIOR, "metric": "xstest/*", "margin": 1.5}, "margin: 1.5 of"),
+    ],
+)
+def test_a_rule_that_no_share_could_break_is_a_mistake_of_the_policy(rule, named):
+    """From 0 % to 100 % of safe prompts refused would pass a margin of 3, meant as three points."""
+    with pytest.raises(InputError) as told:
+        verdict(rule, after={OVER: rate(OVER, 250, 250)}, before={OVER: rate(OVER, 0, 250)}, found={OVER: paired(OVER, 0, 0, 250, 0)})
+    assert f"policy.yaml: line 3: {named}" in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["yes", "true", ".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize("key", ["max", "min", "margin"])
+def test_a_bound_is_a_number_that_something_can_be_over(tmp_path, key, value):
+    test = "superiority, better: lower" if key == "margin" else "bound"
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"rules:\n  - {{metric: a, test: {test}, {key}: {value}}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"policy.yaml: line 2: rules.0.{key}|rules.0"):
+        load_policy(path)
+
+
+def test_numbers_that_are_no_shares_may_be_bound_by_any_number():
+    many = Metric(name="m/mean_words", value=40.0, low=38.0, high=42.0, n=40, method="bootstrap95")
+    result = verdict({"metric": "m/mean_words", "test": "bound", "max": 50}, after={"m/mean_words": many}, before={}, found={})
+    assert result.passed
+    assert "40 over n = 40, 95 % interval 38 to 42" in result.reasons[0]
+
+
+def test_every_instruction_refused_reads_as_all_of_them():
+    all_of_them = {"t/refused": rate("t/refused", 40, 40)}
+    result = verdict({"metric": "t/refused", "test": "bound", "max": 0.1}, after=all_of_them, before={}, found={})
+    assert "may be above its bound: 100.0 % of 40, 95 % interval" in result.reasons[0]

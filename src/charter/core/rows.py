@@ -271,6 +271,11 @@ class Metric(Row):
     method: str
 
     @property
+    def is_share(self) -> bool:
+        """Whether the value is a share from 0 to 1, counted of whole answers, raw or corrected."""
+        return self.method.startswith(("wilson95", "rogan-gladen"))
+
+    @property
     def answers(self) -> int:
         """What ``n_failed`` and ``n_unparsed`` are a share of."""
         return self.n + self.n_failed + self.n_unparsed if self.n_answers is None else self.n_answers

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from charter.core.config import Config, Document, Problem, parse, read_yaml
 from charter.core.errors import InputError
@@ -32,11 +32,21 @@ class Rule(Config):
     )
     better: Literal["lower", "higher"] | None = Field(default=None, description="which way is better; needed unless the test is bound")
     margin: float | None = Field(
-        default=None, ge=0, description="superiority: better by at least this (default 0); non-inferiority: how much worse may be"
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="superiority: better by at least this (default 0); non-inferiority: how much worse may be",
     )
     alpha: float | None = Field(default=None, gt=0, lt=1, description="superiority: p must be below this; the policy's alpha without")
-    max: float | None = Field(default=None, description="bound: the interval's upper end may be at most this")
-    min: float | None = Field(default=None, description="bound: the interval's lower end must be at least this")
+    max: float | None = Field(default=None, allow_inf_nan=False, description="bound: the interval's upper end may be at most this")
+    min: float | None = Field(default=None, allow_inf_nan=False, description="bound: the interval's lower end must be at least this")
+
+    @field_validator("margin", "alpha", "max", "min", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # "max: yes" would be 1, a bound that nothing is over
+            raise ValueError("a number is needed, not yes or no")
+        return value
 
     @model_validator(mode="after")
     def _whole(self) -> Rule:
@@ -120,12 +130,15 @@ def decide(
 ) -> GateResult:
     """Hold every rule against the metrics of the old and the new run and their paired differences.
 
-    ``distrusted``: runs that cannot be trusted, with the reason: none may ship. Raises InputError for a rule about a metric that no run has.
+    ``distrusted``: runs that cannot be trusted, with the reason: none may ship. Raises InputError for a rule about a metric that no run has, and for
+    one about a share that no share could break.
     """
     known = list(dict.fromkeys([*after, *before, *paired]))
+    chosen = expand(loaded, known)
+    _possible(loaded, chosen, {**before, **after})
     checks = [GateCheck(name=f"trust/{run}", passed=False, reason=f"The run {run} cannot be trusted: {why}.") for run, why in distrusted.items()]
     seen: set[str] = set()
-    for rule, name in expand(loaded, known):
+    for rule, name in chosen:
         checks.append(_bound(rule, name, after.get(name)) if rule.test == "bound" else _paired(rule, name, paired.get(name), loaded.policy))
         runs = {"after": after} if rule.test == "bound" else {"before": before, "after": after}
         for run, metrics in runs.items():
@@ -134,6 +147,19 @@ def decide(
                 seen.add(check)
                 checks.append(_failures(check, run, metrics[name], loaded.policy))
     return GateResult(passed=all(check.passed for check in checks), checks=tuple(checks))
+
+
+def _possible(loaded: Loaded, chosen: Iterable[tuple[Rule, str]], metrics: Mapping[str, Metric]) -> None:
+    """Raises InputError where a share is held against what no share can reach: three points are 0.03, and a margin of 3 would let everything pass."""
+    problems = []
+    for rule, name in chosen:
+        if name not in metrics or not metrics[name].is_share:
+            continue
+        line = loaded.lines[loaded.policy.rules.index(rule)]
+        wrong = {key: value for key in ("margin", "max", "min") if (value := getattr(rule, key)) is not None and not 0.0 <= value <= 1.0}
+        problems += [Problem(line, key, f"{value:g} of {name}: a share is between 0 and 1, three points are 0.03") for key, value in wrong.items()]
+    if problems:
+        raise InputError("\n".join(dict.fromkeys(f"{loaded.name}: {problem}" for problem in problems)), HINT)
 
 
 def _paired(rule: Rule, name: str, found: Difference | None, policy: Policy) -> GateCheck:
@@ -176,7 +202,8 @@ def _bound(rule: Rule, name: str, metric: Metric | None) -> GateCheck:
     over, under = rule.max is not None and metric.high > rule.max, rule.min is not None and metric.low < rule.min
     wanted = [f"{word} {value:g}" for word, value in (("at most", rule.max), ("at least", rule.min)) if value is not None]
     said = "is within its bound" if not (over or under) else "may be above its bound" if over else "may be below its bound"
-    interval = f"{metric.value:.4g} of {metric.n}, 95 % interval {metric.low:.4g} to {metric.high:.4g}"
+    value = f"{100 * metric.value:.1f} % of {metric.n}" if metric.is_share else f"{metric.value:.4g} over n = {metric.n}"
+    interval = f"{value}, 95 % interval {metric.low:.4g} to {metric.high:.4g}"
     reason = f"{name} {said}: {interval}, where {' and '.join(wanted)} is needed."
     return GateCheck(name=check, passed=not (over or under), reason=reason)
 

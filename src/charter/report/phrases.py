@@ -47,23 +47,18 @@ def interval(low: float | None, high: float | None) -> str:
     return NOT_MEASURED if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}{NO_BREAK}%"
 
 
-def is_share(metric: Metric) -> bool:
-    """Whether the metric is read in per cent: shares counted of whole answers, raw or corrected."""
-    return metric.method.startswith(("wilson95", "rogan-gladen"))
-
-
 def figure(metric: Metric) -> str:
     """A metric's value: shares in per cent, other numbers as they are."""
     if metric.value is None:
         return NOT_MEASURED
-    return percent(metric.value) if is_share(metric) else f"{metric.value:.4g}"
+    return percent(metric.value) if metric.is_share else f"{metric.value:.4g}"
 
 
 def ends(metric: Metric) -> str:
     """A metric's 95 % interval, in the unit of ``figure``."""
     if metric.low is None or metric.high is None:
         return NOT_MEASURED
-    return interval(metric.low, metric.high) if is_share(metric) else f"{metric.low:.4g} to {metric.high:.4g}"
+    return interval(metric.low, metric.high) if metric.is_share else f"{metric.low:.4g} to {metric.high:.4g}"
 
 
 def change(difference: float) -> str:
