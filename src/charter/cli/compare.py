@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,31 +47,37 @@ def compare(
 
     if junit is not None and gate is None:
         raise InputError("--junit writes the checks of a gate, and there is none", "charter compare OLD NEW --gate POLICY.yaml --junit FILE")
+    _plottable(plot, len(runs))
     if len(runs) == 2 and gate is None and single.is_align(runs[0]) and single.is_align(runs[1]):
-        _align(runs[0], runs[1], json_file)
+        given = {"--at": at, "--plot": plot, "--metric": metric, "--all": all_metrics, "--show": show}
+        _align(runs[0], runs[1], json_file, [option for option, value in given.items() if value])
         return
     found = comparison.compare(*single.evaluations(runs), gate=gate, at=_numbers(at), metrics=metric or ())
-    _show(found, all_metrics, show)
+    if found.gate is not None and gate is not None and junit is not None:
+        _junit(junit, gate, found)
     if json_file is not None:
         comparison.write_comparison(json_file, found)
+    _show(found, all_metrics, show)
     if plot is not None:
         _plot(found, plot)
-    if found.gate is not None and gate is not None:
-        if junit is not None:
-            _junit(junit, gate, found)
-        if not found.gate.passed:
-            raise typer.Exit(EXIT_GATE_FAILED)
+    if found.gate is not None and not found.gate.passed:
+        raise typer.Exit(EXIT_GATE_FAILED)
 
 
-def _align(before: Path, after: Path, json_file: Path | None) -> None:
+def _align(before: Path, after: Path, json_file: Path | None, useless: Sequence[str]) -> None:
     from charter.cli import terminal
     from charter.recipes import single
 
+    if useless:
+        raise InputError(
+            f"{' and '.join(useless)}: {before} and {after} are lists of prompts with one table of four shares; nothing there to choose or draw",
+            "charter compare OLD NEW [--json FILE]; charter report FOLDER shows answers",
+        )
     result = single.compare_folders(before, after)
-    terminal.show_comparison(result)
     if json_file is not None:
         single.write_comparison(json_file, result)
-    if not result.gate.passed:
+    terminal.show_comparison(result)
+    if result.gate is not None and not result.gate.passed:
         raise typer.Exit(EXIT_GATE_FAILED)
 
 
@@ -93,13 +100,19 @@ def _plot(found: Comparison, path: Path) -> None:
     from charter.report.trend import Line, trend_file
     from charter.store.runs import write_text
 
-    if path.suffix != ".svg":
-        raise InputError(f"--plot {path}: the plot is an SVG file", f"--plot {path.with_suffix('.svg')}")
     rows = [row for row in found.trends if row.family != row.metric.partition("/")[0] or (row.p_holm is not None and row.p_holm < 0.05)]
     lines = [Line(row.metric, row.at, row.points) for row in rows]
     if not lines:
-        raise InputError("a trend needs at least three runs", "charter compare A B C --plot trend.svg")
+        raise InputError("there is no trend to draw: the runs share no benchmark", "charter compare A B C --all lists what they share")
     write_text(path, trend_file(lines, found.runs))
+
+
+def _plottable(path: Path | None, runs: int) -> None:
+    """Raises InputError for a plot that could not be drawn, before anything is compared."""
+    if path is not None and path.suffix != ".svg":
+        raise InputError(f"--plot {path}: the plot is an SVG file", f"--plot {path.with_suffix('.svg')}")
+    if path is not None and runs < 3:
+        raise InputError(f"--plot {path}: a trend needs at least three runs", "charter compare A B C --plot trend.svg")
 
 
 def _show(found: Comparison, all_metrics: bool, answers: int) -> None:

@@ -204,13 +204,15 @@ def show_summary(summary: Summary, report: Path) -> None:
 
 
 def show_comparison(result: Any) -> None:
-    """Paired differences and the gate."""
+    """Paired differences and the gate, if they were held against one."""
     table = Table("metric", "before only", "after only", "pairs", "difference [95 %]", "McNemar p", title="paired comparison")
     for name, found in result.paired.items():
         interval = f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         table.add_row(name, str(found.b), str(found.c), str(found.n), interval, f"{found.p:.2g}")
     console = _out()
     console.print(table)
+    if result.gate is None:
+        return
     console.print(Text("gate: passed" if result.gate.passed else "gate: FAILED (exit code 3)"))
     for reason in result.gate.reasons:
         console.print(Text(f"  {visible(reason)}"))

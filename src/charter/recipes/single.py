@@ -36,7 +36,7 @@ class Measured(NamedTuple):
 
 class Compared(NamedTuple):
     paired: dict[str, Paired]
-    gate: GateResult
+    gate: GateResult | None
 
 
 class StageDone(NamedTuple):
@@ -126,9 +126,12 @@ def _run_until(stage: str, context: Context) -> str:
 
 
 def compare_folders(before: Path, after: Path, policy: GatePolicy | None = None) -> Compared:
-    """Two finished evaluation folders, paired. Raises InputError if they did not ask the same."""
+    """Two finished evaluation folders, paired; those of align runs held against the gate (``policy``, or the default one), others against none
+    unless ``policy`` is given. Raises InputError if they did not ask the same."""
     first, second = load_evaluation(_evaluation(before, stages.BASELINE)), load_evaluation(_evaluation(after, stages.AFTER))
     paired = compare(first, second)
+    if policy is None and not (is_align_run(before) and is_align_run(after)):
+        return Compared(paired, None)
     return Compared(paired, gate(metrics(first), metrics(second), paired, policy or GatePolicy()))
 
 
@@ -155,7 +158,8 @@ def _evaluation(folder: Path, inside: str) -> Path:
 
 def write_comparison(path: Path, result: Compared) -> None:
     paired: dict[str, Any] = {name: {**found._asdict()} for name, found in result.paired.items()}
-    write_json(path, {"paired": paired, "gate": {"passed": result.gate.passed, "reasons": list(result.gate.reasons)}})
+    decided = None if result.gate is None else {"passed": result.gate.passed, "reasons": list(result.gate.reasons)}
+    write_json(path, {"paired": paired, "gate": decided})
 
 
 def rewrite_report(out: Path) -> Path:
