@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from charter.core.errors import StoreError
+from charter.core.errors import InputError, StoreError
 from charter.core.progress import SILENT
 from charter.core.rows import Comparison, Conversation, Drop, Example, Finding, Source, Verdict
 from charter.data.care import REASON
 from charter.generate.critique import Revised, Revision
 from charter.generate.preferences import Pair, label
+from charter.generate.refusals import RefusalWriter
 from charter.models import scripted
 from charter.policy.load import load_charter
 from charter.recipes import generation
@@ -137,3 +139,35 @@ def test_rows_made_beside_another_evaluation_are_not_used_again(context: Callabl
     assert generation.generate_rows(context())
     with pytest.raises(StoreError, match="other input rows"):
         generation.generate_rows(context(held_out=("Bread?",)))
+
+
+def test_only_what_the_charter_names_is_taught_to_be_refused_and_in_its_own_voice(context: Callable[..., Context]) -> None:
+    """The starter set's refusals were written for the shipped charter; another wording of it writes its own, and fewer hazards bring fewer goals."""
+    ours = load_charter("default")
+    whole, other = context(), context()
+    for made in (whole, other):
+        made.recipe = made.recipe.model_copy(update={"generate": made.recipe.generate.model_copy(update={"exemplars": True})})
+    everything, none_left_out = generation.gather(whole, [])
+    assert none_left_out == []
+    writer = RefusalWriter(ours, 0)
+    assert {writer(goal) for goal in everything.goals} == {goal.target for goal in everything.goals}
+    opening = "{act} is where I stop, and I won't go on"
+    refusal = ours.refusal.model_copy(update={"openings": (opening,)})
+    narrow = ours.model_copy(update={"refusal": refusal, "hazards": ours.hazards[:2]})
+    other.__dict__["charter"] = narrow
+    material, drops = generation.gather(other, [])
+    assert {goal.hazard for goal in material.goals} == {hazard.id for hazard in narrow.hazards}
+    assert len(material.goals) < len(everything.goals)
+    writer = RefusalWriter(narrow, 0)
+    texts = {writer(goal) for goal in material.goals}
+    assert all("is where I stop" in text for text in texts)
+    reasons = Counter(drop.reason for drop in drops)
+    assert reasons[generation.FOREIGN] == 2 * (len(everything.goals) - len(material.goals))
+    assert reasons[generation.OTHER_VOICE] == len(everything.exemplars) - len(material.exemplars) > 0
+
+
+def test_a_charter_that_names_none_of_the_goals_is_told_so(context: Callable[..., Context]) -> None:
+    made = context()
+    made.__dict__["charter"] = load_charter("minimal")
+    with pytest.raises(InputError, match="has the hazards theft; the training goals are of others: child_safety, code_abuse"):
+        generation.gather(made, [])

@@ -1,23 +1,37 @@
 """Writing refusals in the charter's voice: specific, brief, naming the concern, offering a way forward.
 
-Where a person wrote an exemplar for the request, that is used. Otherwise one is put together from the charter's refusal style: an opening that
-names the act, a concern, a way forward, drawn by seed so that a data set holds many of each.
+Where a person wrote an exemplar for the request, that is used; those of the starter set only under the charter whose voice they were written in, the
+shipped one. Otherwise a refusal is put together from the charter's style: an opening that names the act, a concern, a way forward, drawn by seed so
+that a data set holds many of each.
 """
 
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from charter.core.rows import Example
 from charter.core.seeds import stream
+from charter.data.sources import starter
 from charter.generate.act import name_act
 from charter.policy.charter import Charter, Hazard
+from charter.policy.load import load_charter
 
 PLACEHOLDER = "{act}"
 #: Stands for the act where the request does not name one; the concern and the way forward still tell the hazard.
 UNNAMED = "what you ask for"
 #: The way forward where the charter does not know the request's hazard: a concern that belongs to another hazard would be a wrong reason.
 FORWARD = "Tell me what you are trying to reach, and I'll look for a safe way."
+
+
+def has_starters_voice(charter: Charter) -> bool:
+    """Whether the starter set's own refusals were written for this charter, and not for another wording."""
+    return charter.hash == _shipped()
+
+
+@cache
+def _shipped() -> str:
+    return load_charter("default").hash
 
 
 class RefusalWriter:
@@ -30,7 +44,7 @@ class RefusalWriter:
         self.seed = seed
 
     def __call__(self, example: Example, attempt: int = 0) -> str:
-        if example.target and attempt == 0:
+        if example.target and attempt == 0 and (example.source.dataset != starter.DATASET or has_starters_voice(self.charter)):
             return example.target
         rng = stream(self.seed, "refusal", example.key, attempt)
         return self.compose(example.prompt, example.hazard, rng)

@@ -15,8 +15,9 @@ from charter.data.care import REASON, must_drop, said
 from charter.data.dedupe import HeldOut
 from charter.generate.critique import Revised, critique_and_revise
 from charter.generate.feedback import WriterFeedback
+from charter.generate.goals import named_by
 from charter.generate.preferences import Pair, label
-from charter.generate.refusals import RefusalWriter
+from charter.generate.refusals import RefusalWriter, has_starters_voice
 from charter.models import load_model
 from charter.recipes.context import Context, hash_of
 from charter.recipes.pairing import pair_judge
@@ -29,6 +30,7 @@ CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
 _EVASIVE = re.compile(
     r"^(i'?m (sorry|unable|not|just|only)|sorry|i apolog|as an? (ai|chatbot|language))|\b(chatbot|language model|ai assistant)\b", re.I
 )
+FOREIGN, OTHER_VOICE = "the charter has no such hazard", "a refusal in the voice of another charter"
 UNTWINNED = "the attack does not quote its goal, so it has no harmless counterpart"
 
 
@@ -46,7 +48,7 @@ def generate_rows(context: Context) -> list[Example]:
     """Stage 3: critique and revise, own answers for harmless requests, gates; returns the SFT rows of ``examples.jsonl``."""
     part = context.recipe.generate
     found = RowLog(context.out / "2-redteam" / "findings.jsonl", Finding).rows()
-    material, untwinned = gather(context, found)
+    material, left_out = gather(context, found)
     config = {"generate": part.model_dump(mode="json"), "model": context.recipe.model, "charter": context.charter.hash}
     inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found]), "evaluation": hash_of(context.evaluation_examples)}
     with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:
@@ -55,17 +57,18 @@ def generate_rows(context: Context) -> list[Example]:
             return examples.rows()
         revised, self_facts = revise(context, material, folder)
         rows, drops = sft_rows(context, material, revised, folder)
-        drops = [*untwinned, *drops]
+        drops = [*left_out, *drops]
         examples.append((row.key, row) for row in rows)
         folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
         dropped = dict(Counter(drop.reason for drop in drops))
-        folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))) + len(untwinned), rows_out=len(rows), dropped=dropped, outputs=self_facts)
+        folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))) + len(left_out), rows_out=len(rows), dropped=dropped, outputs=self_facts)
         return rows
 
 
 def gather(context: Context, findings: Iterable[Finding]) -> tuple[Material, list[Drop]]:
-    """Training topics only. Every finding brings the same framing around a harmless request, so that the framing itself is not what is refused; where
-    the goal does not stand in the framing word for word, there is nothing to put the harmless request in place of, and that row is dropped."""
+    """Training topics and hazards of the charter only (``named_by``); exemplar refusals only in its own voice. Every finding brings the same framing
+    around a harmless request, so that the framing itself is not what is refused; where the goal does not stand in the framing word for word,
+    there is nothing to put the harmless request in place of, and that row is dropped."""
     part = context.recipe.generate
     goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
     twins = context.examples("train", pairs=part.pairs, parts=("twin",))
@@ -73,12 +76,17 @@ def gather(context: Context, findings: Iterable[Finding]) -> tuple[Material, lis
     lookalikes += context.examples("train", practice=part.practice, parts=("practice",)) if part.practice else []
     plain = context.examples("train", plain=part.plain, parts=("plain",)) if part.plain else []
     exemplars = context.examples("train", parts=("exemplars",)) if part.exemplars else []
+    goals, twins, foreign = named_by(context.charter, goals, twins)
+    drops = [Drop(subject=example.key, reason=FOREIGN) for example in foreign]
+    if not has_starters_voice(context.charter):
+        drops += [Drop(subject=example.key, reason=OTHER_VOICE) for example in exemplars if example.harmful]
+        exemplars = [example for example in exemplars if not example.harmful]
     by_goal = {goal.prompt: (goal, twin) for goal, twin in zip(goals, twins, strict=True)}
     chosen = [f for f in findings if f.goal in by_goal and f.family != "direct"]
     stream(context.recipe.seed, "findings").shuffle(chosen)
     framed = [_framed(f, *by_goal[f.goal]) for f in chosen[: part.findings]]
     attacks, calm = [attack for attack, _ in framed], [benign for attack, benign in framed if benign.conversation != attack.conversation]
-    drops = [Drop(subject=benign.key, reason=UNTWINNED) for attack, benign in framed if benign.conversation == attack.conversation]
+    drops += [Drop(subject=benign.key, reason=UNTWINNED) for attack, benign in framed if benign.conversation == attack.conversation]
     return Material([*goals, *attacks], [*twins, *lookalikes, *calm], plain, exemplars), drops
 
 

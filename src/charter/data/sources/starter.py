@@ -21,7 +21,7 @@ from charter.data.split import held_out_topics
 
 NOT_COVERED = "English, single-turn, short requests only; nothing sexual about minors in any form; written by few hands, so its style is narrow."
 FOLDER = Path(__file__).parent.parent / "starter"
-REVISION = "2"
+DATASET, REVISION = "charter-starter", "2"
 LICENCE = "Apache-2.0"
 Part = Literal["harmful", "twin", "lookalike", "practice", "plain", "exemplars"]
 #: Look-alikes stand in fewer, larger topics than pairs do, so more of them are held out.
@@ -119,7 +119,7 @@ def _example(row: dict[str, Any], part: str, prompt: str, harmful: bool, target:
         harmful=harmful,
         hazard=row.get("hazard", ""),
         tags=tags,
-        source=Source(dataset="charter-starter", revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
+        source=Source(dataset=DATASET, revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
     )
 
 
@@ -136,7 +136,7 @@ def _exemplar(row: dict[str, Any]) -> Example:
         harmful=row["style"] != "full_help",
         hazard=row["hazard"],
         tags=("exemplar", f"style:{row['style']}", f"voice:{row['voice']}"),
-        source=Source(dataset="charter-starter", revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
+        source=Source(dataset=DATASET, revision=REVISION, row=f"{row['file']}:{row['row']}", licence=LICENCE),
     )
 
 
