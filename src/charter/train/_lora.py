@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +115,20 @@ def arguments(config: Common, out: Path, steps: int, dtype: str, device: str) ->
         "save_steps": config.save_every,
         "save_total_limit": 1,
         "logging_steps": 5,
+        # on, it would log the mean of earlier losses in place of one that is no number
+        "logging_nan_inf_filter": False,
         "report_to": [],
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
 
 
-def run(trainer: Any, out: Path, advance: Advance) -> list[dict[str, float]]:
-    """Train, going on from the newest whole checkpoint under ``out``. Returns the log history. Raises TrainError when the loss is no number."""
+def run(trainer: Any, out: Path, advance: Advance, method: str) -> list[dict[str, float]]:
+    """Train, going on from the newest whole checkpoint under ``out``. Returns the log history. Raises TrainError when a logged loss or, at the end,
+    a trained weight is no number. ``method``: the recipe's name of it."""
     from transformers import PrinterCallback, TrainerCallback
-    from transformers.trainer_utils import get_last_checkpoint
+
+    hint = f"lower the learning rate: charter align train.{method}.learning_rate=1e-4"
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -131,15 +137,33 @@ def run(trainer: Any, out: Path, advance: Advance) -> list[dict[str, float]]:
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
             loss = (logs or {}).get("loss")
             if loss is not None and not math.isfinite(loss):
-                raise TrainError(f"the loss is {loss} at step {state.global_step}", "lower the learning rate: charter align train.learning_rate=1e-4")
+                raise TrainError(f"the loss is {loss} at step {state.global_step}", hint)
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch())
-    last = get_last_checkpoint(str(out)) if out.exists() else None
+    last = last_whole_checkpoint(out)
     if last is not None:
-        advance(int(Path(last).name.rpartition("-")[2]))
-    trainer.train(resume_from_checkpoint=last)
+        advance(int(last.name.rpartition("-")[2]))
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    # the steps behind the last logged one were seen by nobody
+    broken = [name for name, weight in trainer.model.named_parameters() if weight.requires_grad and not weight.isfinite().all()]
+    if broken:
+        raise TrainError(f"after step {trainer.state.global_step} the weights of {len(broken)} adapters are no numbers, first {broken[0]}", hint)
     return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def last_whole_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint under ``out`` that was written to its end. Those that a kill left half-written are removed: the trainer takes the
+    highest number, whatever is in it, and counts it among those it keeps."""
+    whole: dict[int, Path] = {}
+    for folder in out.glob("checkpoint-*"):
+        try:
+            state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))  # the trainer writes it last
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+        else:
+            whole[int(state["global_step"])] = folder
+    return whole[max(whole)] if whole else None
 
 
 def save_merged(trainer: Any, tokenizer: Any, out: Path, scale: float = 1.0) -> None:

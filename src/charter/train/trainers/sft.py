@@ -75,7 +75,7 @@ class SFT:
             peft_config=_lora.lora_config(config.lora, network.config.num_hidden_layers),
         )
         with reporter.track("SFT steps", steps) as advance:
-            history = _lora.run(trainer, out / "steps", advance)
+            history = _lora.run(trainer, out / "steps", advance, "sft")
         _lora.save_merged(trainer, tokenizer, out / "checkpoint", config.lora.merge_scale)
         return Trained(out / "checkpoint", len(columns.rows), columns.dropped, steps, tuple(entry["loss"] for entry in history))
 
