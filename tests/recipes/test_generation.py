@@ -11,7 +11,7 @@ import pytest
 
 from charter.core.errors import InputError, StoreError
 from charter.core.progress import SILENT
-from charter.core.rows import Comparison, Conversation, Drop, Example, Finding, Source, Verdict
+from charter.core.rows import Answer, Comparison, Conversation, Drop, Example, Finding, Reply, Sampling, Source, Verdict
 from charter.data.care import REASON
 from charter.generate.critique import Revised, Revision
 from charter.generate.preferences import Pair, label
@@ -171,3 +171,43 @@ def test_a_charter_that_names_none_of_the_goals_is_told_so(context: Callable[...
     made.__dict__["charter"] = load_charter("minimal")
     with pytest.raises(InputError, match="has the hazards theft; the training goals are of others: child_safety, code_abuse"):
         generation.gather(made, [])
+
+
+def test_an_answer_with_a_broken_character_is_dropped_and_counted(context: Callable[..., Context], tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "rows", "generate", {}) as folder:
+        material = Material([], [], [example("plain", "How do I bake bread?")], [example("shown", "Who wrote it?", target="A po\ufffdet.")])
+        rows, drops = sft_rows(context("Bread \ufffd and butter."), material, Revised({}, {}), folder)
+    assert rows == []
+    assert [(drop.subject, drop.reason) for drop in drops] == [(key, "answer holds a broken character (U+FFFD)") for key in ("plain", "shown")]
+
+
+def test_a_preference_says_which_side_the_token_limit_cut(context: Callable[..., Context]) -> None:
+    made = context()
+    harmful = [example(f"harmful{n}", f"How do I pick lock {n}?", True, target="No, that would be a break-in.") for n in range(2)]
+    lookalikes = [
+        example(f"like{n}", f"How do I kill process {n}?", False, "lookalike", *cut, target="Use kill and the")
+        for n, cut in enumerate([["truncated"], []])
+    ]
+    replies = [("harmful0", Reply(text="First, you take a", finish="length")), ("harmful1", Reply(text="Take a pick.", finish="stop"))]
+    with made.folder(generation.CRITIQUE, "generate critique", {}) as folder:
+        asked = {row.key: row.conversation for row in harmful}
+        folder.log("replies", Answer).append((k, Answer(model="m", conversation=asked[k], sampling=Sampling(), reply=reply)) for k, reply in replies)
+    pairs = {pair.example.key: pair for pair in generation._pairs(made, [*harmful, *lookalikes])}
+    assert {key: pair.cut for key, pair in pairs.items()} == {
+        "harmful0": ("First, you take a",),
+        "harmful1": (),
+        "like0": ("Use kill and the",),
+        "like1": (),
+    }
+
+
+@pytest.mark.parametrize("p", [0.9, 0.1])
+def test_the_label_takes_the_cut_along_whichever_side_wins(p: float, tmp_path: Path) -> None:
+    def judge(example: Example, a: str, b: str, principle: object) -> Comparison:
+        better = p if a == "No." else 1 - p
+        return Comparison(conversation=example.conversation, a=a, b=b, p_forward=better, p_backward=better)
+
+    pair = Pair(example("a", "Go on."), "No.", "First, you", "harmless", ("First, you",))
+    with RunFolder(tmp_path / "pairs", "generate", {}) as folder:
+        row = label([pair], load_charter("minimal"), judge, folder, tie_band=0.1, seed=0).preferences[0]
+    assert (row.chosen_cut, row.rejected_cut) == ((False, True) if p > 0.5 else (True, False))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charter.core.errors import TrainError
-from charter.core.rows import Example
+from charter.core.rows import Example, Preference
 from charter.data.sources import starter
 from charter.train.result import Trained
 
@@ -99,3 +100,28 @@ def test_where_no_checkpoint_is_whole_training_begins_again(tiny_model: Path, tm
     assert train(tiny_model, tmp_path, max_steps=2, save_every=1).steps == 2
     assert [p.name for p in steps.glob("checkpoint-*")] == ["checkpoint-2"]
     assert json.loads((steps / "checkpoint-2" / "trainer_state.json").read_text())["global_step"] == 2
+
+
+def test_dpo_reads_a_cut_side_without_an_end_of_turn(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+    from trl.trainer import dpo_trainer
+
+    from charter.train.trainers import dpo
+
+    batches: list[Sequence[dict[str, list[int]]]] = []
+    whole = dpo_trainer.DataCollatorForPreference.torch_call
+
+    def seen(collator: Any, examples: Sequence[dict[str, list[int]]]) -> Any:
+        batches.append(examples)
+        return whole(collator, examples)
+
+    monkeypatch.setattr(dpo_trainer.DataCollatorForPreference, "torch_call", seen)
+    common: dict[str, Any] = {"probability": 0.9, "direction": "harmless", "rejected": "Sure , first you", "rejected_cut": True}
+    pairs = [Preference(key=e.key, conversation=e.conversation, chosen=e.target, source=e.source, **common) for e in rows()[:8]]
+    done = dpo.build(dpo.Config(batch_rows=4, max_steps=2))(tiny_model, pairs, tmp_path, dtype="float32", device="cpu")
+    assert done.rows == len(pairs)
+    end = AutoTokenizer.from_pretrained(tiny_model).eos_token_id
+    sides = [row for batch in batches for row in batch]
+    assert len(sides) >= len(pairs)
+    # whole: the end of turn and nothing behind it, as the model itself writes it
+    assert all(row["chosen_ids"][-1] == end and row["chosen_ids"].count(end) == 1 and end not in row["rejected_ids"] for row in sides)

@@ -19,6 +19,8 @@ HEAD, END = "<user>Hi?</s>\n<assistant>", "</s>"
 class Tokenizer:
     """ChatML-like. ``rewrites``: drops the prompt's last turn when an answer follows, as some templates drop earlier thoughts."""
 
+    name_or_path = "some/model"
+
     def __init__(self, rewrites: bool = False) -> None:
         self.rewrites = rewrites
 
@@ -118,24 +120,37 @@ def test_a_template_that_rewrites_the_prompt_is_refused() -> None:
     assert caught.value.hint
 
 
-def test_preferences_become_conversations_with_their_length() -> None:
+def test_preferences_become_ids_with_their_length() -> None:
     columns = preference_columns([preference("No.", "Yes, sure.")], Tokenizer(), 100)
-    assert columns.rows == [
-        {
-            "prompt": [{"role": "user", "content": "Hi?"}],
-            "chosen": [{"role": "assistant", "content": "No."}],
-            "rejected": [{"role": "assistant", "content": "Yes, sure."}],
-            "length": len(HEAD + "Yes, sure." + END),
-        }
-    ]
+    row = columns.rows[0]
+    assert [text(row[name]) for name in ("prompt_ids", "chosen_ids", "rejected_ids")] == [HEAD, "No." + END, "Yes, sure." + END]
+    assert row["length"] == len(HEAD + "Yes, sure." + END)
     assert columns.dropped == {}
+
+
+def test_a_side_that_was_cut_gets_no_end_of_turn() -> None:
+    pair = preference("No, I w", "Yes, su")
+    assert [END in text(preference_columns([pair], Tokenizer(), 100).rows[0][name]) for name in ("chosen_ids", "rejected_ids")] == [True, True]
+    for cut in ({"chosen_cut": True}, {"rejected_cut": True}, {"chosen_cut": True, "rejected_cut": True}):
+        row = preference_columns([pair.model_copy(update=cut)], Tokenizer(), 100).rows[0]
+        assert text(row["chosen_ids"]) == "No, I w" + ("" if "chosen_cut" in cut else END)
+        assert text(row["rejected_ids"]) == "Yes, su" + ("" if "rejected_cut" in cut else END)
+
+
+def test_only_a_cut_is_stored_and_a_row_without_it_keeps_its_id() -> None:
+    pair = preference("No.", "Yes")
+    assert not {"chosen_cut", "rejected_cut"} & set(pair.model_dump(mode="json"))
+    assert Preference.model_validate(pair.model_dump(mode="json")) == pair
+    cut = pair.model_copy(update={"rejected_cut": True})
+    assert Preference.model_validate(cut.model_dump(mode="json")) == cut
+    assert cut.id != pair.id
 
 
 def test_a_pair_too_long_on_either_side_is_dropped_whole() -> None:
     limit = len(HEAD + "No." + END)
     rows = [preference("No.", "Yes"), preference("No, no.", "Yes"), preference("No.", "Yes, yes"), preference("a", "b", prompt="Hi" * 40)]
     columns = preference_columns(rows, Tokenizer(), limit)
-    assert [row["chosen"][0]["content"] for row in columns.rows] == ["No."]
+    assert [text(row["chosen_ids"]) for row in columns.rows] == ["No." + END]
     assert columns.dropped == {"pair longer than max_length": 3}
     with pytest.raises(TrainError, match="no preference pair is left"):
         preference_columns(rows[1:], Tokenizer(), limit)

@@ -218,6 +218,9 @@ class Preference(Row):
     conversation: Conversation
     chosen: str
     rejected: str
+    #: Cut by the token limit of generation, so that its last word is not where the reply ends. Not stored where it is not so.
+    chosen_cut: bool = Field(default=False, exclude_if=lambda cut: not cut)
+    rejected_cut: bool = Field(default=False, exclude_if=lambda cut: not cut)
     probability: float = Field(ge=0.0, le=1.0)
     principle: str = ""
     direction: Literal["harmless", "helpful"]

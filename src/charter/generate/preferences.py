@@ -25,12 +25,14 @@ PairJudge = Callable[[Example, str, str, Principle], Comparison]
 
 
 class Pair(NamedTuple):
-    """Two replies to one example. ``expected`` is what the pair was built to show; only used to count disagreements."""
+    """Two replies to one example. ``expected`` is what the pair was built to show; only used to count disagreements. ``cut``: those of the two that
+    the token limit cut."""
 
     example: Example
     expected: str
     other: str
     direction: Direction
+    cut: tuple[str, ...] = ()
 
 
 class Labelled(NamedTuple):
@@ -105,6 +107,8 @@ def _preference(pair: Pair, comparison: Comparison, tie_band: float) -> tuple[Pr
         conversation=pair.example.conversation,
         chosen=chosen,
         rejected=rejected,
+        chosen_cut=chosen in pair.cut,
+        rejected_cut=rejected in pair.cut,
         probability=max(p, 1 - p),
         principle=comparison.principle,
         direction=pair.direction,

@@ -83,7 +83,9 @@ def _end_ids(network: Any, tokenizer: Any) -> set[int]:
 def _reply(tokenizer: Any, tokens: list[int], tokens_in: int, ends: set[int]) -> Reply:
     stop = next((n for n, token in enumerate(tokens) if token in ends), None)
     kept = tokens if stop is None else tokens[:stop]
-    text = tokenizer.decode(kept, skip_special_tokens=True).strip()
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    # the limit can fall inside a character, whose first bytes decode to U+FFFD: nobody said that
+    text = (text.rstrip("\ufffd") if stop is None else text).strip()
     if not text:
         return Reply(text="", finish="error", tokens_in=tokens_in, tokens_out=len(kept), error="the model said nothing")
     return Reply(text=text, finish="length" if stop is None else "stop", tokens_in=tokens_in, tokens_out=len(kept))

@@ -177,12 +177,15 @@ def _unfit(context: Context, example: Example, answer: Answer) -> str:
 
 
 def _may_be_held(context: Context, rows: list[Example], drops: list[Drop]) -> tuple[list[Example], list[Drop]]:
-    """Drop what no row may say, whoever wrote it, and rows whose prompt is, or nearly is, an evaluation prompt."""
+    """Drop what no row may say, whoever wrote it, answers with bytes that are no character, and rows whose prompt is, or nearly is, an evaluation
+    prompt."""
     held_out = HeldOut([example.prompt for example in context.evaluation_examples])
     kept = []
     for row in rows:
         if must_drop(said(row.conversation, row.target)):
             drops.append(Drop(subject=row.key, reason=REASON))
+        elif "\ufffd" in (row.target or ""):
+            drops.append(Drop(subject=row.key, reason="answer holds a broken character (U+FFFD)"))
         elif held_out.has_like(row.prompt):
             drops.append(Drop(subject=row.key, reason="near-duplicate of an evaluation prompt"))
         else:
@@ -217,9 +220,10 @@ def _pairs(context: Context, rows: list[Example]) -> list[Pair]:
         if "exemplar" in row.tags or not row.target:
             continue
         if row.harmful and row.key in replies:
-            harmless.append(Pair(row, row.target, replies[row.key].reply.text, "harmless"))
+            own = replies[row.key].reply
+            harmless.append(Pair(row, row.target, own.text, "harmless", (own.text,) if own.finish == "length" else ()))
         elif "twin" in row.tags or "lookalike" in row.tags:
-            helpful.append(Pair(row, row.target, writer(row, 1), "helpful"))
+            helpful.append(Pair(row, row.target, writer(row, 1), "helpful", (row.target,) if "truncated" in row.tags else ()))
     half = part.preference_pairs // 2
     rng = stream(context.recipe.seed, "preference-pairs")
     rng.shuffle(harmless)

@@ -16,6 +16,8 @@ from charter.core.seeds import stream
 IGNORE = -100
 #: A row with this tag was cut by the token limit of generation: it is trained on without an end-of-turn token.
 TRUNCATED = "truncated"
+#: An answer that no template has a word of: it shows what a template puts before and after any answer.
+_PROBE = "Qzxanswerxzq"
 
 
 class Columns(NamedTuple):
@@ -72,30 +74,49 @@ def sft_columns(
 
 
 def encode_pair(tokenizer: Any, conversation: Conversation, answer: str, *, ended: bool) -> tuple[list[int], list[int]]:
-    """Token ids of the prompt in chat format and of the answer (with the end of turn if it ``ended``)."""
+    """Token ids of the prompt in chat format and of the answer, with all that the template puts before it (an empty thought, a channel) and, if it
+    ``ended``, with the end of turn. Raises TrainError for a chat template that shows no answer, or not where it ends."""
+    head, tail = _tail(tokenizer, conversation, answer)
+    _, probe = _tail(tokenizer, conversation, _PROBE)
+    _, found, after = probe.partition(_PROBE)
+    if not found:
+        raise _unusable(tokenizer, "leaves the answer out")
+    if not ended:
+        tail = tail.removesuffix(after)
+    elif not after.strip():
+        raise _unusable(tokenizer, "puts nothing after an answer, so where one ends cannot be taught")
+    else:
+        tail = tail.rstrip("\n")
+    return list(tokenizer(head, add_special_tokens=False)["input_ids"]), list(tokenizer(tail, add_special_tokens=False)["input_ids"])
+
+
+def _tail(tokenizer: Any, conversation: Conversation, answer: str) -> tuple[str, str]:
+    """The prompt as the model is given it, and what stands behind it once ``answer`` follows."""
     messages = chat(conversation)
     head = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     whole = tokenizer.apply_chat_template([*messages, {"role": "assistant", "content": answer}], tokenize=False)
     if not whole.startswith(head):
-        raise TrainError(
-            "the model's chat template rewrites the prompt when an answer follows, so the answer cannot be told apart", "use another chat template"
-        )
-    tail = whole[len(head) :].rstrip("\n") if ended else answer
-    return list(tokenizer(head, add_special_tokens=False)["input_ids"]), list(tokenizer(tail, add_special_tokens=False)["input_ids"])
+        raise _unusable(tokenizer, "rewrites the prompt when an answer follows, so the answer cannot be told apart")
+    return head, whole[len(head) :]
+
+
+def _unusable(tokenizer: Any, why: str) -> TrainError:
+    return TrainError(f"{tokenizer.name_or_path}: the model's chat template {why}", "put another chat_template.jinja beside the weights")
 
 
 def preference_columns(preferences: Sequence[Preference], tokenizer: Any, max_length: int) -> Columns:
-    """Conversational ``prompt``, ``chosen``, ``rejected``. Pairs longer than ``max_length`` on either side are dropped and counted: cutting one would
-    compare halves."""
+    """``prompt_ids``, ``chosen_ids``, ``rejected_ids`` as ``encode_pair`` makes them: a side that was cut has no end of turn. ``length`` is that of
+    the longer pair. Pairs longer than ``max_length`` on either side are dropped and counted: cutting one would compare halves."""
     rows: list[dict[str, Any]] = []
     too_long = 0
     for pair in preferences:
-        sides = [encode_pair(tokenizer, pair.conversation, text, ended=True) for text in (pair.chosen, pair.rejected)]
-        if max(len(head) + len(tail) for head, tail in sides) > max_length:
+        prompt, chosen = encode_pair(tokenizer, pair.conversation, pair.chosen, ended=not pair.chosen_cut)
+        _, rejected = encode_pair(tokenizer, pair.conversation, pair.rejected, ended=not pair.rejected_cut)
+        length = len(prompt) + max(len(chosen), len(rejected))
+        if length > max_length:
             too_long += 1
             continue
-        answer = [[{"role": "assistant", "content": text}] for text in (pair.chosen, pair.rejected)]
-        rows.append({"prompt": chat(pair.conversation), "chosen": answer[0], "rejected": answer[1], "length": max(len(h) + len(t) for h, t in sides)})
+        rows.append({"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected, "length": length})
     if not rows:
         raise TrainError("no preference pair is left to train on", "look at the dropped pairs of generate preferences, or raise max_length")
     return Columns(rows, {"pair longer than max_length": too_long} if too_long else {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -58,7 +59,7 @@ class DPO:
         arguments = DPOConfig(
             **_lora.arguments(config, out / "steps", steps, dtype, device), max_length=config.max_length, beta=config.beta, **losses
         )
-        trainer = DPOTrainer(
+        trainer = _of_ids(DPOTrainer)(
             model=network,
             args=arguments,
             train_dataset=Dataset.from_list([columns.rows[i] for i in order]),
@@ -69,3 +70,13 @@ class DPO:
             history = _lora.run(trainer, out / "steps", advance, "dpo")
         _lora.save_merged(trainer, tokenizer, out / "checkpoint", config.lora.merge_scale)
         return Trained(out / "checkpoint", len(columns.rows), columns.dropped, steps, tuple(entry["loss"] for entry in history))
+
+
+def _of_ids(trainer: Any) -> Any:
+    """TRL's trainer for rows that are token ids already: from a chat it would make whole turns, so a reply that was cut would teach to stop there."""
+
+    class OfIds(trainer):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+            return dataset
+
+    return OfIds
