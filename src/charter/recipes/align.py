@@ -14,6 +14,7 @@ from charter.evaluate.matrix import metrics
 from charter.recipes import generation, stages
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context
+from charter.recipes.preflight import preflight
 from charter.recipes.summarise import Finished, write_report, write_results
 from charter.report.summary import Summary, read_summary
 
@@ -26,8 +27,10 @@ class Aligned(NamedTuple):
 
 
 def align(recipe: Recipe, out: Path, reporter: Reporter = SILENT) -> Aligned:
-    """Run every stage that is not finished yet. Raises CharterError; a failed gate is a result, not an error (``summary.gate.passed``)."""
+    """Run every stage that is not finished yet. Raises CharterError, for what cannot be trained before the first stage; a failed gate is a result,
+    not an error (``summary.gate.passed``)."""
     context = Context(recipe, out, reporter)
+    preflight(context, recipe.train.methods)
     with stages.open_root(context) as root:
         if root.finished and (out / SUMMARY).exists():
             reporter.say(f"{out} holds this run already, finished; nothing to do")

@@ -23,6 +23,7 @@ from charter.recipes import generation, stages
 from charter.recipes.align import judge_outcome
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context, build_judge, hash_of
+from charter.recipes.preflight import preflight
 from charter.recipes.summarise import stage_runs, write_report
 from charter.report.summary import read_summary
 from charter.store.runs import RunFolder, read_run, write_json
@@ -94,12 +95,25 @@ def write_metrics(path: Path, model: str, data: Path | None, result: Measured) -
 def run_stage(stage: str, recipe: Recipe, out: Path, reporter: Reporter = SILENT) -> StageDone:
     """Run one stage of a recipe and whatever it needs first, in the folders that ``align`` would use."""
     context = Context(recipe, out, reporter)
+    methods = _methods_until(stage, recipe)
+    if methods:
+        preflight(context, methods)
     with stages.open_root(context):
         name = _run_until(stage, context)
     run = read_run(out / name)
     if run is None:
         raise InputError(f"{out / name}: the stage left no run", "run it again")
     return StageDone(run, out / name)
+
+
+def _methods_until(stage: str, recipe: Recipe) -> tuple[str, ...]:
+    """The trainers to run for ``stage``, itself the last; none for a stage before training. Raises InputError for one that the recipe leaves out."""
+    if stage in ("redteam", "critique", "preferences"):
+        return ()
+    methods = recipe.train.methods
+    if stage not in methods:
+        raise InputError(f"the recipe {recipe.name!r} trains {', '.join(methods)}, not {stage}", f"charter train {stage} train.methods='[sft, dpo]'")
+    return methods[: methods.index(stage) + 1]
 
 
 def _run_until(stage: str, context: Context) -> str:
@@ -112,13 +126,8 @@ def _run_until(stage: str, context: Context) -> str:
     if stage == "preferences":
         generation.generate_preferences(context, rows)
         return generation.PREFERENCES
-    methods = context.recipe.train.methods
-    if stage not in methods:
-        raise InputError(
-            f"the recipe {context.recipe.name!r} trains {', '.join(methods)}, not {stage}", f"charter train {stage} train.methods='[sft, dpo]'"
-        )
     preferences = generation.generate_preferences(context, rows)
-    wanted = methods[: methods.index(stage) + 1]
+    wanted = _methods_until(stage, context.recipe)
     start: Path | str = stages.local_weights(context)
     for number, method in enumerate(wanted, 5):
         start = stages.train_one(context, f"{number}-train-{method}", method, start, rows if method == "sft" else preferences)

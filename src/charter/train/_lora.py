@@ -1,4 +1,4 @@
-"""What the trainers share: placement, LoRA, the settings that every TRL configuration gets, progress, the check for a loss that is no number."""
+"""What the trainers share: placement, the settings that every TRL configuration gets, progress, the check for a loss that is no number."""
 
 from __future__ import annotations
 
@@ -14,24 +14,9 @@ from pydantic import Field
 from charter.core.config import Config
 from charter.core.errors import MissingPartError, ModelError, TrainError
 from charter.core.progress import Advance
-
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-class Lora(Config):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685), merged into the weights when training ends."""
-
-    rank: int = Field(default=16, ge=1)
-    alpha: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    modules: tuple[str, ...] = LINEAR
-    merge_scale: float = Field(
-        default=1.0,
-        gt=0.0,
-        le=1.5,
-        description="how much of the learnt change is merged: less refuses less, everywhere; above 1 goes further the same way",
-    )
-    first_layer: int = Field(default=0, ge=0, description="layers below this one stay as they are, which saves their backward pass")
+from charter.core.rows import Conversation
+from charter.train._adapters import Lora
+from charter.train.rows import encode_pair
 
 
 class Common(Config):
@@ -61,35 +46,52 @@ def require() -> None:
         raise MissingPartError(f"training needs {error.name}, which is not installed", "pip install 'charter-align[train]'") from None
 
 
+def one_device(device: str) -> None:
+    """Raise TrainError if there are several GPUs: TRL's trainers refuse to share a model among them in one process."""
+    import torch
+
+    if device == "cuda" and torch.cuda.device_count() > 1:
+        raise TrainError(f"training takes one GPU, and {torch.cuda.device_count()} are visible", "CUDA_VISIBLE_DEVICES=0 charter align")
+
+
 def load(folder: str | Path, dtype: str, device: str) -> tuple[Any, Any]:
-    """(network, tokenizer) of a local folder or hub id, ready for training. Raises ModelError."""
+    """(network, tokenizer) of a local folder or hub id, ready for training. Raises ModelError, and TrainError for several GPUs."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
+    one_device(device)
     logging.disable_progress_bar()
     try:
         network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: cannot be loaded for training ({str(error).splitlines()[0][:160]})", "charter doctor") from None
+        raise _cannot_load(folder, error) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return network.to(device), tokenizer
 
 
-def lora_config(lora: Lora, layers: int) -> Any:
-    from peft import LoraConfig
+def skeleton(folder: str | Path) -> Any:
+    """The network of a local folder or hub id without its weights: enough to see which layers it has. Raises ModelError."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    chosen = list(range(lora.first_layer, layers)) if lora.first_layer else None
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.modules),
-        layers_to_transform=chosen,
-        task_type="CAUSAL_LM",
-    )
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _cannot_load(folder, error) from None
+
+
+def _cannot_load(folder: str | Path, error: Exception) -> ModelError:
+    return ModelError(f"{folder}: cannot be loaded for training ({str(error).splitlines()[0][:160]})", "charter doctor")
+
+
+def check_template(tokenizer: Any) -> None:
+    """Raise TrainError for a chat template that answers cannot be trained in."""
+    encode_pair(tokenizer, Conversation.ask("Hello?"), "Hello.", ended=True)
 
 
 def arguments(config: Common, out: Path, steps: int, dtype: str, device: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Preference
 from charter.train import _lora
+from charter.train._adapters import lora_config
 from charter.train.result import Trained
 from charter.train.rows import in_batches, preference_columns
 
@@ -42,7 +43,7 @@ class DPO:
     def __call__(
         self, model: str | Path, preferences: Sequence[Preference], out: Path, *, dtype: str, device: str, reporter: Reporter = SILENT
     ) -> Trained:
-        """Raises TrainError (nothing to train on, loss no number), ModelError, MissingPartError."""
+        """Raises TrainError (nothing to train on, loss no number, settings of LoRA that do not fit), ModelError, MissingPartError."""
         _lora.require()
         from datasets import Dataset
         from transformers import set_seed
@@ -64,7 +65,7 @@ class DPO:
             args=arguments,
             train_dataset=Dataset.from_list([columns.rows[i] for i in order]),
             processing_class=tokenizer,
-            peft_config=_lora.lora_config(config.lora, network.config.num_hidden_layers),
+            peft_config=lora_config(config.lora, network, "dpo"),
         )
         with reporter.track("DPO steps", steps) as advance:
             history = _lora.run(trainer, out / "steps", advance, "dpo")

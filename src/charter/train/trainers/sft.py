@@ -14,6 +14,7 @@ from pydantic import Field
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Example
 from charter.train import _lora
+from charter.train._adapters import lora_config
 from charter.train._packing import answer_loss, common_start, packing, packs_rightly, padding
 from charter.train.result import Trained
 from charter.train.rows import Shortening, in_batches, sft_columns
@@ -42,7 +43,7 @@ class SFT:
         self.config = config
 
     def __call__(self, model: str | Path, examples: Sequence[Example], out: Path, *, dtype: str, device: str, reporter: Reporter = SILENT) -> Trained:
-        """Raises TrainError (nothing to train on, loss no number), ModelError, MissingPartError."""
+        """Raises TrainError (nothing to train on, loss no number, settings of LoRA that do not fit), ModelError, MissingPartError."""
         _lora.require()
         from datasets import Dataset
         from transformers import set_seed
@@ -72,7 +73,7 @@ class SFT:
             train_dataset=Dataset.from_list([columns.rows[i] for i in order]),
             processing_class=tokenizer,
             data_collator=pack if packed else padding(tokenizer.pad_token_id),
-            peft_config=_lora.lora_config(config.lora, network.config.num_hidden_layers),
+            peft_config=lora_config(config.lora, network, "sft"),
         )
         with reporter.track("SFT steps", steps) as advance:
             history = _lora.run(trainer, out / "steps", advance, "sft")
