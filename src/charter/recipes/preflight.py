@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charter.core.errors import ModelError
+from charter.models._device import placement
 from charter.models.hf import HfModel
 from charter.recipes import stages
 from charter.recipes.context import Context
@@ -25,7 +26,7 @@ def preflight(context: Context, methods: Sequence[str]) -> None:
     if Path(where).is_file():
         raise ModelError(f"{where}: a GGUF file can be run but not trained", "give --model the folder of safetensors weights that it was made from")
     _lora.require()
-    _lora.one_device(stages.placement().device)
+    _lora.one_device(placement().device)
     network = _lora.skeleton(where)
     for method in methods:
         check_lora(getattr(context.recipe.train, method).lora, network, method)
