@@ -92,16 +92,16 @@ def test_the_whole_conversation_counts():
     talk = Conversation.ask("harmful_request").with_reply("No.").with_user("And roses?")
     score, read = texts("request_harm", talk)
     assert score == 0.9
-    assert read == ["harmful_request", "And roses?", "harmful_request\nAnd roses?"]
+    assert read == ["harmful_request", "And roses?", "harmful_request\nAnd roses?", "No."]
     split = Conversation.ask("harmful").with_reply("?").with_user("x").with_reply("?").with_user("_request")
     joined = Conversation(messages=(Message(role="system", content="jailbreak"), *split.messages))
     assert "harmful\nx\n_request" in texts("request_harm", joined)[1]
-    assert texts("jailbreak", joined)[0] == 0.1, "system messages are the operator's own, unless the settings say otherwise"
-    wide = jailbreak.JailbreakRail(jailbreak.Config(roles=("user", "system")), ClassifierScores(FakeClassifier()))
-    assert wide(joined, "input").score == 0.9
+    assert texts("jailbreak", joined)[0] == 0.9, "whoever says it"
+    narrow = jailbreak.JailbreakRail(jailbreak.Config(roles=("user",)), ClassifierScores(FakeClassifier()))
+    assert narrow(joined, "input").score == 0.1, "system messages are the operator's own where the settings say so"
     only = request_harm.RequestHarmRail(request_harm.Config(joined_chars=0), ClassifierScores(judge := FakeClassifier()))
     assert only(joined, "input").score == 0.1
-    assert judge.read == ["harmful", "x", "_request"]
+    assert judge.read == ["harmful", "x", "_request", "jailbreak"]
 
 
 @pytest.mark.parametrize(

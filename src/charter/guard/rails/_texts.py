@@ -11,6 +11,7 @@ from charter.guard.policy import Stage
 from charter.guard.segments import view
 
 Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[Role, ...] = ("user", "system", "assistant", "tool")
 _WORD = re.compile(r"[^\W_]")
 #: Blocks inside a message that quote something from elsewhere: fenced, tagged, or introduced as a document.
 _BLOCKS = re.compile(
@@ -39,6 +40,14 @@ def with_turns(conversation: Conversation, roles: Sequence[Role], joined_chars: 
     if joined_chars and len(turns) > 1:
         texts.append("\n".join(turns)[-joined_chars:])
     return list(dict.fromkeys(texts))
+
+
+def of_others(conversation: Conversation, roles: Sequence[Role]) -> list[str]:
+    """What messages of these roles say that no user says, those without a word left out: instructions, descriptions of tools, tool results, turns in
+    the model's own name."""
+    own = set(by_message(conversation, ("user",)))
+    others = by_message(conversation, [role for role in roles if role != "user"])
+    return [text for text in dict.fromkeys(others) if text not in own and _WORD.search(text)]
 
 
 def requests(conversation: Conversation, joined_chars: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Harm of the reply, given what was asked: its text and the arguments of its tool calls.
 
-Scores come from the shipped classifier where it is on the judges' shelf, else from the harm judge. The reply is read against the last request and
-against all the user's turns together.
+Scores come from the shipped classifier where it is on the judges' shelf, else from the harm judge. The reply is read against the last request,
+against all the user's turns together, and against whatever else looks like a harmful request: the same reply is worse where it was asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
 from charter.guard.rails._scores import Scores, shipped
-from charter.guard.rails._texts import requests
+from charter.guard.rails._texts import ROLES, of_others, requests
 from charter.guard.segments import view
 
 NOT_COVERED = "Harm that needs knowledge to see (a wrong dose, a false claim), harm spread over several replies, and what the judge behind it misses."
@@ -28,6 +28,12 @@ class Config(BaseConfig):
     """What the reply is read against."""
 
     joined_chars: int = Field(default=2000, ge=0, description="end of all user turns that the reply is also read against; 0 takes the last one only")
+    other_roles: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="harm from which a text that is not a user's (system, tool, an earlier turn) is a request that the reply is also read against",
+    )
 
 
 class ReplyHarmRail:
@@ -37,13 +43,14 @@ class ReplyHarmRail:
 
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores
-        self.version = f"1+{scores.version}"
+        self.version = f"2+{scores.version}"
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         return self.many([conversation], stage)[0]
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
-        pairs = [self._pairs(conversation) for conversation in conversations]
+        others = self._asked_by_others(conversations)
+        pairs = [self._pairs(conversation, asked) for conversation, asked in zip(conversations, others, strict=True)]
         found = iter(self._scores("harmful_reply", [pair for own in pairs for pair in own]))
         return [self._judge(c, [next(found) for _ in own]) for c, own in zip(conversations, pairs, strict=True)]
 
@@ -52,12 +59,24 @@ class ReplyHarmRail:
             return say(conversation, self.name, self.version, "failed", reason="empty reply")
         return worst(conversation, self.name, self.version, verdicts)
 
-    def _pairs(self, conversation: Conversation) -> list[Conversation]:
-        said = view(conversation, "output").text
-        if not said.strip():
+    def _asked_by_others(self, conversations: Sequence[Conversation]) -> list[list[str]]:
+        """Texts of others that look like a harmful request. The input rails have had them read as they stand: that reading is kept."""
+        texts = [of_others(conversation.without_reply, ROLES) if _says(conversation) else [] for conversation in conversations]
+        every = list(dict.fromkeys(text for own in texts for text in own))
+        found = dict(zip(every, self._scores("harmful_request", [Conversation.ask(text) for text in every]), strict=True)) if every else {}
+        return [[text for text in own if (found[text].score or 0.0) >= self._config.other_roles or found[text].outcome == "failed"] for own in texts]
+
+    def _pairs(self, conversation: Conversation, others: Sequence[str]) -> list[Conversation]:
+        said = _says(conversation)
+        if not said:
             return []
-        replies, asked = all_forms([said]), requests(conversation, self._config.joined_chars)
+        replies, asked = all_forms([said]), dict.fromkeys([*requests(conversation, self._config.joined_chars), *others])
         return [Conversation.ask(text).with_reply(reply) for text in asked for reply in replies]
+
+
+def _says(conversation: Conversation) -> str:
+    said = view(conversation, "output").text
+    return said if said.strip() else ""
 
 
 def build(config: Config) -> ReplyHarmRail:

@@ -1,11 +1,14 @@
-"""Harm of the request: does a message, or do the user's turns together, ask for something harmful?
+"""Harm of the request: does a message of anybody, or do the user's turns together, ask for something harmful?
 
-Scores come from the shipped classifier where it is on the judges' shelf, else from the request judge (``_scores.py``).
+A request is one wherever it stands: in a system message, the description of a tool, a tool result, a turn in the model's own name. What is not the
+user's is read by itself, and counts from ``other_roles`` on; a sentence that forbids something counts for nothing there. Scores come from the shipped
+classifier where it is on the judges' shelf, else from the request judge (``_scores.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -13,24 +16,39 @@ from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
+from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import say, worst
 from charter.guard.rails._scores import Head, Scores, begin, shipped
-from charter.guard.rails._texts import Role, with_turns
+from charter.guard.rails._texts import ROLES, Role, of_others, with_turns
 
 NOT_COVERED = (
-    "What the judge behind it misses: encoded text, rare languages, intent that only the reply shows. It does not look for jailbreaks or injections."
+    "What the judge behind it misses: encoded text, rare languages, intent that only the reply shows, a request in the midst of long instructions, "
+    "or worded there as if it were forbidden. It does not look for jailbreaks or injections."
 )
 COST = "local"
 STAGES = ("input",)
 
 
 class Config(BaseConfig):
-    """What is read."""
+    """What is read, and from where on what is not the user's counts."""
 
     roles: tuple[Role, ...] = Field(
-        default=("user",), min_length=1, description="whose messages; add system where strangers can write system messages"
+        default=ROLES, min_length=1, description="whose messages; descriptions of tools are system. Leave out roles that only you write"
+    )
+    other_roles: float = Field(
+        default=0.8, ge=0.0, le=1.0, description="score from which text that is not a user's counts, where that is over the rail's threshold"
     )
     joined_chars: int = Field(default=2000, ge=0, description="end of all user turns that is also read as one text; 0 reads messages only alone")
+
+
+_HARMLESS = {"outcome": "safe", "score": 0.0, "hazards": (), "label": "", "spans": ()}
+
+
+class _Texts(NamedTuple):
+    """Of one conversation."""
+
+    own: list[str]
+    others: list[str]
 
 
 class RequestHarmRail:
@@ -41,18 +59,42 @@ class RequestHarmRail:
 
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores
-        self.version = f"1+{scores.version}"
+        self.version = f"2+{scores.version}"
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         return self.many([conversation], stage)[0]
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
-        texts = [with_turns(c, self._config.roles, self._config.joined_chars) for c in conversations]
+        texts = [self._texts(conversation) for conversation in conversations]
         if len(texts) == 1:
-            begin(self._scores, texts[0])
-        texts = [all_forms(own) for own in texts]
-        found = iter(self._scores(self.head, [Conversation.ask(text) for own in texts for text in own]))
-        return [self._judge(c, [next(found) for _ in own]) for c, own in zip(conversations, texts, strict=True)]
+            begin(self._scores, [*texts[0].own, *texts[0].others])
+        texts = [_Texts(all_forms(own), all_forms(others)) for own, others in texts]
+        found = iter(self._read([text for both in texts for text in (*both.own, *both.others)]))
+        scored = [([next(found) for _ in own], [next(found) for _ in others]) for own, others in texts]
+        counted = [[*own, *self._counted(both.others, others)] for both, (own, others) in zip(texts, scored, strict=True)]
+        return [self._judge(c, verdicts) for c, verdicts in zip(conversations, counted, strict=True)]
+
+    def _texts(self, conversation: Conversation) -> _Texts:
+        roles = self._config.roles
+        own = with_turns(conversation, ("user",), self._config.joined_chars) if "user" in roles else []
+        return _Texts(own, of_others(conversation, roles))
+
+    def _read(self, texts: Sequence[str]) -> list[Verdict]:
+        return self._scores(self.head, [Conversation.ask(text) for text in texts])
+
+    def _counted(self, texts: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Verdicts on what no user says as they count. Only a text that reaches ``other_roles`` is read again, without what it forbids."""
+        rest = {text: without_forbidding(text) for text, verdict in zip(texts, verdicts, strict=True) if self._counts(verdict)}
+        again = [left for text, left in rest.items() if left != text and any(letter.isalnum() for letter in left)]
+        found = dict(zip(again, self._read(again), strict=True)) if again else {}
+        final = [v if rest.get(t, t) == t else found.get(rest[t]) for t, v in zip(texts, verdicts, strict=True)]
+        return [
+            f if f is not None and (f.outcome == "failed" or self._counts(f)) else v.model_copy(update=_HARMLESS)
+            for f, v in zip(final, verdicts, strict=True)
+        ]
+
+    def _counts(self, verdict: Verdict) -> bool:
+        return verdict.outcome != "failed" and (verdict.score is None or verdict.score >= self._config.other_roles)
 
     def _judge(self, conversation: Conversation, verdicts: list[Verdict]) -> Verdict:
         if not verdicts:
