@@ -22,11 +22,14 @@ output:
 """
 
 
+def write_guard(folder, name="mine.yaml"):
+    (folder / name).write_text(GUARD, encoding="utf-8")
+    return str(folder / name)
+
+
 @pytest.fixture
 def guard(tmp_path):
-    file = tmp_path / "guard.yaml"
-    file.write_text(GUARD, encoding="utf-8")
-    return str(file)
+    return write_guard(tmp_path)
 
 
 def write(path, rows):
@@ -86,6 +89,38 @@ def test_calibrate(guard, tmp_path):
     assert out.read_text(encoding="utf-8").startswith("# Thresholds by charter guard calibrate --max-false-alarms 0.05, on data ")
 
 
+def labelled(folder):
+    """Enough rows for --max-false-alarms 0.02."""
+    rows = [{"id": n, "prompt": f"Which roses suit garden {n}?", "harmful": False} for n in range(50)]
+    return write(folder / "rows.jsonl", [*rows, {"id": "h", "prompt": BAD, "harmful": True}])
+
+
+def test_calibrate_overwrites_no_guard_that_it_did_not_calibrate(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("init", "guard.yaml").exit_code == 0
+    file, data = tmp_path / "guard.yaml", labelled(tmp_path)
+    mine = GUARD.replace("input:", "input:\n  - {rail: secrets}\n  - {rail: blocklist, settings: {phrases: [nightingale]}}")
+    file.write_text(mine, encoding="utf-8")
+    for more in ((), ("--out", "new.yaml"), ("--guard", "default"), ("--guard", str(tmp_path / "other.yaml"))):
+        refused = run("calibrate", "--data", data, "--max-false-alarms", "0.02", *more).exception
+        assert isinstance(refused, InputError)
+        assert refused.exit_code == 2
+        assert f"charter guard calibrate --data {data} --guard guard.yaml" in refused.hint
+        assert file.read_text(encoding="utf-8") == mine
+        assert {found.name for found in tmp_path.iterdir()} == {"guard.yaml", "rows.jsonl"}
+    done = run("calibrate", "--data", data, "--guard", "./guard.yaml", "--out", "guard.yaml", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert [entry.label for entry in load_policy(file).input] == ["secrets", "blocklist", "jailbreak", "length"]
+
+
+def test_calibrate_without_a_guard_here_begins_with_the_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fast = load_policy(write_guard(tmp_path))
+    monkeypatch.setattr("charter.guard.policy.load_policy", lambda spec: fast if spec == "default" else load_policy(spec))
+    assert run("calibrate", "--data", labelled(tmp_path), "--quiet").exit_code == 0
+    assert [entry.label for entry in load_policy(tmp_path / "guard.yaml").input] == ["jailbreak", "length"]
+
+
 def test_init_and_migrate(tmp_path):
     file = tmp_path / "guard.yaml"
     assert run("init", str(file)).exit_code == 0
@@ -98,3 +133,8 @@ def test_init_and_migrate(tmp_path):
     assert "2 carried over, 0 in part, 1 not" in done.output
     assert "# not carried over: input Regex: patterns in a file are not run" in (tmp_path / "new.yaml").read_text(encoding="utf-8")
     load_policy(tmp_path / "new.yaml")
+    file.write_text(GUARD, encoding="utf-8")
+    refused = run("migrate", str(old), "--out", str(file)).exception
+    assert isinstance(refused, InputError)
+    assert refused.hint == f"charter guard migrate {old} --out NEW.yaml"
+    assert file.read_text(encoding="utf-8") == GUARD

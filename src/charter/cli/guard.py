@@ -60,8 +60,8 @@ def check(
 def calibrate(
     data: Annotated[Path, typer.Option("--data", help='JSONL rows {"id", "prompt", "reply"?, "harmful", "labels"?}')],
     max_false_alarms: Annotated[float, typer.Option("--max-false-alarms", min=0.0001, max=0.5, help="share of harmless rows held back")] = 0.02,
-    guard: GuardFile = "default",
-    out: Annotated[Path, typer.Option("--out", help="where to write the calibrated guard")] = Path("guard.yaml"),
+    guard: Annotated[str | None, typer.Option("--guard", help="a guard.yaml, or the name of a shipped one; without guard.yaml here: default")] = None,
+    out: Annotated[Path, typer.Option("--out", help="where to write it; overwrites nothing but the file of --guard")] = Path("guard.yaml"),
     rail: Annotated[list[str] | None, typer.Option("--rail", help="only these rails")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the trade-off curves here")] = None,
     quiet: Quiet = False,
@@ -73,9 +73,10 @@ def calibrate(
     from charter.guard.rows import read_rows
     from charter.store.runs import write_json, write_text
 
+    given = _chosen(guard, out, data)
     rows = read_rows(data)
     policy, stages = run(
-        load_policy(guard), rows, max_false_alarms, rail or (), reporter=terminal.TerminalReporter(logging.getLogger("charter.guard"), quiet)
+        load_policy(given), rows, max_false_alarms, rail or (), reporter=terminal.TerminalReporter(logging.getLogger("charter.guard"), quiet)
     )
     for reason, count in rows.dropped.items():
         typer.echo(f"left out: {count} ({reason})")
@@ -98,11 +99,24 @@ def migrate(
     from charter.guard.policy import dump_policy
     from charter.store.runs import write_text
 
+    if out.exists():
+        raise InputError(f"{out}: is there already", f"charter guard migrate {file} --out NEW.yaml")
     found = run(file)
     _guard_tables.show_migration(found.mapped)
     lost = [f"not carried over: {m.stage} {m.scanner}: {m.note}" for m in found.mapped if m.how == "no"]
     write_text(out, dump_policy(found.policy, [f"From {file.name} of LLM Guard; calibrate the thresholds before use.", *lost]))
     typer.echo(f"wrote {out}")
+
+
+def _chosen(guard: str | None, out: Path, data: Path) -> str:
+    """The guard to calibrate. Raises InputError rather than calibrate the shipped guard where a person has one of their own, or overwrite another."""
+    own, named = Path("guard.yaml"), None if guard is None else Path(guard).expanduser()
+    again = f"charter guard calibrate --data {data} --guard"
+    if named is None and own.exists():
+        raise InputError(f"{own} is here and --guard does not say which guard to calibrate", f"{again} {own}")
+    if out.exists() and not (named is not None and named.exists() and out.samefile(named)):
+        raise InputError(f"{out}: is there already, and is not the guard to calibrate", f"{again} {out}, or give another --out")
+    return guard or "default"
 
 
 def _check_rows(guard: Any, data: Path, as_json: bool, quiet: bool) -> None:
