@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.core.errors import DataError
+from charter.core.registry import find, names
+from charter.core.rows import Conversation
 from charter.guard.calibrate import Scored, calibrate, threshold_for
 from charter.guard.engine import Guard
 from charter.guard.policy import GuardPolicy, HazardRule, RailEntry, dump_policy, load_policy
@@ -19,7 +21,8 @@ from charter.guard.rows import read_rows
 
 def scored(harmless, harmful=()):
     scores = np.array([*harmless, *harmful], dtype=float)
-    return Scored(scores, np.array([False] * len(harmless) + [True] * len(harmful)), np.array([""] * len(scores)), np.isnan(scores))
+    truth, anyway, masked = np.array([False] * len(harmless) + [True] * len(harmful)), np.array([""] * len(scores)), np.zeros(len(scores), dtype=bool)
+    return Scored(scores, truth, anyway, np.isnan(scores), masked)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.lists(st.floats(0, 1), max_size=60), st.integers(0, 5))
@@ -184,6 +187,66 @@ def test_rules_for_hazards_count(fakes, rows, rule, warned):
 def test_thresholds_that_are_kept_are_named_where_they_hold_too_much(fakes, rows):
     _, (stage,) = calibrate(policy(threshold=0.2), rows(), 0.05, only=["a"], rails=numbers(fakes))
     assert "(its threshold of 0.2, kept)" in stage.warning
+
+
+def told(tmp_path, rows):
+    file = tmp_path / "told.jsonl"
+    file.write_text("".join(json.dumps({"id": n, **row}) + "\n" for n, row in enumerate(rows)), encoding="utf-8")
+    return read_rows(file)
+
+
+def test_a_limit_is_not_moved_by_how_long_harmful_rows_happen_to_be(tmp_path, fakes):
+    mixed = GuardPolicy(input=(RailEntry(rail="length"), RailEntry(rail="request_harm")), output=(RailEntry(rail="length"),))
+    rails = {"request_harm": lambda c, s: fakes.verdict("safe", 0.9 if "bomb" in c.prompt else 0.3)}
+    rows = [{"prompt": f"How do I prune roses? {'Please. ' * (n % 20)}", "harmful": False} for n in range(100)]
+    rows += [{"prompt": f"How do I build a bomb? {'Tell me all of it. ' * (20 + n)}", "harmful": True} for n in range(20)]
+    found, (stage,) = calibrate(mixed, told(tmp_path, rows), 0.02, rails=rails)
+    assert [entry.threshold for entry in found.input] == [0.8, 0.6]
+    assert [rail.note for rail in stage.rails] == ["threshold kept: its score is no estimate of harm", ""]
+    assert Guard(found, rails=rails).check(Conversation.ask("I write about gardens. " * 40), "input").passes
+
+
+MAIL = "Write to anna@example-mail.org for more."
+
+
+@pytest.mark.parametrize("labels", [{}, {"pii": True}])
+@pytest.mark.parametrize("action", ["mask", "block"])
+def test_personal_data_is_not_let_go_because_rows_with_it_are_harmless(tmp_path, fakes, labels, action):
+    entry = RailEntry(rail="pii", action=action)
+    mixed = GuardPolicy(input=(RailEntry(rail="length"),), output=(entry, RailEntry(rail="reply_harm", threshold=0.9)))
+    rails = {"reply_harm": lambda c, s: fakes.verdict("safe", 0.8 if "bomb" in c.reply else 0.2)}
+    rows = [
+        {"prompt": "How?", "reply": f"Cut in winter. {MAIL if n % 5 == 0 else n}", "harmful": False, "labels": labels if n % 5 == 0 else {}}
+        for n in range(100)
+    ]
+    rows += [{"prompt": "How?", "reply": f"Fill the bomb ({n})", "harmful": True} for n in range(20)]
+    data = told(tmp_path, rows)
+    found, (stage,) = calibrate(mixed, data, 0.02, rails=rails)
+    assert found.output[0].threshold == 0.8
+    checked = Guard(found, rails=rails).check(Conversation.ask("Who?").with_reply(MAIL), "output")
+    assert (checked.action, "anna" in checked.conversation.reply) == (action, action == "block")
+    wrong = 20 if action == "block" and not labels else 0
+    assert (stage.false_alarms.value, stage.held_out.value, bool(stage.warning)) == (wrong / 100, wrong / 100, wrong > 0)
+    if wrong:
+        assert "pii holds 20 (its threshold of 0.8, kept)" in stage.warning
+    else:
+        assert (found.output[1].threshold, stage.caught.value) == (0.5, 1.0)
+
+
+def test_a_rail_that_estimates_no_harm_is_calibrated_by_name_on_rows_labelled_for_it(tmp_path):
+    mixed = GuardPolicy(input=(RailEntry(rail="length"),), output=(RailEntry(rail="pii", action="mask"),))
+    rows = [{"prompt": "How?", "reply": f"Cut in winter. {MAIL if n < 20 else n}", "harmful": False} for n in range(100)]
+    kept, (stage,) = calibrate(mixed, told(tmp_path, rows), 0.02, only=["pii"])
+    assert (kept.output[0].threshold, stage.rails[0].note) == (0.8, "threshold kept: its score is no estimate of harm")
+    labelled = [{**row, "labels": {"pii": "anna" in row["reply"]}} for row in rows]
+    found, (stage,) = calibrate(mixed, told(tmp_path, labelled), 0.02, only=["pii"])
+    assert found.output[0].calibrated.caught[0] == 1.0
+    assert (stage.false_alarms.value, stage.rails[0].note) == (0.0, "")
+
+
+def test_only_rails_that_estimate_harm_are_calibrated_unasked():
+    calibrated = {name for name in names("rails") if getattr(find("rails", name), "CALIBRATES", True)}
+    assert calibrated == {"injection", "jailbreak", "judge", "llm_judge", "reply_harm", "request_harm", "toxicity"}
 
 
 def test_shadow_and_observing_rails_are_left_alone(fakes, rows):

@@ -61,12 +61,13 @@ def test_a_file_of_texts(guard, tmp_path):
         {"id": "a", "prompt": "Which roses?", "harmful": False},
         {"id": "b", "prompt": BAD, "harmful": True},
         {"id": "c", "prompt": "Who?", "reply": "It was me."},
+        {"id": "d", "prompt": "Who?", "reply": "Ask jane@example.com", "harmful": False, "labels": {"pii": True}},
     ]
     done = run("check", "--data", write(tmp_path / "rows.jsonl", rows), "--guard", guard, "--json")
     assert done.exit_code == 0
     lines = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
-    assert [(line["id"], line["action"]) for line in lines] == [("a", "allow"), ("b", "block"), ("c", "allow")]
-    assert "held back though harmless: 0 %" in done.output
+    assert [(line["id"], line["action"]) for line in lines] == [("a", "allow"), ("b", "block"), ("c", "allow"), ("d", "block")]
+    assert done.output.count("held back though harmless: 0 %") == 2, "pii was to hold row d"
     assert "held back and harmful: 100 %" in done.output
     assert "DAN" not in done.output
 

@@ -96,6 +96,7 @@ def test_a_rail_says_what_it_is(name):
     module = module_of(name)
     assert getattr(module, "COST", "local") in COSTS
     assert set(getattr(module, "STAGES", STAGES)) <= set(STAGES)
+    assert getattr(module, "CALIBRATES", True) in (True, False)
     rail = rail_of(name)
     assert rail.name == name
     assert rail.version

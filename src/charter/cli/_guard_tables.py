@@ -76,9 +76,14 @@ def show_checked(results: Sequence[tuple[CheckRow, Checked]], dropped: Mapping[s
         if failed:
             console.print(Text(f"a rail failed on {failed} rows"))
         for what, wanted in (("held back though harmless", False), ("held back and harmful", True)):
-            labelled = [checked for row, checked in own if row.harmful is wanted]
+            labelled = [(row, checked) for row, checked in own if row.harmful is wanted]
             if labelled:
-                held = sum(not checked.passes for checked in labelled)
+                held = sum(not checked.passes and (wanted or not _meant(row, checked)) for row, checked in labelled)
                 console.print(Text(f"{what}: {share(rate(what, held, len(labelled)))}"))
     for reason, count in dropped.items():
         console.print(Text(f"left out: {count} ({visible(reason)})"))
+
+
+def _meant(row: CheckRow, checked: Checked) -> bool:
+    """Whether a row that is harmless as a whole is labelled as one that every rail which held it should hold."""
+    return bool(checked.by) and all(row.labels.get(name, False) for name in checked.by)

@@ -62,7 +62,7 @@ def calibrate(
     max_false_alarms: Annotated[float, typer.Option("--max-false-alarms", min=0.0001, max=0.5, help="share of harmless rows held back")] = 0.02,
     guard: Annotated[str | None, typer.Option("--guard", help="a guard.yaml, or the name of a shipped one; without guard.yaml here: default")] = None,
     out: Annotated[Path, typer.Option("--out", help="where to write it; overwrites nothing but the file of --guard")] = Path("guard.yaml"),
-    rail: Annotated[list[str] | None, typer.Option("--rail", help="only these rails")] = None,
+    rail: Annotated[list[str] | None, typer.Option("--rail", help="only these rails; without it, those whose score is an estimate of harm")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the trade-off curves here")] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -24,20 +24,27 @@ Marks = NDArray[np.bool_]
 
 class Scored(NamedTuple):
     """One rail over rows; all of one length. ``scores``: those that its threshold decides, else NaN. ``harmful``: what it should hold back.
-    ``anyway``: what holds a row back whatever the threshold, '' for nothing. ``failed``: rows without a verdict."""
+    ``anyway``: what holds a row back whatever the threshold, '' for nothing. ``failed``: rows without a verdict. ``masked``: rows that the rail
+    at most masks."""
 
     scores: Scores
     harmful: Marks
     anyway: NDArray[np.str_]
     failed: Marks
+    masked: Marks
 
     def of(self, rows: Marks) -> Scored:
         """The same rail over some of the rows."""
-        return Scored(self.scores[rows], self.harmful[rows], self.anyway[rows], self.failed[rows])
+        return Scored(self.scores[rows], self.harmful[rows], self.anyway[rows], self.failed[rows], self.masked[rows])
 
     def held(self, threshold: float) -> Marks:
-        """Rows that the rail holds back. A row that it could not judge is not among them: failures are shown apart."""
+        """Rows that the rail acts on: holds back or masks. A row that it could not judge is not among them: failures are shown apart."""
         found: Marks = self.reach(threshold) | (self.anyway != "")
+        return found
+
+    def withheld(self, threshold: float) -> Marks:
+        """Rows that do not pass: of what a rail masks the rest goes on."""
+        found: Marks = self.held(threshold) & ~self.masked
         return found
 
     def reach(self, threshold: float) -> Marks:
@@ -68,6 +75,7 @@ class _Row(NamedTuple):
     score: float
     anyway: str = ""
     failed: bool = False
+    masked: bool = False
 
 
 def _scored(name: str, found: Sequence[_Row], rows: Sequence[CheckRow]) -> Scored:
@@ -76,6 +84,7 @@ def _scored(name: str, found: Sequence[_Row], rows: Sequence[CheckRow]) -> Score
         np.array([bool(row.label(name)) for row in rows]),
         np.array([row.anyway for row in found], dtype=np.str_),
         np.array([row.failed for row in found]),
+        np.array([row.masked for row in found]),
     )
 
 
@@ -84,18 +93,24 @@ def _row(policy: GuardPolicy, entry: RailEntry, account: Account | None) -> _Row
     if account is None or account.status != "ok":
         return _Row(np.nan, failed=True)
     if account.score is None:
-        return _Row(np.nan, "its outcome, without a score" if _holds(entry, account.action) else "")
+        return _Row(np.nan, "its outcome, without a score" if _holds(entry, account.action) else "", masked=_masks(entry, [account.action]))
     open_, anyway = not account.hazards and _holds(entry, entry.action), ""
-    for name in account.hazards:
-        rule = policy.hazards.get(name)
-        holds = _holds(entry, (rule.action if rule else None) or entry.action)
+    rules = [policy.hazards.get(name) for name in account.hazards]
+    actions = [(rule.action if rule else None) or entry.action for rule in rules] or [entry.action]
+    for name, rule, action in zip(account.hazards, rules, actions, strict=False):
+        holds = _holds(entry, action)
         if rule is None or rule.threshold is None:
             open_ = open_ or holds
         elif holds and account.score >= rule.threshold:
             anyway = anyway or f"the rule for {name}"
-    return _Row(account.score if open_ else np.nan, anyway)
+    return _Row(account.score if open_ else np.nan, anyway, masked=_masks(entry, actions))
+
+
+def _masks(entry: RailEntry, actions: Sequence[Action]) -> bool:
+    """Whether a mask is the strictest that can come of it. A rule that says mask to a rail which finds no places blocks."""
+    return entry.action == "mask" and all(SEVERITY.index(action) <= SEVERITY.index("mask") for action in actions)
 
 
 def _holds(entry: RailEntry, action: Action) -> bool:
-    """Whether the text does not pass as it is. For a rail that only flags, a flag counts: that is what its threshold is for."""
+    """Whether the text does not pass as it is; masking counts. For a rail that only flags, a flag counts: that is what its threshold is for."""
     return SEVERITY.index(action) >= SEVERITY.index("flag" if entry.action == "flag" else "mask")

@@ -4,6 +4,9 @@ All rails of a stage get the same share of the allowed false alarms, and that sh
 false alarm if any rail holds it back) stays within what was asked for. The share is then measured again on rows that did not choose the thresholds
 (two halves by the hash of the id, each judged by thresholds from the other), because a threshold fits its own data too well.
 
+Rails whose score is no estimate of harm (``CALIBRATES = False``: a length, how sure an address is one) keep their thresholds: labels say nothing about
+them. They are calibrated where they are named, on rows that are labelled for them. A text that is only masked is not held back.
+
 What no threshold of a rail changes counts as well: outcomes without a score, hazards with a threshold of their own, thresholds that are kept.
 """
 
@@ -15,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from charter.core import registry
 from charter.core.errors import DataError
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Metric
@@ -72,8 +76,8 @@ def calibrate(
 ) -> tuple[GuardPolicy, list[StageResult]]:
     """The policy with new thresholds, and what they do. Rows with a reply calibrate the output rails, others the input rails.
 
-    ``only``: labels of rails to calibrate; the others keep their thresholds and count as they are. Raises DataError when there are too few labelled
-    rows to tell, or a name is no rail.
+    ``only``: labels of rails to calibrate; the others keep their thresholds and count as they are. Without it, every rail whose score estimates harm.
+    Raises DataError when there are too few labelled rows to tell, or a name is no rail.
     """
     _check_names(policy, only)
     results: list[StageResult] = []
@@ -110,18 +114,20 @@ def _stage(
         raise DataError(f"{harmless} harmless rows for the {stage} cannot show {max_false_alarms:.2%} false alarms", f"give at least {needed}")
     scored = score_rows(policy, stage, rows, rails, reporter)
     acting = {entry.label: entry.threshold for entry in policy.rails(stage) if not entry.shadow and _acts(scored[entry.label], entry)}
-    free = [name for name in acting if (name in only if only else True) and _has_levels(scored[name])]
+    mute = _without_estimate(policy, stage, rails, rows, only)
+    free = [name for name in acting if (not only or name in only) and name not in mute and _has_levels(scored[name])]
     allowed = int(max_false_alarms * harmless + 1e-9)
     truth = np.array([bool(row.harmful) for row in rows])
     thresholds = acting | _choose(scored, acting, free, truth, allowed)
-    alarms = _held(scored, thresholds) & ~truth
-    results = [_rail(name, scored[name], acting[name], thresholds[name], name in free) for name in acting]
+    alarms = _alarms(scored, thresholds, truth)
+    kept = {name: "threshold kept" + (": its score is no estimate of harm" if name in mute else "") for name in acting if name not in free}
+    results = [_rail(name, scored[name], acting[name], thresholds[name], kept.get(name, "")) for name in acting]
     return StageResult(
         stage,
         tuple(results),
         rate(f"false_alarms/{stage}", int(alarms.sum()), harmless),
         _held_out(rows, scored, acting, free, max_false_alarms, stage),
-        rate(f"caught/{stage}", int((_held(scored, thresholds) & truth).sum()), len(rows) - harmless),
+        rate(f"caught/{stage}", int((_withheld(scored, thresholds) & truth).sum()), len(rows) - harmless),
         _warning(scored, thresholds, free, truth, max_false_alarms) if int(alarms.sum()) > allowed else "",
     )
 
@@ -131,16 +137,24 @@ def _acts(scored: Scored, entry: RailEntry) -> bool:
     return entry.action != "allow" or bool((scored.anyway != "").any()) or not bool(np.isnan(scored.scores).all())
 
 
+def _without_estimate(
+    policy: GuardPolicy, stage: Stage, rails: Mapping[str, RailCall], rows: Sequence[CheckRow], only: Sequence[str]
+) -> frozenset[str]:
+    """Rails whose scores these labels say nothing about. Rails that are given are taken to estimate harm."""
+    shelved = [entry for entry in policy.rails(stage) if entry.label not in rails]
+    mute = {entry.label for entry in shelved if not getattr(registry.find("rails", entry.rail), "CALIBRATES", True)}
+    return frozenset(name for name in mute if name not in only or not any(name in row.labels for row in rows))
+
+
 def _warning(scored: Mapping[str, Scored], thresholds: Mapping[str, float], free: Sequence[str], truth: Marks, share: float) -> str:
     """Which rails and rules hold back harmless rows that no threshold would let go, and how many."""
     told: list[str] = []
     for name, threshold in thresholds.items():
         kept = f"scores of {threshold:g}" if name in free else f"its threshold of {threshold:g}, kept"
-        anyway = scored[name].anyway[~truth]
-        own = Counter(str(why) for why in anyway if why)
-        own[kept] += int((scored[name].reach(threshold) & ~truth & (scored[name].anyway == "")).sum())
+        wrong = scored[name].withheld(threshold) & ~scored[name].harmful & ~truth
+        own = Counter(str(why) or kept for why in scored[name].anyway[wrong])
         told += [f"{name} holds {count} ({why})" for why, count in own.most_common() if count]
-    held = int((_held(scored, thresholds) & ~truth).sum())
+    held = int(_alarms(scored, thresholds, truth).sum())
     return f"{share:.2%} false alarms cannot be kept: {held} of {int((~truth).sum())} harmless rows are held back anyway: {', '.join(told)}"
 
 
@@ -149,12 +163,18 @@ def _has_levels(scored: Scored) -> bool:
     return len(set(scored.scores[~np.isnan(scored.scores)].tolist()) - {0.0, 1.0}) > 0
 
 
-def _held(scored: Mapping[str, Scored], thresholds: Mapping[str, float]) -> Marks:
-    """Rows that any of the rails holds back."""
+def _withheld(scored: Mapping[str, Scored], thresholds: Mapping[str, float], harmful: bool | None = None) -> Marks:
+    """Rows that any of the rails holds back; with ``harmful``, only those rails count for which the row is so."""
     length = len(next(iter(scored.values())).scores)
-    held = (scored[name].held(threshold) for name, threshold in thresholds.items())
-    any_of: Marks = np.logical_or.reduce([np.zeros(length, dtype=np.bool_), *held])
+    by_rail = [(scored[name], scored[name].withheld(threshold)) for name, threshold in thresholds.items()]
+    counted = (held if harmful is None else held & (rail.harmful == harmful) for rail, held in by_rail)
+    any_of: Marks = np.logical_or.reduce([np.zeros(length, dtype=np.bool_), *counted])
     return any_of
+
+
+def _alarms(scored: Mapping[str, Scored], thresholds: Mapping[str, float], truth: Marks) -> Marks:
+    """Harmless rows that a rail holds back which should not: one labelled as that rail's to hold is no false alarm."""
+    return _withheld(scored, thresholds, harmful=False) & ~truth
 
 
 def _choose(scored: Mapping[str, Scored], acting: Mapping[str, float], free: Sequence[str], truth: Marks, allowed: int) -> dict[str, float]:
@@ -163,7 +183,7 @@ def _choose(scored: Mapping[str, Scored], acting: Mapping[str, float], free: Seq
 
     def alarms(share: int) -> int:
         thresholds = dict(acting) | {name: threshold_for(scored[name], share) for name in free}
-        return int((_held(scored, thresholds) & ~truth).sum())
+        return int(_alarms(scored, thresholds, truth).sum())
 
     low, high = 0, allowed
     while low < high:
@@ -191,12 +211,13 @@ def threshold_for(scored: Scored, alarms: int) -> float:
     return middle if edge < middle else next_up
 
 
-def _rail(name: str, scored: Scored, before: float, after: float, free: bool) -> RailResult:
+def _rail(name: str, scored: Scored, before: float, after: float, kept: str) -> RailResult:
+    """``kept``: why the threshold stays, '' where it was chosen."""
     failed = int(scored.failed.sum())
-    notes = [] if free else ["threshold kept"]
+    notes = [kept] if kept else []
     notes += [f"{failed} rows not scored"] if failed else []
     notes += [f"{count} rows held back by {why}" for why, count in Counter(str(why) for why in scored.anyway if why).most_common()]
-    if not free:
+    if kept:
         return RailResult(name, before, before, None, (), "; ".join(notes))
     steps = sorted({threshold_for(scored, n) for n in np.unique(np.linspace(0, (~scored.harmful).sum() - 1, POINTS).astype(int))})
     curve = tuple(_point(name, scored, threshold) for threshold in steps)
@@ -225,7 +246,7 @@ def _held_out(
         other = {name: found.of(measured) for name, found in scored.items()}
         allowed = int(share * (chooses & ~truth).sum() + 1e-9)
         thresholds = dict(acting) | _choose(own, acting, free, truth[chooses], allowed)
-        alarms += int((_held(other, thresholds) & ~truth[measured]).sum())
+        alarms += int(_alarms(other, thresholds, truth[measured]).sum())
     return rate(f"false_alarms_held_out/{stage}", alarms, int((~truth).sum()))
 
 

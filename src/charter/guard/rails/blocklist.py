@@ -20,6 +20,7 @@ from charter.judges._phrases import Phrases, read_phrases, wordless
 NOT_COVERED = "Meaning: a list knows words, not what is done with them. Misspellings, translations and synonyms pass; quotations are caught."
 COST = "instant"
 MASKS = True
+CALIBRATES = False
 EXAMPLE = {"phrases": ["project nightingale"]}
 
 

@@ -22,6 +22,7 @@ NOT_COVERED = (
 )
 COST = "instant"
 MASKS = True
+CALIBRATES = False
 _PICTURE = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001faff"

@@ -16,6 +16,7 @@ from charter.guard.segments import view
 
 NOT_COVERED = "Short texts, mixed languages, code, names, and languages close to one another. A judge that reads only English may be wrong elsewhere."
 COST = "instant"
+CALIBRATES = False
 
 
 class Config(BaseConfig):

@@ -14,6 +14,7 @@ from charter.guard.segments import view
 
 NOT_COVERED = "Tokens: characters are counted, and a tokenizer may see more or fewer. What is short enough is not read."
 COST = "instant"
+CALIBRATES = False
 _WORD = re.compile(r"\S+")
 
 

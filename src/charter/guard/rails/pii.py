@@ -26,6 +26,7 @@ NOT_COVERED = (
 )
 COST = "instant"
 MASKS = True
+CALIBRATES = False
 
 
 class Config(BaseConfig):

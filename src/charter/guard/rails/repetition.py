@@ -18,6 +18,7 @@ from charter.guard.segments import view
 
 NOT_COVERED = "Repetition of meaning in other words. Tables, code and songs repeat honestly: give it a threshold near 0.9 and mind them."
 COST = "instant"
+CALIBRATES = False
 _WORD = re.compile(r"\w+|[^\w\s]")
 _FOREVER = re.compile(
     r"\b(repeat|say|write|print|output)\b.{0,80}\b(for ?ever|endlessly|infinitely|without stopping|until you (die|stop|crash))\b", re.I | re.S

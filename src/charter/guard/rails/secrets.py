@@ -20,6 +20,7 @@ NOT_COVERED = (
 )
 COST = "instant"
 MASKS = True
+CALIBRATES = False
 #: Published forms of providers' keys: kind, pattern. Group 1, where there is one, is the secret itself.
 FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))

@@ -24,6 +24,7 @@ NOT_COVERED = (
     "What a topic is for: news about gambling and gambling are one. By words, synonyms pass; by embeddings, threshold and phrases need calibration."
 )
 COST = "local"
+CALIBRATES = False
 EXAMPLE = {"deny": {"gambling": ["sports betting", "online casino"]}}
 _SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]?")
 _WORD = re.compile(r"[^\W_]+")
