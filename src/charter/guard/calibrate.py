@@ -4,7 +4,7 @@ All rails of a stage get the same share of the allowed false alarms, and that sh
 false alarm if any rail holds it back) stays within what was asked for. The share is then measured again on rows that did not choose the thresholds
 (two halves by the hash of the id, each judged by thresholds from the other), because a threshold fits its own data too well.
 
-Rails whose score is no estimate of harm (``CALIBRATES = False``: a length, how sure an address is one) keep their thresholds: labels say nothing about
+Rails whose score is no estimate of harm (``CALIBRATES = False``: a length, how sure an address is one) keep theirs: labels say nothing about
 them. They are calibrated where they are named, on rows that are labelled for them. A text that is only masked is not held back.
 
 What no threshold of a rail changes counts as well: outcomes without a score, hazards with a threshold of their own, thresholds that are kept.
