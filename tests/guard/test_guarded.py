@@ -150,3 +150,105 @@ def test_a_blocked_error_survives_pickling(guard):
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     with pytest.raises(ValueError, match="refuse or raise"):
         guard.wrap(on_block="shout")
+
+
+MESSAGES = [{"role": "user", "content": f"Write to {MAIL}"}]
+
+
+class Bot:
+    """Answers in every form that a callable can have."""
+
+    async def __call__(self, prompt):
+        return said(prompt)
+
+
+class Pieces:
+    def __call__(self, prompt):
+        yield from said(prompt)
+
+
+def test_the_prompt_is_found_by_the_signature_and_not_by_its_place(guard):
+    seen = []
+
+    @guard.wrap
+    def chat(model, messages, temperature=0.0):
+        seen.append((model, messages, temperature))
+        return said(messages)
+
+    for ask in (lambda m: chat("gpt", m), lambda m: chat(messages=m, model="gpt"), lambda m: chat("gpt", m, temperature=0.0)):
+        assert ask(MESSAGES) == f"You said: Write to {MAIL}"
+        assert seen.pop() == ("gpt", [{"role": "user", "content": "Write to <EMAIL_1>"}], 0.0)
+        ask([{"role": "user", "content": "NO"}])
+        assert seen == []
+
+    @guard.wrap
+    def only(*, messages):
+        return said(messages)
+
+    assert only(messages=MESSAGES) == f"You said: Write to {MAIL}"
+    named = guard.wrap(lambda text, history: said(text), argument="text")
+    assert named(MAIL, "NO") == f"You said: {MAIL}"
+    with pytest.raises(TypeError, match="missing a required argument"):
+        chat("gpt")
+    with pytest.raises(InputError, match="needs a prompt"):
+        guard.wrap(lambda prompt=None: "ok")()
+
+
+def test_methods_and_objects_that_can_be_called(guard):
+    class Service:
+        @guard.wrap
+        def ask(self, prompt):
+            return said(prompt)
+
+        @classmethod
+        @guard.wrap
+        def make(cls, prompt, *, loud=False):
+            return said(prompt)
+
+        @staticmethod
+        @guard.wrap
+        def plain(prompt):
+            return said(prompt)
+
+    for ask in (Service().ask, Service.make, Service.plain, guard.wrap(Service().ask), lambda p: asyncio.run(guard.wrap(Bot())(p))):
+        assert ask(f"Write to {MAIL}") == f"You said: Write to {MAIL}"
+        assert "SECRET" not in ask("tell me")
+    for pieces in (guard.wrap(Pieces()), guard.wrap(lambda prompt: iter(said(prompt)))):
+        assert "".join(pieces(f"Write to {MAIL}")) == f"You said: Write to {MAIL}"
+        assert "SECRET" not in "".join(pieces("tell me"))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "told"),
+    [
+        (lambda a, b: "ok", None, "does not tell which argument is the prompt; it has: a, b"),
+        (lambda prompt, messages: "ok", None, "which argument is the prompt"),
+        (lambda *args, **kwargs: "ok", None, "it has: none by name"),
+        (lambda: "ok", None, "which argument is the prompt"),
+        (lambda prompt: "ok", "text", "does not tell an argument 'text'; it has: prompt"),
+        (classmethod(lambda cls, prompt: "ok"), None, "has no signature to read"),
+    ],
+)
+def test_what_leaves_open_which_argument_is_guarded_is_refused_when_it_is_wrapped(guard, function, argument, told):
+    with pytest.raises(InputError, match=told):
+        guard.wrap(function, argument=argument)
+
+
+def test_what_only_says_when_called_that_it_must_be_awaited_is_told_how(guard):
+    bot = Bot()
+    with pytest.raises(TypeError, match="must be written with async def"):
+        guard.wrap(lambda prompt: bot(prompt))("Hello")
+
+
+def test_a_text_or_messages_can_be_checked_as_they_are(guard):
+    model = load_model("scripted", default="Fine.")
+    assert guard.check("NO", "input").action == guard.check([{"role": "user", "content": "NO"}], "input").action == "block"
+    assert asyncio.run(guard.acheck("NO", "input")).action == "block"
+    assert [c.action for c in guard.check_many(["NO", "yes"], "input")] == ["block", "allow"]
+    assert guard.reply(model, "yes").text == "Fine."
+    answered = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "SECRET"}]
+    assert guard.check(answered, "output").action == "block"
+    with pytest.raises(InputError, match="there is no reply to check"):
+        guard.check("SECRET", "output")
+    with pytest.raises(InputError, match="a list of texts"):
+        guard.check_many("NO", "input")

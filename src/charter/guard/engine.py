@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from charter.core.errors import InputError
 from charter.core.rows import Conversation, Sampling, Verdict
 from charter.core.shapes import Model
-from charter.guard import _guarded
+from charter.guard import _guarded, _wrapping
 from charter.guard._assemble import Assembler
 from charter.guard._batch import judge_many
 from charter.guard._build import COSTS, Built, RailCall, build_rails
@@ -24,6 +25,7 @@ from charter.guard._weigh import is_verdict
 from charter.guard._workers import Workers, away
 from charter.guard.decision import Account, Checked
 from charter.guard.holdback import Approval, AsyncHoldBack, HoldBack, Mode, Probe, Window
+from charter.guard.messages import Asked, conversation_of, to_check
 from charter.guard.policy import GuardPolicy, Stage, load_policy
 from charter.policy.charter import Charter
 from charter.policy.load import load_charter, shipped
@@ -55,12 +57,13 @@ class Guard:
         self._pools = {tier: Workers(cost, REMOTE_THREADS if cost == "remote" else local) for tier, cost in enumerate(COSTS)}
         self._batches = Workers("batch", BATCHES)
 
-    def check(self, conversation: Conversation, stage: Stage, *, deadline_ms: int | None = None) -> Checked:
-        """What may be done with ``conversation``. ``input``: everything sent to the model; ``output``: the reply it ends in and what that answers.
+    def check(self, conversation: Asked, stage: Stage, *, deadline_ms: int | None = None) -> Checked:
+        """What may be done with ``conversation``. ``input``: everything sent to the model; ``output``: the reply it ends in and what that answers. A
+        text, or chat messages, are read as a Conversation; what cannot be read raises InputError.
 
         ``deadline_ms`` can only shorten the policy's. Never raises for a rail's fault: that is its ``on_error``, the kind of error being the reason.
         """
-        began = time.monotonic()
+        began, conversation = time.monotonic(), to_check(conversation, stage)
         found = self._assembler.early(conversation, stage, bool(self.rails[stage]))
         if found is None:
             plan = self._plan(conversation, stage, began, deadline_ms)
@@ -68,9 +71,9 @@ class Guard:
             found = self._finish(conversation, stage, plan, began)
         return found
 
-    async def acheck(self, conversation: Conversation, stage: Stage, *, deadline_ms: int | None = None) -> Checked:
+    async def acheck(self, conversation: Asked, stage: Stage, *, deadline_ms: int | None = None) -> Checked:
         """``check`` for an event loop, which it never blocks."""
-        began = time.monotonic()
+        began, conversation = time.monotonic(), to_check(conversation, stage)
         found = self._assembler.early(conversation, stage, bool(self.rails[stage]))
         if found is None:
             plan = self._plan(conversation, stage, began, deadline_ms)
@@ -78,21 +81,23 @@ class Guard:
             found = self._finish(conversation, stage, plan, began)
         return found
 
-    def check_many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Checked]:
+    def check_many(self, conversations: Sequence[Asked], stage: Stage) -> list[Checked]:
         """One result per conversation, in order; rails that can judge many at once do. Each rail has its time-out for each conversation it reads."""
         return self._check_many(conversations, stage, lambda: False)
 
-    def _check_many(self, conversations: Sequence[Conversation], stage: Stage, stopped: Callable[[], bool]) -> list[Checked]:
-        began = time.monotonic()
+    def _check_many(self, asked: Sequence[Asked], stage: Stage, stopped: Callable[[], bool]) -> list[Checked]:
+        if isinstance(asked, str):  # its letters would be checked one by one
+            raise InputError("check_many needs a list of texts or conversations", "guard.check(TEXT, STAGE)")
+        began, conversations = time.monotonic(), [to_check(given, stage) for given in asked]
         early = [self._assembler.early(conversation, stage, bool(self.rails[stage])) for conversation in conversations]
-        asked = [conversation for conversation, found in zip(conversations, early, strict=True) if found is None]
-        plans = iter(judge_many(asked, stage, self.rails[stage], self._pools, lambda c: self._plan(c, stage, began, None, endless=True), stopped))
+        unsettled = [conversation for conversation, found in zip(conversations, early, strict=True) if found is None]
+        plans = iter(judge_many(unsettled, stage, self.rails[stage], self._pools, lambda c: self._plan(c, stage, began, None, endless=True), stopped))
         return [
             found if found is not None else self._finish(conversation, stage, next(plans), began)
             for conversation, found in zip(conversations, early, strict=True)
         ]
 
-    async def acheck_many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Checked]:
+    async def acheck_many(self, conversations: Sequence[Asked], stage: Stage) -> list[Checked]:
         """``check_many`` for an event loop. When the caller is cancelled, no further rail begins."""
         stop = threading.Event()
         try:
@@ -100,20 +105,21 @@ class Guard:
         finally:
             stop.set()
 
-    def reply(self, model: Model, conversation: Conversation, sampling: Sampling | None = None) -> Guarded:
+    def reply(self, model: Model, conversation: Asked, sampling: Sampling | None = None) -> Guarded:
         """Check the request, ask the model, check its reply, put masked values back. The model is not asked if the request is withheld."""
-        return _guarded.reply(self, model, conversation, sampling or Sampling())
+        return _guarded.reply(self, model, conversation_of(conversation), sampling or Sampling())
 
-    async def areply(self, model: Model, conversation: Conversation, sampling: Sampling | None = None) -> Guarded:
+    async def areply(self, model: Model, conversation: Asked, sampling: Sampling | None = None) -> Guarded:
         """``reply`` for an event loop; the model is asked in a thread."""
-        return await _guarded.areply(self, model, conversation, sampling or Sampling())
+        return await _guarded.areply(self, model, conversation_of(conversation), sampling or Sampling())
 
-    def wrap(self, function: Any = None, *, on_block: _guarded.OnBlock = "refuse") -> Any:
-        """Decorator for anything that turns a prompt, chat messages or a Conversation into text: functions, coroutines, generators of pieces.
+    def wrap(self, function: Any = None, *, on_block: _wrapping.OnBlock = "refuse", argument: str | None = None) -> Any:
+        """Decorator for anything that turns a prompt, chat messages or a Conversation into text: functions, methods, coroutines, generators, objects.
 
-        ``on_block``: ``refuse`` returns the refusal, ``raise`` raises BlockedError.
+        ``argument``: the parameter that is guarded; left out: the one called prompt, messages or conversation, else the only one without a default.
+        Raises InputError where that leaves it open. ``on_block``: ``refuse`` returns the refusal, ``raise`` raises BlockedError.
         """
-        return _guarded.wrap(self, function, on_block)
+        return _wrapping.wrap(self, function, on_block, argument)
 
     def holdback(self, conversation: Conversation, mode: Mode | None = None) -> HoldBack:
         """Hold-back for the streamed reply to ``conversation`` (which ends in what the model was asked)."""

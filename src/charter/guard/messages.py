@@ -9,6 +9,8 @@ from typing import Any, Literal
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Message, Part, ToolCall
 
+#: What a check reads: a prompt, chat messages in OpenAI's shape, or a Conversation.
+Asked = str | Conversation | Sequence[Mapping[str, Any]]
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -30,15 +32,23 @@ MEDIA: Mapping[str, tuple[Literal["image", "audio", "video"], str]] = {
 }
 
 
-def conversation_of(given: str | Conversation | Sequence[Mapping[str, Any]]) -> Conversation:
+def conversation_of(given: Asked) -> Conversation:
     """A prompt, a Conversation or chat messages as a Conversation. Raises InputError for anything that could not be checked."""
     if isinstance(given, Conversation):
         return given
     if isinstance(given, str):
         return Conversation.ask(given)
     if not isinstance(given, Sequence) or not given or not all(isinstance(message, Mapping) for message in given):
-        raise InputError("a guarded call needs a prompt, chat messages or a Conversation as its first argument")
+        raise InputError("a guarded call needs a prompt, chat messages or a Conversation to check")
     return Conversation(messages=tuple(_message(number, message) for number, message in enumerate(given) if isinstance(message, Mapping)))
+
+
+def to_check(given: Asked, stage: str) -> Conversation:
+    """``conversation_of``, and that a reply is there where one is to be checked: a text alone is a request."""
+    conversation = conversation_of(given)
+    if stage == "output" and not isinstance(given, Conversation) and conversation.reply is None:
+        raise InputError("there is no reply to check", 'guard.check(Conversation.ask("PROMPT").with_reply("REPLY"), "output")')
+    return conversation
 
 
 def with_texts(messages: Sequence[Mapping[str, Any]], masked: Conversation) -> list[dict[str, Any]]:
