@@ -114,6 +114,19 @@ def test_calibrate_overwrites_no_guard_that_it_did_not_calibrate(tmp_path, monke
     assert [entry.label for entry in load_policy(file).input] == ["secrets", "blocklist", "jailbreak", "length"]
 
 
+def test_a_guard_that_is_calibrated_into_another_folder_finds_its_files(tmp_path):
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "words.txt").write_text("nightingale\n", encoding="utf-8")
+    file, data = folder / "guard.yaml", labelled(tmp_path)
+    file.write_text(GUARD.replace("input:", "input:\n  - {rail: blocklist, settings: {file: words.txt}, timeout_ms: 60000}"), encoding="utf-8")
+    for out, named in ((tmp_path / "new.yaml", str(folder / "words.txt")), (file, "words.txt")):
+        done = run("calibrate", "--data", data, "--guard", str(file), "--out", str(out), "--quiet")
+        assert done.exit_code == 0, done.output
+        assert load_policy(out).input[0].settings == {"file": named}
+        assert run("check", "nightingale", "--guard", str(out)).exit_code == 3
+
+
 def test_calibrate_without_a_guard_here_begins_with_the_shipped_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fast = load_policy(write_guard(tmp_path))

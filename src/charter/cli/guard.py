@@ -68,6 +68,7 @@ def calibrate(
 ) -> None:
     """Choose thresholds: as low as they can be within the false alarms you accept. Shows the trade-off, writes the guard with the data's hash."""
     from charter.cli import _guard_tables, terminal
+    from charter.guard._beside import anchored
     from charter.guard.calibrate import calibrate as run
     from charter.guard.policy import dump_policy, load_policy
     from charter.guard.rows import read_rows
@@ -82,6 +83,8 @@ def calibrate(
         typer.echo(f"left out: {count} ({reason})")
     for stage in stages:
         _guard_tables.show_calibration(stage)
+    if policy.folder != out.absolute().parent:
+        policy = anchored(policy)
     write_text(out, dump_policy(policy, [f"Thresholds by charter guard calibrate --max-false-alarms {max_false_alarms:g}, on data {rows.hash}."]))
     if json_file is not None:
         write_json(json_file, {"data": rows.hash, "max_false_alarms": max_false_alarms, "stages": [_plain(stage) for stage in stages]})

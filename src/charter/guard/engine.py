@@ -16,6 +16,7 @@ from charter.core.shapes import Model
 from charter.guard import _guarded, _wrapping
 from charter.guard._assemble import Assembler
 from charter.guard._batch import judge_many
+from charter.guard._beside import anchored
 from charter.guard._build import COSTS, Built, RailCall, build_rails
 from charter.guard._cache import VerdictCache
 from charter.guard._drive import Driver
@@ -49,8 +50,9 @@ class Guard:
         self, policy: GuardPolicy | str | Path = "default", *, rails: Mapping[str, RailCall] | None = None, charter: Charter | None = None
     ) -> None:
         self.policy = policy if isinstance(policy, GuardPolicy) else load_policy(policy)
-        self.charter = charter or _charter(self.policy.charter)
-        self.rails = build_rails(self.policy, self.charter, rails or {})
+        whole = anchored(self.policy)
+        self.charter = charter or _charter(whole.charter)
+        self.rails = build_rails(whole, self.charter, rails or {})
         self._assembler = Assembler(self.policy, self.charter)
         self._cache = VerdictCache(self.policy.cache)
         local = (os.cpu_count() or 1) + 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from charter.core import registry
 from charter.core.config import Config, Document, parse, read_yaml
@@ -111,7 +111,7 @@ class GuardPolicy(Config):
 
     name: str = Field(default="guard", min_length=1, description="what people call it")
     version: str = Field(default="1", min_length=1, description="yours to count, in quotes")
-    charter: str = Field(default="default", description="whose hazards and whose voice: a shipped name or a file")
+    charter: str = Field(default="default", description="whose hazards and whose voice: a shipped name, or a file beside this one")
     input: tuple[RailEntry, ...] = Field(default=(), description="rails of the request and everything sent with it")
     output: tuple[RailEntry, ...] = Field(default=(), description="rails of the reply")
     unguarded: tuple[Stage, ...] = Field(default=(), description="stages that have no acting rail on purpose (a bypass)")
@@ -123,6 +123,19 @@ class GuardPolicy(Config):
     stream: StreamPolicy = StreamPolicy()
     review: ReviewPolicy = ReviewPolicy()
     cache: int = Field(default=4096, ge=0, description="verdicts kept by content; 0 keeps none")
+    _folder: Path | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        """Two policies that say the same are the same, wherever their files lie."""
+        return isinstance(other, GuardPolicy) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its file lies, with the files that it names; None if it came from no file."""
+        return self._folder
 
     @property
     def hash(self) -> str:
@@ -158,7 +171,7 @@ def shipped_text(name: str) -> str:
 
 
 def load_policy(spec: str | Path = "default") -> GuardPolicy:
-    """The policy named ``spec``: a shipped name, else the path of a YAML file.
+    """The policy named ``spec``: a shipped name, else the path of a YAML file. Relative paths in it are taken from its folder.
 
     Raises InputError with one line per mistake (file, line, key); names of rails, hazards and the charter are checked when a Guard is built.
     """
@@ -169,6 +182,7 @@ def load_policy(spec: str | Path = "default") -> GuardPolicy:
     document = read_yaml(path)
     policy = parse(GuardPolicy, document, _HINT)
     _known_rails(policy, document)
+    policy._folder = path.absolute().parent
     return policy
 
 

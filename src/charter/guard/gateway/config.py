@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 
 from charter.core.config import Config, parse, read_yaml
 from charter.core.errors import InputError
+from charter.guard._beside import placed
+from charter.guard.policy import shipped
 
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -126,7 +128,7 @@ class GatewayConfig(Config):
 
     listen: Listen = Listen()
     upstream: Upstream = Upstream()
-    guard: str = Field(default="default", description="guard.yaml or the name of a shipped one")
+    guard: str = Field(default="default", description="guard.yaml, looked up beside this file, or the name of a shipped one")
     guards: dict[str, str] = Field(default={}, description="further guards by name, for keys that have their own")
     on_block: Literal["error", "refusal"] = Field(default="error", description="blocked requests: 400 content_filter, or 200 with a refusal")
     refusal_in_content: bool = Field(
@@ -151,14 +153,18 @@ class GatewayConfig(Config):
 
 
 def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> GatewayConfig:
-    """The file at ``path`` (None: all defaults), with ``overrides`` by dotted key (None: not given). Raises InputError with a line per mistake."""
+    """The file at ``path`` (None: all defaults), with ``overrides`` by dotted key (None: not given). Guards with a relative path lie beside the
+    file. Raises InputError with a line per mistake."""
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     if path is None:
         return _overridden(GatewayConfig(), given)
-    document = read_yaml(Path(path).expanduser())
+    file = Path(path).expanduser()
+    document = read_yaml(file)
     if document.data is None:
         raise InputError(f"{document.name}: is empty", "leave --config out for the defaults")
-    return _overridden(parse(GatewayConfig, document, _HINT), given)
+    config, folder = parse(GatewayConfig, document, _HINT), file.absolute().parent
+    guards = {name: placed(spec, folder, shipped()) for name, spec in config.guards.items()}
+    return _overridden(config.model_copy(update={"guard": placed(config.guard, folder, shipped()), "guards": guards}), given)
 
 
 def _overridden(config: GatewayConfig, given: dict[str, Any]) -> GatewayConfig:

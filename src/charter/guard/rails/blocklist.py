@@ -28,7 +28,7 @@ class Config(BaseConfig):
     """The list."""
 
     phrases: tuple[str, ...] = Field(default=(), description="words and phrases; * at the end of a word stands for any ending")
-    file: Path | None = Field(default=None, description="more of them, one a line; lines that begin with # are notes")
+    file: Path | None = Field(default=None, description="more of them, one a line, in a file beside the guard's; lines that begin with # are notes")
     exceptions: tuple[str, ...] = Field(default=(), description="longer phrases in which a listed one is fine")
 
     @model_validator(mode="after")
