@@ -22,7 +22,7 @@ def add(
     policy: Annotated[str, typer.Option("--policy", help="a guard of its own: a name under guards: in gateway.yaml")] = "",
     rpm: Annotated[int | None, typer.Option("--rpm", min=1, help="requests a minute")] = None,
     concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="requests at once")] = None,
-    scopes: Annotated[str, typer.Option("--scopes", help="what it may use: api, reports, admin, or names of surfaces")] = "api,reports",
+    scopes: Annotated[str, typer.Option("--scopes", help="what it may use: api, reports, or names of surfaces")] = "api,reports",
     config: ConfigFile = None,
 ) -> None:
     """Make a key. It is shown once and kept only as a hash."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from gateway_upstream import says
 
+from charter.core.rows import Conversation
+from charter.guard.engine import Guard
 from charter.guard.policy import load_policy
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -30,6 +32,19 @@ def printed(code: str) -> str:
 def test_the_guard_in_python(number, expected):
     pytest.importorskip("presidio_analyzer")
     assert printed(blocks("guard.md", "python")[number]) == expected
+
+
+def test_the_guard_of_the_page(tmp_path):
+    (text,) = blocks("guard.md", "yaml")
+    (tmp_path / "guard.yaml").write_text(text, encoding="utf-8")
+    policy = load_policy(tmp_path / "guard.yaml")
+    patient = {stage: tuple(entry.model_copy(update={"timeout_ms": 60_000}) for entry in policy.rails(stage)) for stage in ("input", "output")}
+    guard = Guard(policy.model_copy(update={**patient, "deadline_ms": 120_000}))
+    fine = guard.check("How do I prune roses?", "input")
+    assert (fine.action, [(a.rail, a.status) for a in fine.accounts][-1], fine.bypass) == ("allow", ("llama_guard", "skipped"), ())
+    assert guard.check("What is Project Nightingale?", "input").by == ("blocklist",)
+    talk = Conversation.ask("Whom do I ask?").with_reply("Write to jane@example.com or help@example.com")
+    assert guard.check(talk, "output").conversation.reply == "Write to <EMAIL> or help@example.com"
 
 
 @pytest.mark.parametrize("text", ["How do I prune roses?", "a forbidden word"])

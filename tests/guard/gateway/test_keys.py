@@ -212,7 +212,8 @@ def test_batches_of_others_keep_nobody_waiting_at_the_door() -> None:
     ("scopes", "endpoint", "may"),
     [
         ("api", "chat", True), ("api", "models", True), ("api", "reports", False), ("reports", "chat", False), ("reports", "reports", True),
-        ("chat", "chat", True), ("chat", "models", True), ("chat", "messages", False), ("reports", "models", False), ("api", "admin", False),
+        ("chat", "chat", True), ("chat", "models", True), ("chat", "messages", False), ("reports", "models", False),
+        ("admin", "models", False), ("admin", "chat", False), ("admin", "reports", False), ("admin api", "chat", True),
     ],
 )  # fmt: skip
 def test_scopes(scopes: str, endpoint: str, may: bool) -> None:

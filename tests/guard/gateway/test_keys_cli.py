@@ -43,6 +43,7 @@ def test_a_key_from_its_making_to_its_end(charter, tmp_path: Path) -> None:  # t
     [
         (("add", "a b"), "is no name"),
         (("add", "x", "--scopes", "everything"), "is no scope"),
+        (("add", "x", "--scopes", "admin"), "is no scope; known: api, chat,"),
         (("add", "x", "--policy", "other"), "no guard is called"),
         (("revoke", "nobody"), "no key in use"),
     ],

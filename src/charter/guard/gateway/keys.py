@@ -19,7 +19,7 @@ from charter.store.keys import Key, digest_of
 
 log = logging.getLogger("charter.gateway")
 #: ``api`` is every surface and the list of models. A surface's name stands for itself.
-SCOPES = ("api", "reports", "admin")
+SCOPES = ("api", "reports")
 #: An unknown key may be a new one: the table is read again for it, but not more often than this. Seconds.
 _FOR_UNKNOWN_S = 1.0
 #: How long a request waits for the table; then the keys that are known hold, until they are stale. A reading that takes ``_HUNG_S`` is given up.
@@ -135,7 +135,8 @@ class KeyGate:
 
 
 def allows(scopes: frozenset[str], endpoint: str) -> bool:
-    """Whether a key with these scopes may use an endpoint (a surface's name, ``models``, ``reports`` or ``admin``)."""
-    if endpoint in ("reports", "admin"):
+    """Whether a key with these scopes may use an endpoint (a surface's name, ``models`` or ``reports``)."""
+    if endpoint == "reports":
         return endpoint in scopes
+    # old keys may hold the scope admin, which opens nothing
     return "api" in scopes or endpoint in scopes or (endpoint == "models" and bool(scopes - {"reports", "admin"}))
