@@ -66,6 +66,18 @@ def test_accepted_and_stopped_revisions_are_counted_and_recorded(
         assert row.principle in {p.id for p in minimal.principles}
 
 
+def test_a_failed_critique_stops_its_turn_and_the_next_round_asks_for_another(folder: Folder, goals: list[Any], minimal: Charter, fakes: Any) -> None:
+    rules = [{"match": "a (car|boat)(?s:.)*one sentence", "error": "HTTP 503"}, *RULES]
+    feedback = ScriptedModel("scripted:test", Config.model_validate({"rules": rules, "default": "lost"}))
+    done = run(folder("a"), goals, minimal, feedback, fakes)
+    assert set(done.replies) == {"coat", "ring"}, "the car's own revision would have passed"
+    assert done.stopped == {"no critique": 4, "no revision": 2}
+    stored = rows(folder("a"))
+    assert [(stored[key].critique, stored[key].revision) for key in ("car#0", "boat#1")] == [("", "")] * 2
+    assert "car" not in folder("a").log("feedback-round0-revisions", Answer)
+    assert run(folder("a"), goals, minimal, feedback, fakes) == done
+
+
 def test_an_accepted_goal_asks_nothing_more(folder: Folder, goals: list[Any], minimal: Charter, scripted: ScriptedModel, fakes: Any) -> None:
     run(folder("a"), goals, minimal, scripted, fakes, rounds=3)
     for number, kept in enumerate([list(INITIAL), ["boat", "bike", "coat"], ["boat", "bike", "coat"]]):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 
+from charter.core.errors import ModelError, NoModelError
 from charter.core.rows import Comparison, Drop, Example, Preference
 from charter.generate.preferences import Pair, label
 from charter.policy.charter import Charter, Principle
@@ -16,16 +17,19 @@ Folder = Callable[[str], RunFolder]
 
 
 class Judge:
-    """P(first is better) by example key, as (P(expected better) asked in order, and in the other order). Raises at call ``dies_at``."""
+    """P(first is better) by example key, as (P(expected better) asked in order, and in the other order). Raises at call ``dies_at``, and a
+    ModelError for the keys in ``refused``."""
 
-    def __init__(self, odds: dict[str, tuple[float | None, float | None]], dies_at: int | None = None) -> None:
-        self.odds, self.dies_at = odds, dies_at
+    def __init__(self, odds: dict[str, tuple[float | None, float | None]], dies_at: int | None = None, refused: Collection[str] = ()) -> None:
+        self.odds, self.dies_at, self.refused = odds, dies_at, refused
         self.calls: list[tuple[str, str, str, str]] = []
 
     def __call__(self, example: Example, a: str, b: str, principle: Principle) -> Comparison:
         if len(self.calls) == self.dies_at:
             raise KeyboardInterrupt
         self.calls.append((example.key, a, b, principle.id))
+        if example.key in self.refused:
+            raise ModelError(f"judge: HTTP 400 for {example.key}")
         chances = self.odds[example.key]
         if a != "good":  # the pair came turned round: these are the odds of the other one
             chances = tuple(None if p is None else 1 - p for p in reversed(chances))  # type: ignore[assignment]
@@ -105,14 +109,70 @@ def test_rows_and_drops_are_stored(folder: Folder, minimal: Charter, fakes: Any)
 @pytest.mark.parametrize("dies_at", [0, 1, 4, 9])
 def test_a_broken_run_goes_on_pair_by_pair_to_the_same_files(folder: Folder, minimal: Charter, fakes: Any, dies_at: int) -> None:
     whole = folder("whole")
-    wanted = label(pairs(fakes), minimal, Judge(ODDS), whole, tie_band=0.1, seed=0, batch=3)
+    wanted = label(pairs(fakes), minimal, Judge(ODDS), whole, tie_band=0.1, seed=0)
     with pytest.raises(KeyboardInterrupt):
-        label(pairs(fakes), minimal, Judge(ODDS, dies_at), folder("broken"), tie_band=0.1, seed=0, batch=3)
+        label(pairs(fakes), minimal, Judge(ODDS, dies_at), folder("broken"), tie_band=0.1, seed=0)
     judge, broken = Judge(ODDS), folder("broken")
-    assert label(pairs(fakes), minimal, judge, broken, tie_band=0.1, seed=0, batch=3) == wanted
-    assert len(judge.calls) == len(ODDS) - dies_at // 3 * 3
+    assert label(pairs(fakes), minimal, judge, broken, tie_band=0.1, seed=0) == wanted
+    assert len(judge.calls) == len(ODDS) - dies_at
     for name in ("comparisons", "preferences", "dropped"):
         assert (whole.path / f"{name}.jsonl").read_bytes() == (broken.path / f"{name}.jsonl").read_bytes()
+
+
+CLEAR: dict[str, tuple[float | None, float | None]] = {f"k{i}": (0.9, 0.9) for i in range(20)}
+
+
+@pytest.mark.parametrize("refused", ["k0", "k7", "k19"])
+def test_one_pair_that_cannot_be_asked_about_is_counted_and_stops_nothing(folder: Folder, minimal: Charter, fakes: Any, refused: str) -> None:
+    opened, judge = folder("a"), Judge(CLEAR, refused={refused})
+    done = label(pairs(fakes, CLEAR), minimal, judge, opened, tie_band=0.1, seed=0)
+    assert len(done.preferences) == 19
+    assert done.dropped == {"judge failed": 1}
+    assert opened.log("comparisons", Comparison).keys() == list(CLEAR)
+    assert label(pairs(fakes, CLEAR), minimal, judge, opened, tie_band=0.1, seed=0) == done
+    assert len(judge.calls) == 20
+
+
+@pytest.mark.parametrize(("answered", "asked"), [(0, 16), (3, 19)])
+def test_a_judge_that_fails_again_and_again_stops_the_run_and_what_was_paid_for_is_kept(
+    folder: Folder, minimal: Charter, fakes: Any, answered: int, asked: int
+) -> None:
+    opened, judge = folder("a"), Judge(CLEAR, refused=set(list(CLEAR)[answered:]))
+    with pytest.raises(ModelError, match=f"HTTP 400 for k{answered}$"):
+        label(pairs(fakes, CLEAR), minimal, judge, opened, tie_band=0.1, seed=0)
+    assert len(judge.calls) == asked
+    assert opened.log("comparisons", Comparison).keys() == list(CLEAR)[:answered]
+    mended = Judge(CLEAR)
+    assert label(pairs(fakes, CLEAR), minimal, mended, opened, tie_band=0.1, seed=0).dropped == {}
+    assert len(mended.calls) == 20 - answered
+
+
+def test_a_few_pairs_of_which_none_can_be_judged_are_no_result(folder: Folder, minimal: Charter, fakes: Any) -> None:
+    with pytest.raises(ModelError, match="HTTP 400 for turned"):
+        label(pairs(fakes, ["turned", "half"]), minimal, Judge(ODDS, refused=ODDS), folder("a"), tie_band=0.1, seed=0)
+    assert len(folder("a").log("comparisons", Comparison)) == 0
+
+
+def test_a_judge_that_is_not_there_stops_the_run_at_once(folder: Folder, minimal: Charter, fakes: Any) -> None:
+    judge = Judge(CLEAR)
+
+    def gone(example: Example, a: str, b: str, principle: Principle) -> Comparison:
+        if example.key == "k2":
+            raise NoModelError("connection refused")
+        return judge(example, a, b, principle)
+
+    with pytest.raises(NoModelError):
+        label(pairs(fakes, CLEAR), minimal, gone, folder("a"), tie_band=0.1, seed=0)
+    assert folder("a").log("comparisons", Comparison).keys() == ["k0", "k1"]
+
+
+@pytest.mark.parametrize(("expected", "other"), [("", "bad"), ("good", ""), ("good", " \n"), ("", "")])
+def test_a_pair_without_a_reply_on_one_side_is_not_asked_about(folder: Folder, minimal: Charter, fakes: Any, expected: str, other: str) -> None:
+    judge = Judge(CLEAR)
+    blank = Pair(fakes.goal("k1"), expected, other, "harmless")
+    done = label([*pairs(fakes, ["k0"]), blank], minimal, judge, folder("a"), tie_band=0.1, seed=0)
+    assert [p.key for p in done.preferences] == [key for key, *_ in judge.calls] == ["k0"]
+    assert done.dropped == {"no reply": 1}
 
 
 def test_two_pairs_about_one_example_are_refused(folder: Folder, minimal: Charter, fakes: Any) -> None:

@@ -41,6 +41,10 @@ class ModelError(CharterError):
     """A model could not be found, loaded or reached."""
 
 
+class NoModelError(ModelError):
+    """The model cannot be had at all: every other question would fail in the same way."""
+
+
 class StoreError(CharterError):
     """Rows could not be read or written (no space, no right, another recipe's folder)."""
 

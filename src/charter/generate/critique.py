@@ -68,7 +68,7 @@ def critique_and_revise(
         stored = dict(log.items())
         fresh = []
         for turn in turns:
-            row = stored.get(f"{turn.key}#{number}") or _judged(turn, critiques[turn.key], revisions[turn.key], by, charter, judges, seen)
+            row = stored.get(f"{turn.key}#{number}") or _judged(turn, critiques[turn.key], revisions.get(turn.key), by, charter, judges, seen)
             fresh.append((f"{turn.key}#{number}", row))
             if not row.stopped_by:
                 best[turn.key] = row
@@ -84,9 +84,11 @@ def _turn(goal: Example, reply: str, charter: Charter, number: int, seed: int) -
     return Turn(goal.key, goal, reply, stream(seed, "principle", goal.key, number).choice(choices), number)
 
 
-def _judged(turn: Turn, critique: Reply, revision: Reply, by: str, charter: Charter, judges: Judges, seen: NearDuplicates) -> Revision:
-    style = charter.refusal
-    stopped = why_not(turn.example.conversation, turn.reply, revision, judges, seen, style.avoid, style.max_words)
+def _judged(turn: Turn, critique: Reply, revision: Reply | None, by: str, charter: Charter, judges: Judges, seen: NearDuplicates) -> Revision:
+    """``revision`` None: there was no critique to revise by."""
+    stopped, style = "no critique", charter.refusal
+    if revision is not None:
+        stopped = why_not(turn.example.conversation, turn.reply, revision, judges, seen, style.avoid, style.max_words)
     return Revision(
         goal=turn.key,
         round=turn.round,
@@ -94,7 +96,7 @@ def _judged(turn: Turn, critique: Reply, revision: Reply, by: str, charter: Char
         by=by,
         before=turn.reply,
         critique=critique.text,
-        revision=revision.text,
+        revision=revision.text if revision is not None else "",
         stopped_by=stopped,
     )
 
@@ -109,6 +111,10 @@ def _ask_both(
     sampling = Sampling(max_tokens=max_tokens, temperature=0.7, top_p=0.95, seed=seed)
     first = ask(feedback, [(t.key, critique_prompt(t)) for t in turns], sampling, folder.log(f"{tag}-critiques", Answer), reporter, "critiques")
     critiques = {key: answer.reply for key, answer in first.items()}
-    items = [(t.key, revision_prompt(t, critiques[t.key].text)) for t in turns]
+    items = [(t.key, revision_prompt(t, critiques[t.key].text)) for t in turns if _says_something(critiques[t.key])]
     second = ask(feedback, items, sampling, folder.log(f"{tag}-revisions", Answer), reporter, "revisions")
     return critiques, {key: answer.reply for key, answer in second.items()}
+
+
+def _says_something(critique: Reply) -> bool:
+    return critique.finish != "error" and bool(critique.text.strip())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.core.config import Config as BaseConfig
-from charter.core.errors import MissingPartError, ModelError
+from charter.core.errors import MissingPartError, ModelError, NoModelError
 from charter.core.rows import Conversation, Reply, Sampling, content_id
 from charter.core.seeds import derive
 from charter.models._device import placement
@@ -98,7 +98,7 @@ class HfModel:
         if conversation.is_plain:
             return self.encode_plain(conversation.reply or "")
         if not self.tokenizer.chat_template:
-            raise ModelError(f"{self.spec}: has no chat template, so conversations cannot be put to it", "use an instruction-tuned model")
+            raise NoModelError(f"{self.spec}: has no chat template, so conversations cannot be put to it", "use an instruction-tuned model")
         chat = [{"role": m.role, "content": m.text} for m in conversation.messages]
         text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -164,13 +164,13 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def _load_error(spec: str, where: str, error: Exception) -> ModelError:
+def _load_error(spec: str, where: str, error: Exception) -> NoModelError:
     if Path(where).is_dir():
-        return ModelError(f"{spec}: {where} is not a model that transformers can load ({str(error).splitlines()[0][:160]})", f"ls {where}")
+        return NoModelError(f"{spec}: {where} is not a model that transformers can load ({str(error).splitlines()[0][:160]})", f"ls {where}")
     if Path(where).exists():
-        return ModelError(f"{spec}: {where} cannot be read as a model ({type(error).__name__})", "charter doctor")
+        return NoModelError(f"{spec}: {where} cannot be read as a model ({type(error).__name__})", "charter doctor")
     first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-    return ModelError(
+    return NoModelError(
         f"{spec}: not a local folder, and the hub did not give it ({first})",
         "check the name and the network, give the path of a local folder, or use --model embedded",
     )

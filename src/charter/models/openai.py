@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, JsonValue, model_validator
 
 from charter.core.config import Config as BaseConfig
-from charter.core.errors import InputError, ModelError
+from charter.core.errors import InputError, ModelError, NoModelError
 from charter.core.rows import Conversation, Reply, Sampling
 from charter.core.seeds import stream
 from charter.core.shapes import Model
@@ -153,7 +153,7 @@ class OpenAIModel:
                 return stop[0]
             refused = self.budget.take()
             if refused:
-                return Trouble(refused, "raise the budget and run it again")
+                return Trouble(refused, "raise the budget and run it again", fatal=True)
             answer = await self._send(client, body)
             if isinstance(answer, Answer):
                 return answer
@@ -195,10 +195,10 @@ class OpenAIModel:
         raw = await client.chat.completions.with_raw_response.create(**body, extra_body=self.config.extra_body or None)
         return json.loads(raw.http_response.text)
 
-    async def _fatal(self, client: AsyncOpenAI, trouble: Trouble) -> ModelError:
+    async def _fatal(self, client: AsyncOpenAI, trouble: Trouble) -> NoModelError:
         """The error to raise; for a model that is not there, with the names of those that are."""
         if trouble.status != 404:
-            return ModelError(f"{self.spec}: {trouble.text}", trouble.hint)
+            return NoModelError(f"{self.spec}: {trouble.text}", trouble.hint)
         import openai
 
         try:
@@ -207,11 +207,11 @@ class OpenAIModel:
             names = [str(item["id"]) for item in json.loads(raw.http_response.text)["data"]]
         except (openai.OpenAIError, TimeoutError, ValueError, LookupError, TypeError):
             path = "" if urlsplit(self.where.url).path else f"openai:{self.where.name}@{self.where.url}/v1"
-            return ModelError(f"{self.spec}: no chat completions at this URL (HTTP 404)", path or trouble.hint)
+            return NoModelError(f"{self.spec}: no chat completions at this URL (HTTP 404)", path or trouble.hint)
         if self.where.name in names:
-            return ModelError(f"{self.spec}: the server lists this model and has no chat completions for it (HTTP 404)", trouble.hint)
+            return NoModelError(f"{self.spec}: the server lists this model and has no chat completions for it (HTTP 404)", trouble.hint)
         shown = ", ".join(repr(name[:80]) for name in names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-        return ModelError(f"{self.spec}: the server has no model {self.where.name!r}; it has: {shown or 'none'}", trouble.hint)
+        return NoModelError(f"{self.spec}: the server has no model {self.where.name!r}; it has: {shown or 'none'}", trouble.hint)
 
     def _body(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
         token_field = self.config.token_field or ("max_completion_tokens" if self.where.url == OFFICIAL else "max_tokens")
@@ -233,9 +233,9 @@ class OpenAIModel:
         name = self.config.api_key_env
         key = os.environ.get(name, "").strip()
         if not key and (self.where.url == OFFICIAL or name != "OPENAI_API_KEY"):
-            raise ModelError(f"{self.spec}: no key: the environment variable {name} is empty", f"export {name}=...")
+            raise NoModelError(f"{self.spec}: no key: the environment variable {name} is empty", f"export {name}=...")
         if not all("!" <= letter <= "~" for letter in key):
-            raise ModelError(f"{self.spec}: the key in {name} holds blanks or other characters that no key has", f"export {name}=...")
+            raise NoModelError(f"{self.spec}: the key in {name} holds blanks or other characters that no key has", f"export {name}=...")
         return key
 
 

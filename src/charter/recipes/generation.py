@@ -228,5 +228,5 @@ def _pairs(context: Context, rows: list[Example]) -> list[Pair]:
     rng = stream(context.recipe.seed, "preference-pairs")
     rng.shuffle(harmless)
     rng.shuffle(helpful)
-    # a pair with an empty side goes on to the judge, which fails it, so that it is counted among the dropped
+    # a pair with an empty side goes on to ``label``, which drops and counts it
     return [*harmless[:half], *helpful[:half]]
