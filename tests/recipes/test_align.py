@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from charter.core.errors import StoreError
+from charter.core.progress import SILENT
 from charter.core.rows import Example
 from charter.data.dedupe import similarity
+from charter.recipes import stages
+from charter.recipes.align import align
+from charter.recipes.config import load_recipe
+from charter.recipes.context import Context
 from charter.report.summary import read_summary
 from charter.store.rowlog import RowLog
+from charter.store.runs import RunFolder, read_run
 
 SMALL = (
     "generate.pairs=16 generate.lookalikes=13 generate.plain=6 generate.findings=4 evaluation.pairs=16 evaluation.lookalikes=13 evaluation.twins=4"
@@ -169,6 +177,63 @@ def test_another_recipe_is_refused_and_nothing_is_lost(unbroken: Path, tiny_mode
     assert rows_of(unbroken) == before
 
 
+def quick(model: Path, out: Path, *more: str) -> Context:
+    small = "evaluation.pairs=3 evaluation.lookalikes=2 evaluation.twins=0 evaluation.plain=2 evaluation.max_tokens=4".split()
+    return Context(load_recipe(None, [*small, *more], {"model": str(model)}), out, SILENT)
+
+
+def baseline(context: Context, finished: bool = False) -> None:
+    with stages.open_root(context) as root:
+        stages.measure(context, stages.BASELINE, None, context.identity)
+        if finished:
+            root.finish(rows_in=1, rows_out=1)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja"])
+def test_a_model_whose_files_changed_is_another_model(tiny_model: Path, tmp_path: Path, name: str) -> None:
+    """Also where the run is finished: what it holds says nothing about this model."""
+    model, out = shutil.copytree(tiny_model, tmp_path / "model"), tmp_path / "run"
+    baseline(quick(model, out), finished=True)
+    baseline(quick(model, out))
+    with (model / name).open("ab") as file:
+        file.write(b" ")
+    context = quick(model, out)
+    for step in (lambda: align(context.recipe, out), lambda: stages.measure(context, stages.BASELINE, None, context.identity)):
+        with pytest.raises(StoreError, match=f"holds rows of {model} as it was before its files changed") as caught:
+            step()
+        assert "another --out" in caught.value.hint
+
+
+def test_a_model_that_changes_while_a_run_works_stops_it(tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    context = quick(model, tmp_path / "run")
+    baseline(context)
+    shutil.copy(model / "config.json", model / "generation_config.json")
+    with pytest.raises(StoreError, match="before its files changed"):
+        stages.measure(context, stages.BASELINE, None, context.identity)
+
+
+def test_other_rows_in_the_test_set_are_another_run(tiny_model: Path, tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    data.write_text('{"id": 1, "prompt": "How do I bake bread?", "harmful": false}\n')
+    baseline(quick(tiny_model, tmp_path / "run", f"evaluation.data={data}"), finished=True)
+    data.write_text('{"id": 1, "prompt": "How do I bake a cake?", "harmful": false}\n')
+    with pytest.raises(StoreError, match="other input rows"):
+        align(quick(tiny_model, tmp_path / "run", f"evaluation.data={data}").recipe, tmp_path / "run")
+
+
+def test_a_run_finished_before_folders_named_weights_is_still_finished(tiny_model: Path, tmp_path: Path) -> None:
+    context = quick(tiny_model, tmp_path / "run")
+    old = {"recipe": context.recipe.model_dump(mode="json"), "charter": context.charter.hash}
+    del old["recipe"]["generate"]["tie_band"]  # of a Charter that had no such key
+    with RunFolder(context.out, "align", old) as root:
+        root.finish(rows_in=1, rows_out=1)
+    with stages.open_root(context) as root:
+        assert root.finished
+    with pytest.raises(StoreError, match="different: model, recipe"):
+        stages.open_root(quick(tiny_model, tmp_path / "run", "generate.tie_band=0.2"))
+
+
 def test_dpo_follows_sft(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = subprocess.run(command(tiny_model, out, *DPO), env=environment(), capture_output=True, text=True, timeout=300)
@@ -176,3 +241,7 @@ def test_dpo_follows_sft(tiny_model: Path, tmp_path: Path) -> None:
     summary = read_summary(out / "summary.json")
     assert summary.checkpoint.endswith("6-train-dpo/checkpoint")
     assert next(stage for stage in summary.stages if stage.name == "train dpo").rows_out > 0
+    sft, dpo = (read_run(out / name) for name in ("5-train-sft", "6-train-dpo"))
+    assert sft is not None
+    assert dpo is not None
+    assert dpo.config["start"] == sft.outputs["checkpoint"] != sft.config["start"]

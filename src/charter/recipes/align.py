@@ -50,7 +50,7 @@ def align(recipe: Recipe, out: Path, reporter: Reporter = SILENT) -> Aligned:
 
 def _run(context: Context, reporter: Reporter) -> Path:
     with reporter.stage("baseline"):
-        stages.measure(context, stages.BASELINE, None, context.recipe.model)
+        stages.measure(context, stages.BASELINE, None, context.identity)
     with reporter.stage("red team"):
         stages.redteam(context)
     with reporter.stage("generate"):

@@ -14,6 +14,7 @@ from charter.data.prompts import read_prompts
 from charter.data.sources import starter
 from charter.generate.gates import Judges
 from charter.models import load_model
+from charter.models._identity import identity
 from charter.policy.charter import Charter
 from charter.policy.load import load_charter
 from charter.recipes.config import Recipe
@@ -48,6 +49,15 @@ class Context:
         if self._model is None:
             self._model = load_model(self.recipe.model)
         return self._model
+
+    @property
+    def identity(self) -> str:
+        """What names the model to align in run folders; looked at every time, for weights may change under a run."""
+        return identity(self.recipe.model)
+
+    def identity_of(self, name: str) -> str:
+        """``identity`` of a helper that the recipe names: ``self`` is the model to align."""
+        return self.identity if name == "self" else identity(name)
 
     def drop_model(self) -> None:
         self._model = None

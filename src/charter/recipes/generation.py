@@ -49,7 +49,8 @@ def generate_rows(context: Context) -> list[Example]:
     part = context.recipe.generate
     found = RowLog(context.out / "2-redteam" / "findings.jsonl", Finding).rows()
     material, left_out = gather(context, found)
-    config = {"generate": part.model_dump(mode="json"), "model": context.recipe.model, "charter": context.charter.hash}
+    config = {"generate": part.model_dump(mode="json"), "model": context.identity, "charter": context.charter.hash}
+    config["feedback"] = part.feedback if part.feedback == "writer" else context.identity_of(part.feedback)
     inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found]), "evaluation": hash_of(context.evaluation_examples)}
     with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:
         examples = folder.log("examples", Example)
@@ -197,7 +198,8 @@ def generate_preferences(context: Context, rows: list[Example]) -> list[Preferen
     """Stage 4: pairs in both directions, labelled by AI feedback."""
     part = context.recipe.generate
     pairs = _pairs(context, rows)
-    config = {"pair_judge": part.pair_judge, "tie_band": part.tie_band, "charter": context.charter.hash}
+    judge_name = part.pair_judge if part.pair_judge == "rules" else context.identity_of(part.pair_judge)
+    config = {"pair_judge": judge_name, "tie_band": part.tie_band, "charter": context.charter.hash}
     with context.folder(PREFERENCES, "generate preferences", config, {"examples": content_id([p.example.id for p in pairs])}) as folder:
         log = folder.log("preferences", Preference)
         if folder.finished:

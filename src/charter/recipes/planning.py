@@ -22,8 +22,8 @@ from charter.evaluate.plan import Disguise
 from charter.evaluate.run import selected
 from charter.evaluate.shelved import MAX_FAILED, Options, Shelved, shelve
 from charter.evaluate.suites import Entry, read_suite
+from charter.models._identity import identity
 from charter.recipes.roles import Roles, ids_of
-from charter.recipes.single import identity
 
 
 @dataclass(frozen=True)

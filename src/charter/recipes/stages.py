@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from charter.core.registry import find
-from charter.core.rows import Example, Preference, content_id
+from charter.core.rows import Example, Preference, Run, content_id
 from charter.core.shapes import Attack, Model
 from charter.evaluate.evaluation import Evaluation, load_evaluation
 from charter.evaluate.runner import evaluate
 from charter.models._device import placement
+from charter.models._identity import weights_hash as weights_hash
 from charter.models.hf import HfModel
+from charter.recipes.config import Recipe
 from charter.recipes.context import Context, hash_of
 from charter.redteam.campaign import run_campaign
 from charter.store.runs import RunFolder, read_run
@@ -36,7 +37,7 @@ def redteam(context: Context) -> None:
     part = context.recipe.redteam
     goals = context.examples("train", pairs=part.goals, parts=("harmful",))
     attacks = {name: build_attack(name) for name in part.attacks}
-    config = {"model": context.recipe.model, "redteam": part.model_dump(mode="json")}
+    config = {"model": context.identity, "redteam": part.model_dump(mode="json")}
     with context.folder(REDTEAM, "redteam", config, {"goals": hash_of(goals)}) as folder:
         if not folder.finished:
             run_campaign(
@@ -61,7 +62,8 @@ def train(context: Context, examples: list[Example], preferences: list[Preferenc
 def train_one(context: Context, name: str, method: str, start: Path | str, rows: list[Example] | list[Preference]) -> Path:
     settings = getattr(context.recipe.train, method).model_copy(update={"seed": context.recipe.seed})
     place = placement()
-    config = {"method": method, "settings": settings.model_dump(mode="json"), "model": context.recipe.model, "dtype": place.dtype}
+    first = weights_hash(Path(start)) if Path(start).exists() else str(start)
+    config = {"method": method, "settings": settings.model_dump(mode="json"), "model": context.identity, "start": first, "dtype": place.dtype}
     with context.folder(name, f"train {method}", config, {"rows": content_id([row.id for row in rows])}) as folder:
         checkpoint = folder.path / "checkpoint"
         if folder.finished:
@@ -91,22 +93,26 @@ def aligned_model(checkpoint: Path) -> HfModel:
     return HfModel(checkpoint, spec=f"checkpoint:{weights_hash(checkpoint)}")
 
 
-def weights_hash(checkpoint: Path) -> str:
-    """16 hex digits of SHA-256 over the weight files, in name order."""
-    digest = hashlib.sha256()
-    for file in sorted(checkpoint.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
-
-
 def finished_seconds(folder: Path) -> float:
     run = read_run(folder)
     return run.seconds if run else 0.0
 
 
 def open_root(context: Context) -> RunFolder:
-    """The run's own folder, which refuses another recipe."""
-    config = {"recipe": context.recipe.model_dump(mode="json"), "charter": context.charter.hash}
-    return RunFolder(context.out, "align", config, seed=context.recipe.seed)
+    """The run's own folder, which refuses another recipe, another model under the same name, and other rows in ``evaluation.data``."""
+    config = {"recipe": context.recipe.model_dump(mode="json"), "charter": context.charter.hash, "model": context.identity}
+    inputs = {"evaluation": hash_of(context.evaluation_examples)} if context.recipe.evaluation.data is not None else {}
+    found = read_run(context.out)
+    if found is not None and _finished_before(found, context):
+        config, inputs = found.config, found.inputs
+    return RunFolder(context.out, "align", config, seed=context.recipe.seed, inputs=inputs)
+
+
+def _finished_before(found: Run, context: Context) -> bool:
+    """Whether this very recipe was finished by a Charter whose run folders did not name weights: it is taken at its word."""
+    if found.status != "done" or "model" in found.config or found.config.get("charter") != context.charter.hash:
+        return False
+    try:
+        return Recipe.model_validate(found.config["recipe"]).model_dump() == context.recipe.model_dump()
+    except (KeyError, ValueError):
+        return False

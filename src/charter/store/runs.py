@@ -146,6 +146,9 @@ def _difference(found: Run, wanted: Run) -> str:
         return f"a run of {found.stage!r}, not of {wanted.stage!r}"
     if found.seed != wanted.seed:
         return f"a run with seed {found.seed}, not {wanted.seed}"
+    before, now = (str(run.config.get("model", "")).rpartition("#") for run in (found, wanted))
+    if before[0] == now[0] and before[1] and now[1] and before != now:
+        return f"rows of {now[0]} as it was before its files changed"
     keys = sorted(k for k in {*found.config, *wanted.config} if content_id(found.config.get(k)) != content_id(wanted.config.get(k)))
     return f"a run of another recipe (different: {', '.join(keys)})" if keys else "a run over other input rows"
 
