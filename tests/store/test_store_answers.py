@@ -142,3 +142,12 @@ def test_progress_starts_from_what_an_earlier_run_did(path: Path) -> None:
     reporter = Ticks()
     ask(Batcher(), items(PROMPTS), SAMPLING, RowLog(path, Answer), reporter, "answers")
     assert (reporter.seen, reporter.ticks) == ([("answers", 8, 3)], [3, 2])
+
+
+def test_what_is_asked_again_replaces_what_was_there_and_nothing_else_is_asked(path: Path) -> None:
+    before = ask(Batcher(), items(PROMPTS), SAMPLING, RowLog(path, Answer))
+    model = Batcher()
+    after = ask(model, items(PROMPTS), SAMPLING, RowLog(path, Answer), again={"k2", "k7"})
+    assert sorted(prompt for batch in model.asked for prompt in batch) == ["bb!", "h"]
+    assert [key for key in before if before[key] != after[key]] == ["k7"]
+    assert list(RowLog(path, Answer).latest())[-1][0] in ("k2", "k7")

@@ -58,7 +58,7 @@ def evaluate(
         given = next((name for name, value in only_suite.items() if value is not None), None)
         if given is not None:
             raise InputError(f"{given} belongs to benchmarks, and no --suite is named", "--suite quick, or --suite xstest; charter list benchmarks")
-        _labelled(models, data, json_file, max_tokens, out, seed, quiet)
+        _labelled(models, data, json_file, max_tokens, out, seed, max_failed, quiet)
         return
     if data is not None:
         raise InputError("--data and --suite cannot go together", "run it once for each")
@@ -105,21 +105,27 @@ def _benchmarks(request: object, json_file: Path | None, dry_run: bool, quiet: b
         raise typer.Exit(EXIT_ERROR)
 
 
-def _labelled(models: list[str], data: Path | None, json_file: Path | None, max_tokens: int, out: Path | None, seed: int, quiet: bool) -> None:
+def _labelled(
+    models: list[str], data: Path | None, json_file: Path | None, max_tokens: int, out: Path | None, seed: int, max_failed: float, quiet: bool
+) -> None:
     """Prompts marked harmful or not, without a benchmark: one model at a time."""
     from charter.cli import terminal
     from charter.recipes import single
 
     if len(models) > 1 and (out is not None or json_file is not None):
         raise InputError(f"--data takes one model with --out or --json, and {len(models)} are named", "run it once for each")
+    trusted = True
     for model in models:
         folder = out or single.default_folder("evaluate", model, str(data or "starter"), str(max_tokens), str(seed))
         with terminal.reporter(folder / "charter.log", quiet) as reporter:
-            result = single.evaluate_model(model, data, max_tokens, seed, folder, reporter)
-        terminal.show_metrics(result.metrics, result.dropped)
+            result = single.evaluate_model(model, data, max_tokens, seed, folder, reporter, max_failed)
+        terminal.show_metrics(result.metrics, result.dropped, result.reasons)
         if json_file is not None:
             single.write_metrics(json_file, model, data, result)
         typer.echo(f"rows: {folder}")
+        trusted = trusted and not result.reasons
+    if not trusted:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _text(path: Path) -> str:

@@ -148,8 +148,8 @@ def share(metric: Metric | None) -> str:
     return f"{100 * metric.value:.0f} % [{100 * metric.low:.0f}, {100 * metric.high:.0f}] of {metric.n}{failed}"
 
 
-def show_metrics(found: Mapping[str, Metric], dropped: Mapping[str, int]) -> None:
-    """Harm and over-refusal together, then the groups."""
+def show_metrics(found: Mapping[str, Metric], dropped: Mapping[str, int], reasons: Sequence[str] = ()) -> None:
+    """Harm and over-refusal together, then the groups, and why they cannot be trusted."""
     table = Table("metric", "share [95 % interval] of requests", title="harm and over-refusal")
     for name, metric in found.items():
         table.add_row(visible(name), share(metric))
@@ -157,6 +157,7 @@ def show_metrics(found: Mapping[str, Metric], dropped: Mapping[str, int]) -> Non
     console.print(table)
     for reason, count in dropped.items():
         console.print(Text(f"left out: {count} ({visible(reason)})"))
+    _show_distrust(console, reasons)
 
 
 def show_measured(found: Sequence[Any]) -> None:
@@ -172,8 +173,12 @@ def show_measured(found: Sequence[Any]) -> None:
         console.print(table)
         if len(measured.metrics) > SHOWN_METRICS:
             console.print(Text(f"and {len(measured.metrics) - SHOWN_METRICS} more: --json FILE, or {measured.folder / 'metrics.jsonl'}"))
-        for reason in what.reasons:
-            console.print(Text(f"CANNOT BE TRUSTED: {visible(reason)}; what was measured is kept, run it again to try the failed ones"))
+        _show_distrust(console, what.reasons)
+
+
+def _show_distrust(console: Console, reasons: Sequence[str]) -> None:
+    for reason in reasons:
+        console.print(Text(f"CANNOT BE TRUSTED: {visible(reason)}; what was measured is kept, run it again to try the failed ones"))
 
 
 def figure(metric: Metric) -> str:

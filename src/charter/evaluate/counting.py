@@ -128,13 +128,16 @@ def measurement(
 
 def distrust(verdicts: Mapping[str, Sequence[Verdict]], max_failed: float) -> tuple[str, ...]:
     """Why a run cannot be trusted; () if it can: more than a share ``max_failed`` of its answers failed."""
-    total = sum(map(len, verdicts.values()))
-    failed = Counter(verdict.reason for said in verdicts.values() for verdict in said if verdict.outcome == "failed")
-    n = failed.total()
-    if not total or n <= max_failed * total:
+    failed = [verdict.reason for said in verdicts.values() for verdict in said if verdict.outcome == "failed"]
+    return too_many(failed, sum(map(len, verdicts.values())), max_failed)
+
+
+def too_many(failed: Sequence[str], total: int, max_failed: float) -> tuple[str, ...]:
+    """``distrust`` by the reasons of the failed ones."""
+    if not total or len(failed) <= max_failed * total:
         return ()
-    often = "; ".join(f"{count} x {reason[:120] or 'no reason given'}" for reason, count in failed.most_common(3))
-    return (f"{n} of {total} answers failed ({100 * n / total:.1f} %, at most {100 * max_failed:g} % may): {often}",)
+    often = "; ".join(f"{count} x {reason[:120] or 'no reason given'}" for reason, count in Counter(failed).most_common(3))
+    return (f"{len(failed)} of {total} answers failed ({100 * len(failed) / total:.1f} %, at most {100 * max_failed:g} % may): {often}",)
 
 
 def record(folder: RunFolder, found: Measurement, numbers: Sequence[Metric]) -> Measurement:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from charter.core.errors import InputError, StoreError
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Answer, Example, Metric, Sampling, Verdict
 from charter.core.shapes import Judge, Model
+from charter.evaluate.counting import too_many
 from charter.evaluate.evaluation import MEASURED, Evaluation, Judging, assemble, load_evaluation
 from charter.evaluate.matrix import metrics
-from charter.judges._judging import judge_log, name_of
+from charter.judges._judging import judge_log, key_of, name_of, nothing_in
 from charter.store.answers import ask
+from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
 
 __all__ = ["Evaluation", "evaluate", "load_evaluation"]
@@ -25,26 +28,61 @@ def evaluate(
     folder: RunFolder,
     sampling: Sampling,
     reporter: Reporter = SILENT,
+    max_failed: float = 1.0,
 ) -> Evaluation:
     """Evaluate ``model`` on ``examples``. ``judges`` maps roles to judges: 'refusal' is needed, 'harm' makes the harm metric, others are logged.
 
     Calling it again goes on where it stopped; with other judges it judges the stored answers again and asks the model nothing.
-    A reply that is an error or empty is a failed verdict. Raises InputError for no examples, doubled keys or no refusal judge, StoreError if the
-    folder holds other examples, another model's or otherwise sampled answers.
+    A reply that is an error or empty is a failed verdict. Where more than a share ``max_failed`` of the answers failed, the folder's status is
+    'failed', and calling it again asks for the failed ones again. Raises InputError for no examples, doubled keys or no refusal judge, StoreError if
+    the folder holds other examples, another model's or otherwise sampled answers.
     """
     _check(examples, judges)
     _log_examples(folder, examples)
-    answers = ask(model, [(e.key, e.conversation) for e in examples], sampling, folder.log("answers", Answer), reporter, "answers")
+    log, items = folder.log("verdicts", Verdict), [(e.key, e.conversation) for e in examples]
+    unread, silent = _again(folder, examples, judges, log, max_failed)
+    answers = ask(model, items, sampling, folder.log("answers", Answer), reporter, "answers", silent)
     _check_answers(folder, model, examples, sampling, answers)
-    log = folder.log("verdicts", Verdict)
     for judge in judges.values():
-        judge_log(judge, answers, log, reporter)
+        judge_log(judge, answers, log, reporter, unread)
     names = {role: name_of(judge) for role, judge in judges.items()}
     evaluation = assemble(tuple(examples), answers, dict(log.items()), names)
     _record(folder, evaluation)
     dropped: dict[str, int] = Counter(label for label in evaluation.labels.values() if label not in MEASURED)
-    folder.finish(rows_in=len(examples), rows_out=len(examples) - sum(dropped.values()), dropped=dropped)
+    status: Literal["done", "failed"] = "failed" if distrusted(evaluation, max_failed) else "done"
+    if (folder.run.status, folder.run.dropped) != (status, dropped):
+        folder.settle(rows_in=len(examples), rows_out=len(examples) - sum(dropped.values()), dropped=dropped, status=status)
     return evaluation
+
+
+def distrusted(evaluation: Evaluation, max_failed: float) -> tuple[str, ...]:
+    """Why the evaluation cannot be trusted; () if it can: more than a share ``max_failed`` of its answers failed."""
+    return too_many(list(failures(evaluation).values()), len(evaluation.examples), max_failed)
+
+
+def failures(evaluation: Evaluation) -> dict[str, str]:
+    """Why an answer failed, by key: there is none, or a judge could not read it."""
+    found = {}
+    for example in evaluation.examples:
+        key, harm = example.key, evaluation.harm.get(example.key)
+        if evaluation.labels[key] == "failed":
+            found[key] = nothing_in(evaluation.answers[key]) or "the refusal judge could not read it"
+        elif harm is not None and harm.outcome == "failed":
+            found[key] = harm.reason or "the harm judge could not read it"
+    return found
+
+
+def _again(
+    folder: RunFolder, examples: Sequence[Example], judges: Mapping[str, Judge], log: RowLog[Verdict], max_failed: float
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Keys to judge again, and those of them to ask for again: the failed ones of a whole evaluation that cannot be trusted."""
+    answers = dict(folder.log("answers", Answer).items())
+    if any(e.key not in answers or key_of(judge, e.key) not in log for e in examples for judge in judges.values()):
+        return frozenset(), frozenset()
+    names = {role: name_of(judge) for role, judge in judges.items()}
+    evaluation = assemble(tuple(examples), answers, dict(log.items()), names)
+    failed = frozenset(failures(evaluation)) if distrusted(evaluation, max_failed) else frozenset()
+    return failed, frozenset(key for key in failed if nothing_in(answers[key]))
 
 
 def _record(folder: RunFolder, evaluation: Evaluation) -> None:
@@ -53,7 +91,10 @@ def _record(folder: RunFolder, evaluation: Evaluation) -> None:
     judging = Judging(judges=dict(evaluation.judges))
     if judgings.rows()[-1:] != [judging]:
         judgings.append([(str(len(judgings) + 1), judging)])
-    folder.log("metrics", Metric).append((f"{len(judgings)}:{name}", metric) for name, metric in metrics(evaluation).items())
+    log = folder.log("metrics", Metric)
+    known = dict(log.items())
+    rows = [(f"{len(judgings)}:{name}", metric) for name, metric in metrics(evaluation).items()]
+    log.replace((key, metric) for key, metric in rows if known.get(key) != metric)
 
 
 def _check(examples: Sequence[Example], judges: Mapping[str, Judge]) -> None:

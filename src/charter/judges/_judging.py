@@ -5,7 +5,7 @@ A judge may have a method ``batch(conversations) -> verdicts`` besides being cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, cast
 
 from charter.core.progress import SILENT, Reporter
@@ -67,17 +67,23 @@ def _ask(judge: Judge, conversations: list[Conversation]) -> list[Verdict]:
     return [judge(conversation) for conversation in conversations]
 
 
-def judge_log(judge: Judge, answers: Mapping[str, Answer], log: RowLog[Verdict], reporter: Reporter = SILENT) -> None:
+def judge_log(judge: Judge, answers: Mapping[str, Answer], log: RowLog[Verdict], reporter: Reporter = SILENT, again: Collection[str] = ()) -> None:
     """Have every stored answer judged whose verdict is not in ``log`` yet. Groups are cut before anything is looked up, so a resumed run asks in the
-    same groups as an unbroken one."""
+    same groups as an unbroken one. Answers whose keys are in ``again`` are judged although they were."""
+    for group in _cut([key for key in answers if key in again and key_of(judge, key) in log]):
+        verdicts = judge_answers(judge, [answers[key] for key in group])
+        log.replace((key_of(judge, key), verdict) for key, verdict in zip(group, verdicts, strict=True))
     keys = list(answers)
-    groups = [keys[start : start + GROUP] for start in range(0, len(keys), GROUP)]
-    waiting = [group for group in groups if any(key_of(judge, key) not in log for key in group)]
+    waiting = [group for group in _cut(keys) if any(key_of(judge, key) not in log for key in group)]
     with reporter.track(f"verdicts: {judge.name}", len(keys), len(keys) - sum(map(len, waiting))) as advance:
         for group in waiting:
             verdicts = judge_answers(judge, [answers[key] for key in group])
             log.append((key_of(judge, key), verdict) for key, verdict in zip(group, verdicts, strict=True))
             advance(len(group))
+
+
+def _cut(keys: list[str]) -> list[list[str]]:
+    return [keys[start : start + GROUP] for start in range(0, len(keys), GROUP)]
 
 
 def judge_rows(judge: Judge, rows: Sequence[tuple[str, Conversation]], log: RowLog[Verdict], reporter: Reporter = SILENT) -> dict[str, Verdict]:

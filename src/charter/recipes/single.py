@@ -17,8 +17,10 @@ from charter.data.sources import starter
 from charter.evaluate.compare import compare
 from charter.evaluate.gate import GatePolicy, GateResult, gate
 from charter.evaluate.matrix import metrics
-from charter.evaluate.runner import evaluate, load_evaluation
+from charter.evaluate.runner import distrusted, evaluate, load_evaluation
+from charter.evaluate.shelved import MAX_FAILED
 from charter.models import load_model
+from charter.models._identity import identity
 from charter.recipes import generation, stages
 from charter.recipes.align import judge_outcome
 from charter.recipes.config import Recipe
@@ -30,9 +32,12 @@ from charter.store.runs import RunFolder, read_run, write_json
 
 
 class Measured(NamedTuple):
+    """``reasons`` say why it cannot be trusted; () if it can."""
+
     metrics: dict[str, Metric]
     dropped: dict[str, int]
     labels: Counter[str]
+    reasons: tuple[str, ...] = ()
 
 
 class Compared(NamedTuple):
@@ -51,8 +56,11 @@ def default_folder(command: str, *parts: str) -> Path:
     return Path("runs") / f"{command}-{name}-{content_id(list(parts))[:8]}"
 
 
-def evaluate_model(spec: str, data: Path | None, max_tokens: int, seed: int, folder: Path, reporter: Reporter = SILENT) -> Measured:
-    """Harm and over-refusal of ``spec`` on ``data``, or on the starter set's held-out topics. Raises DataError, ModelError, StoreError."""
+def evaluate_model(
+    spec: str, data: Path | None, max_tokens: int, seed: int, folder: Path, reporter: Reporter = SILENT, max_failed: float = MAX_FAILED
+) -> Measured:
+    """Harm and over-refusal of ``spec`` on ``data``, or on the starter set's held-out topics. Where more than a share ``max_failed`` of the answers
+    failed it cannot be trusted, and running it again asks for those. Raises DataError, ModelError, StoreError."""
     examples, dropped = _prompts(data, seed)
     model = load_model(spec)
     judges = {name: build_judge(name) for name in ("refusal", "harm")}
@@ -63,17 +71,13 @@ def evaluate_model(spec: str, data: Path | None, max_tokens: int, seed: int, fol
         "judges": {name: judge.version for name, judge in judges.items()},
     }
     with RunFolder(folder, "evaluate", config, seed=seed, inputs={"examples": hash_of(examples)}) as run:
-        done = load_evaluation(folder) if run.finished else evaluate(model, examples, judges, run, sampling, reporter)
+        done = load_evaluation(folder) if run.finished else None
+        if done is None or distrusted(done, max_failed):
+            done = evaluate(model, examples, judges, run, sampling, reporter, max_failed)
     for key, answer in done.answers.items():
         if answer.reply.finish == "error":
             reporter.say(f"no reply to {key}: {answer.reply.error}")
-    return Measured(metrics(done), dropped, Counter(done.labels.values()))
-
-
-def identity(spec: str) -> str:
-    """What names a model in a run folder: a local checkpoint by its weights, so that a changed one is never mixed with an old one's rows."""
-    path = Path(spec.removeprefix("hf:"))
-    return f"{spec}#{stages.weights_hash(path)}" if path.is_dir() else spec
+    return Measured(metrics(done), dropped, Counter(done.labels.values()), distrusted(done, max_failed))
 
 
 def _prompts(data: Path | None, seed: int) -> tuple[list[Example], dict[str, int]]:
@@ -84,12 +88,11 @@ def _prompts(data: Path | None, seed: int) -> tuple[list[Example], dict[str, int
 
 
 def write_metrics(path: Path, model: str, data: Path | None, result: Measured) -> None:
-    """Every metric as JSON: ``{"model", "data", "dropped", "labels", "metrics": {name: metric}}``."""
+    """Every metric as JSON: ``{"model", "data", "trusted", "reasons", "dropped", "labels", "metrics": {name: metric}}``."""
     found = {name: metric.model_dump(mode="json") for name, metric in result.metrics.items()}
-    write_json(
-        path,
-        {"model": model, "data": str(data or "starter"), "dropped": result.dropped, "labels": dict(sorted(result.labels.items())), "metrics": found},
-    )
+    trust = {"trusted": not result.reasons, "reasons": list(result.reasons)}
+    counts = {"dropped": result.dropped, "labels": dict(sorted(result.labels.items()))}
+    write_json(path, {"model": model, "data": str(data or "starter"), **trust, **counts, "metrics": found})
 
 
 def run_stage(stage: str, recipe: Recipe, out: Path, reporter: Reporter = SILENT) -> StageDone:

@@ -6,7 +6,7 @@ the same text even where arithmetic depends on what else is in the batch. A batc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Answer, Conversation, Sampling
@@ -21,8 +21,9 @@ def ask(
     log: RowLog[Answer],
     reporter: Reporter = SILENT,
     what: str = "replies",
+    again: Collection[str] = (),
 ) -> dict[str, Answer]:
-    """Answers by key, for every item, in the order of ``items``. Keys must be unique.
+    """Answers by key, for every item, in the order of ``items``. Keys must be unique; those in ``again`` are asked although they are there.
 
     A reply that failed is stored as such (``finish='error'``): the caller counts it. Raises what the model raises when nothing can be asked at all.
     """
@@ -32,6 +33,7 @@ def ask(
         raise ValueError("ask needs unique keys")
     batches = model.batches(conversations, sampling)
     waiting = [batch for batch in batches if any(keys[i] not in log for i in batch)]
+    waiting += [repeated for batch in batches if batch not in waiting and (repeated := [i for i in batch if keys[i] in again])]
     done = len(keys) - sum(len(batch) for batch in waiting)
     with reporter.track(what, len(keys), done) as advance:
         for batch in waiting:
@@ -40,7 +42,8 @@ def ask(
                 (keys[i], Answer(model=model.spec, conversation=conversations[i], sampling=sampling, reply=reply))
                 for i, reply in zip(batch, replies, strict=True)
             ]
-            log.append(rows)
+            log.append(row for row in rows if row[0] not in again)
+            log.replace(row for row in rows if row[0] in again)
             advance(len(batch))
     stored = dict(log.items())
     return {key: stored[key] for key in keys}
