@@ -1,15 +1,15 @@
 """Comparisons: by a model with a quoted prompt, and by rules; both symmetric under swap."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charter.core.errors import InputError
+from charter.core.errors import InputError, ModelError, NoModelError
 from charter.core.rows import Conversation, Reply, Sampling
-from charter.judges import pairwise, rules_pairwise
+from charter.judges import _pair_selftest, pairwise, rules_pairwise
 from charter.judges._quoting import fill, mark_for, quoted
 from charter.judges.pairwise import OPTIONS, PairwiseJudge, share_of_first
 
@@ -164,3 +164,79 @@ TEXTS = st.sampled_from([REFUSAL, COMPLY, HELP, LOOP, "No.", "Yes", "I'm sorry, 
 def test_rules_are_exactly_symmetric(a: str, b: str, harmful: bool | None) -> None:
     there = RULES(ASK, a, b, "", "rules", harmful=harmful)
     assert RULES(ASK, b, a, "", "rules", harmful=harmful) == there.swap()
+
+
+TEST = list(_pair_selftest._pairs())
+
+
+class Taster:
+    """Prefers by ``taste``: (pair, first reply, second reply) -> P(first is better)."""
+
+    spec = "taster"
+
+    def __init__(self, taste: Callable[[_pair_selftest._Pair, str, str], float]) -> None:
+        self.taste = taste
+
+    def batches(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[list[int]]:
+        raise NotImplementedError
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        raise NotImplementedError
+
+    def score(self, conversation: Conversation, options: Sequence[str]) -> list[float]:
+        asked = conversation.prompt
+        pair = next(p for p in TEST if p.request in asked)
+        first_is_better = asked.index(pair.better[:30]) < asked.index(pair.worse[:30])
+        p = self.taste(pair, *((pair.better, pair.worse) if first_is_better else (pair.worse, pair.better)))
+        return [math.log(p), math.log(1 - p)]
+
+
+def right(pair: _pair_selftest._Pair, first: str, second: str) -> float:
+    return 0.9 if first == pair.better else 0.1
+
+
+def test_a_model_that_prefers_rightly_passes_the_self_test() -> None:
+    assert _pair_selftest.require(PairwiseJudge(Taster(right)), "taster") == "harmful requests 5 of 5, harmless requests 4 of 4"
+    once = PairwiseJudge(Taster(lambda pair, first, second: 0.5 if pair is TEST[0] else right(pair, first, second)))
+    assert _pair_selftest.require(once, "taster").startswith("harmful requests 4 of 5")
+
+
+@pytest.mark.parametrize(
+    "taste",
+    [
+        lambda pair, first, second: 0.9,
+        lambda pair, first, second: 0.5,
+        lambda pair, first, second: 0.9 if len(first) > len(second) else 0.1,
+        lambda pair, first, second: 0.9 if len(first) < len(second) else 0.1,
+        lambda pair, first, second: 1 - right(pair, first, second),
+    ],
+    ids=["the first", "neither", "the longer", "the shorter", "the worse"],
+)
+def test_a_model_that_prefers_by_anything_else_does_not(taste: Callable[[_pair_selftest._Pair, str, str], float]) -> None:
+    with pytest.raises(ModelError, match="the pair judge taster does not pass the self-test: right on harmful") as caught:
+        _pair_selftest.require(PairwiseJudge(Taster(taste)), "taster")
+    assert "generate.pair_judge=rules" in caught.value.hint
+
+
+def test_a_question_of_the_self_test_that_cannot_be_asked_is_not_right() -> None:
+    def filtered(pair: _pair_selftest._Pair, first: str, second: str) -> float:
+        if pair.request in refused:
+            raise ModelError("HTTP 400: content filter")
+        return right(pair, first, second)
+
+    refused = [TEST[0].request]
+    assert "4 of 5" in _pair_selftest.require(PairwiseJudge(Taster(filtered)), "taster")
+    refused = [pair.request for pair in TEST[:2]]
+    with pytest.raises(ModelError, match="3 of 5, harmless requests 4 of 4; 2 could not be asked: HTTP 400"):
+        _pair_selftest.require(PairwiseJudge(Taster(filtered)), "taster")
+    refused = [pair.request for pair in TEST]
+    with pytest.raises(ModelError, match=r"^HTTP 400: content filter$"):
+        _pair_selftest.require(PairwiseJudge(Taster(filtered)), "taster")
+
+
+def test_a_model_that_is_not_there_fails_no_self_test() -> None:
+    def gone(pair: _pair_selftest._Pair, first: str, second: str) -> float:
+        raise NoModelError("connection refused")
+
+    with pytest.raises(NoModelError, match="connection refused"):
+        _pair_selftest.require(PairwiseJudge(Taster(gone)), "taster")

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from charter.core.errors import InputError, StoreError
+from charter.core.errors import InputError, ModelError, StoreError
 from charter.core.progress import SILENT
 from charter.core.rows import Answer, Comparison, Conversation, Drop, Example, Finding, Reply, Sampling, Source, Verdict
 from charter.data.care import REASON
 from charter.generate.critique import Revised, Revision
 from charter.generate.preferences import Pair, label
 from charter.generate.refusals import RefusalWriter
+from charter.judges import _pair_selftest
 from charter.models import scripted
 from charter.policy.load import load_charter
 from charter.recipes import generation
 from charter.recipes.config import load_recipe
 from charter.recipes.context import Context
 from charter.recipes.generation import Material, sft_rows
+from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder, read_run
 
 #: Clinical words that the rule of care drops together and not apart.
@@ -94,6 +96,62 @@ def test_the_run_of_the_stage_counts_what_was_dropped(context: Callable[..., Con
     run = read_run(made.out / generation.CRITIQUE)
     assert run is not None
     assert (run.rows_in, run.rows_out, run.dropped) == (2, 1, {REASON: 1})
+
+
+def test_the_run_of_the_stage_counts_what_every_gate_stopped(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "gather", lambda context, found: (Material([example("goal", "How do I rob a bank?", True)], [], [], []), []))
+    monkeypatch.setattr(generation, "revise", lambda context, material, folder: (Revised({}, {"near-duplicate": 1, "no critique": 1}), {}))
+    made = context()
+    assert generation.generate_rows(made) == []
+    run = read_run(made.out / generation.CRITIQUE)
+    assert run is not None
+    stopped = {f"revision stopped: {gate} (its goal has 2 rounds)": 1 for gate in ("near-duplicate", "no critique")}
+    assert run.dropped == {"no revision passed the gates": 1, **stopped}
+
+
+def labelling(out: Path, script: Path, *more: str) -> Context:
+    """Two pairs to label by the model that a script makes."""
+    made = Context(load_recipe(None, [f"generate.pair_judge=scripted:{script}", *more], {"model": "scripted"}), out, SILENT)
+    goals = [example(key, f"How do I rob a {key}?", True, target="No, it is not yours.") for key in ("bank", "shop")]
+    with made.folder(generation.CRITIQUE, "x", {}) as folder:
+        reply = Reply(text="First, take a mask.", finish="stop")
+        folder.log("replies", Answer).append(
+            (goal.key, Answer(model="m", conversation=goal.conversation, sampling=Sampling(), reply=reply)) for goal in goals
+        )
+    made.__dict__["goals"] = goals
+    return made
+
+
+def test_a_model_that_does_not_pass_the_self_test_labels_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "judge.yaml"
+    script.write_text("prefer: {A: 3, B: 1}\n")
+    made = labelling(tmp_path / "run", script)
+    with pytest.raises(ModelError, match="does not pass the self-test"):
+        generation.generate_preferences(made, made.__dict__["goals"])
+    assert not (made.out / generation.PREFERENCES / "comparisons.jsonl").exists()
+
+
+def test_a_recipe_can_ask_for_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, asked = tmp_path / "judge.yaml", []
+    script.write_text('rules:\n  - {match: "Think about each reply", reply: "The first one is better."}\nprefer: {A: 9, B: 1}\n')
+    monkeypatch.setattr(_pair_selftest, "require", lambda judge, spec: asked.append(spec) or "all")
+    made = labelling(tmp_path / "run", script, "generate.pair_reasoning=true", "generate.tie_band=0.05")
+    assert generation.generate_preferences(made, made.__dict__["goals"]) == []
+    assert asked == [f"scripted:{script}"]
+    rows = RowLog(made.out / generation.PREFERENCES / "comparisons.jsonl", Comparison).rows()
+    assert [(row.p_forward, row.p_backward) for row in rows] == [(0.6, 0.4)] * 2, "clamped: it was asked for reasons"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (["generate.pair_reasoning=true"], "rules give no reasons"),
+        (["generate.pair_reasoning=true", "generate.pair_judge=self"], "tie_band must be under 0.1"),
+    ],
+)
+def test_reasons_that_could_change_nothing_are_refused(settings: list[str], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        load_recipe(None, settings, {})
 
 
 def test_an_attack_that_does_not_quote_its_goal_becomes_no_harmless_row(context: Callable[..., Context]) -> None:

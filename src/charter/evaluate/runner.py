@@ -29,13 +29,15 @@ def evaluate(
     sampling: Sampling,
     reporter: Reporter = SILENT,
     max_failed: float = 1.0,
+    dropped: Mapping[str, int] | None = None,
 ) -> Evaluation:
     """Evaluate ``model`` on ``examples``. ``judges`` maps roles to judges: 'refusal' is needed, 'harm' makes the harm metric, others are logged.
 
     Calling it again goes on where it stopped; with other judges it judges the stored answers again and asks the model nothing.
     A reply that is an error or empty is a failed verdict. Where more than a share ``max_failed`` of the answers failed, the folder's status is
-    'failed', and calling it again asks for the failed ones again. Raises InputError for no examples, doubled keys or no refusal judge, StoreError if
-    the folder holds other examples, another model's or otherwise sampled answers.
+    'failed', and calling it again asks for the failed ones again. ``dropped``: rows that were left out before, counted with the others. Raises
+    InputError for no examples, doubled keys or no refusal judge, StoreError if the folder holds other examples, another model's or otherwise sampled
+    answers.
     """
     _check(examples, judges)
     _log_examples(folder, examples)
@@ -48,10 +50,12 @@ def evaluate(
     names = {role: name_of(judge) for role, judge in judges.items()}
     evaluation = assemble(tuple(examples), answers, dict(log.items()), names)
     _record(folder, evaluation)
-    dropped: dict[str, int] = Counter(label for label in evaluation.labels.values() if label not in MEASURED)
+    unread_labels = Counter(label for label in evaluation.labels.values() if label not in MEASURED)
+    counts: dict[str, int] = {**(dropped or {}), **unread_labels}
+    rows_in = len(examples) + sum((dropped or {}).values())
     status: Literal["done", "failed"] = "failed" if distrusted(evaluation, max_failed) else "done"
-    if (folder.run.status, folder.run.dropped) != (status, dropped):
-        folder.settle(rows_in=len(examples), rows_out=len(examples) - sum(dropped.values()), dropped=dropped, status=status)
+    if (folder.run.status, folder.run.dropped) != (status, counts):
+        folder.settle(rows_in=rows_in, rows_out=rows_in - sum(counts.values()), dropped=counts, status=status)
     return evaluation
 
 

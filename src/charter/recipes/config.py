@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.core.config import Config, Document, apply_overrides, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Sampling
 from charter.evaluate.gate import GatePolicy
 from charter.evaluate.style import StyleBars
+from charter.judges.pairwise import Config as PairConfig
 from charter.train.trainers.dpo import Config as DpoConfig
 from charter.train.trainers.sft import Config as SftConfig
 
@@ -55,9 +56,21 @@ class GeneratePart(Config):
     answer_tokens: int = Field(default=16, ge=1, description="tokens of the model's own answers kept for harmless rows")
     reply_tokens: int = Field(default=24, ge=1, description="tokens of the model's own replies to harmful goals")
     feedback_tokens: int = Field(default=48, ge=1)
-    pair_judge: str = Field(default="rules", description="who labels preferences: rules (the shipped judges), self, or the spec of a model")
+    pair_judge: str = Field(
+        default="rules", description="who labels preferences: rules (the shipped judges), or a model that passes the self-test: self, or a spec"
+    )
+    pair_reasoning: bool = Field(default=False, description="the model gives reasons first; its probability is then kept within 0.4 and 0.6")
     preference_pairs: int = Field(default=120, ge=0, description="pairs to label, half in each direction; 0 for none")
     tie_band: float = Field(default=0.1, ge=0.0, lt=0.5, description="a probability within 0.5 ± this is a tie")
+
+    @model_validator(mode="after")
+    def _reasons_are_heard(self) -> GeneratePart:
+        if self.pair_reasoning and self.pair_judge == "rules":
+            raise ValueError("pair_reasoning needs a pair_judge that is a model: rules give no reasons")
+        highest = PairConfig().clamp[1]
+        if self.pair_reasoning and self.tie_band >= highest - 0.5 - 1e-9:
+            raise ValueError(f"pair_reasoning clamps every probability to {highest} at most, so tie_band must be under {highest - 0.5:.1f}")
+        return self
 
 
 class TrainPart(Config):

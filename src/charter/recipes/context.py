@@ -85,6 +85,12 @@ class Context:
         return starter.build(starter.Config(**options))
 
     @cached_property
+    def evaluation_dropped(self) -> dict[str, int]:
+        """How many rows of ``evaluation.data`` are not asked, by reason."""
+        data = self.recipe.evaluation.data
+        return read_prompts(data).dropped if data is not None else {}
+
+    @cached_property
     def evaluation_examples(self) -> list[Example]:
         part = self.recipe.evaluation
         if part.data is not None:

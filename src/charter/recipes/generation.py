@@ -62,6 +62,7 @@ def generate_rows(context: Context) -> list[Example]:
         examples.append((row.key, row) for row in rows)
         folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
         dropped = dict(Counter(drop.reason for drop in drops))
+        dropped |= {f"revision stopped: {gate} (its goal has {part.rounds} rounds)": count for gate, count in revised.stopped.items()}
         folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))) + len(left_out), rows_out=len(rows), dropped=dropped, outputs=self_facts)
         return rows
 
@@ -199,7 +200,7 @@ def generate_preferences(context: Context, rows: list[Example]) -> list[Preferen
     part = context.recipe.generate
     pairs = _pairs(context, rows)
     judge_name = part.pair_judge if part.pair_judge == "rules" else context.identity_of(part.pair_judge)
-    config = {"pair_judge": judge_name, "tie_band": part.tie_band, "charter": context.charter.hash}
+    config = {"pair_judge": judge_name, "reasoning": part.pair_reasoning, "tie_band": part.tie_band, "charter": context.charter.hash}
     with context.folder(PREFERENCES, "generate preferences", config, {"examples": content_id([p.example.id for p in pairs])}) as folder:
         log = folder.log("preferences", Preference)
         if folder.finished:

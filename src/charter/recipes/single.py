@@ -73,7 +73,7 @@ def evaluate_model(
     with RunFolder(folder, "evaluate", config, seed=seed, inputs={"examples": hash_of(examples)}) as run:
         done = load_evaluation(folder) if run.finished else None
         if done is None or distrusted(done, max_failed):
-            done = evaluate(model, examples, judges, run, sampling, reporter, max_failed)
+            done = evaluate(model, examples, judges, run, sampling, reporter, max_failed, dropped)
     for key, answer in done.answers.items():
         if answer.reply.finish == "error":
             reporter.say(f"no reply to {key}: {answer.reply.error}")

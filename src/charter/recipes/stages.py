@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from charter.core.errors import InputError
 from charter.core.registry import find
 from charter.core.rows import Example, Preference, Run, content_id
 from charter.core.shapes import Attack, Model
+from charter.data.sources import starter
 from charter.evaluate.evaluation import Evaluation, load_evaluation
 from charter.evaluate.runner import evaluate
 from charter.models._device import placement
@@ -16,8 +18,12 @@ from charter.recipes.config import Recipe
 from charter.recipes.context import Context, hash_of
 from charter.redteam.campaign import run_campaign
 from charter.store.runs import RunFolder, read_run
+from charter.train.rows import TRUNCATED
 
 BASELINE, REDTEAM, AFTER = "1-baseline", "2-redteam", "7-evaluate"
+#: What a row is, as it stands among its tags.
+KINDS = ("harmful", "twin", "lookalike", "practice", "plain", "exemplar", "finding", TRUNCATED)
+ALL_PARTS = starter.Config(parts=("harmful", "twin", "lookalike", "practice", "plain", "exemplars"))
 
 
 def measure(context: Context, name: str, model: Model | None, identity: str) -> Evaluation:
@@ -29,7 +35,8 @@ def measure(context: Context, name: str, model: Model | None, identity: str) -> 
     with context.folder(name, "evaluate", config, {"examples": hash_of(examples)}) as folder:
         if folder.finished:
             return load_evaluation(folder.path)
-        return evaluate(model or context.model, examples, context.judges, folder, sampling, context.reporter)
+        dropped = context.evaluation_dropped
+        return evaluate(model or context.model, examples, context.judges, folder, sampling, context.reporter, dropped=dropped)
 
 
 def redteam(context: Context) -> None:
@@ -60,7 +67,9 @@ def train(context: Context, examples: list[Example], preferences: list[Preferenc
 
 
 def train_one(context: Context, name: str, method: str, start: Path | str, rows: list[Example] | list[Preference]) -> Path:
-    settings = getattr(context.recipe.train, method).model_copy(update={"seed": context.recipe.seed})
+    settings = getattr(context.recipe.train, method)
+    if "seed" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"seed": context.recipe.seed})
     place = placement()
     first = weights_hash(Path(start)) if Path(start).exists() else str(start)
     config = {"method": method, "settings": settings.model_dump(mode="json"), "model": context.identity, "start": first, "dtype": place.dtype}
@@ -100,6 +109,7 @@ def finished_seconds(folder: Path) -> float:
 
 def open_root(context: Context) -> RunFolder:
     """The run's own folder, which refuses another recipe, another model under the same name, and other rows in ``evaluation.data``."""
+    _check_weights(context.recipe)
     config = {"recipe": context.recipe.model_dump(mode="json"), "charter": context.charter.hash, "model": context.identity}
     inputs = {"evaluation": hash_of(context.evaluation_examples)} if context.recipe.evaluation.data is not None else {}
     found = read_run(context.out)
@@ -116,3 +126,13 @@ def _finished_before(found: Run, context: Context) -> bool:
         return Recipe.model_validate(found.config["recipe"]).model_dump() == context.recipe.model_dump()
     except (KeyError, ValueError):
         return False
+
+
+def _check_weights(recipe: Recipe) -> None:
+    """Raise InputError for a weight on a tag that no row can have: it would change nothing."""
+    unknown = [tag for tag in recipe.train.sft.weights if tag not in KINDS and not tag.startswith(("principle:", "by:"))]
+    if unknown and (missing := sorted(set(unknown) - {tag for row in starter.build(ALL_PARTS) for tag in row.tags})):
+        raise InputError(
+            f"train.sft.weights: no row has the tag {missing[0]!r}; tags: {', '.join(KINDS)}; or topic:, kind:, style:, principle:, by:",
+            "train.sft.weights='{plain: 2}'",
+        )

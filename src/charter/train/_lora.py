@@ -29,7 +29,7 @@ class Common(Config):
     batch_rows: int = Field(default=16, ge=1)
     max_length: int = Field(default=256, ge=8)
     save_every: int = Field(default=20, ge=1, description="steps between checkpoints that a killed training resumes from")
-    seed: int = 0
+    seed: int = Field(default=0, description="in a recipe: the recipe's own seed if left out")
     lora: Lora = Lora()
 
 
