@@ -246,6 +246,44 @@ def test_measuring_goes_on_and_asks_nothing_twice(tmp_path):
     assert measured(tmp_path, Fixed(version="2")).card.version == "2"
 
 
+def test_verdicts_follow_what_was_judged_and_not_the_number_of_its_row(tmp_path):
+    """Rows that were turned round, or written anew under the same name, are scored by their own verdicts."""
+    rows = rows_of([("unsafe 0.9", 1), ("safe 0.2", 0)] * 5)
+    (tmp_path / "mine.yaml").write_text(
+        "title: Mine\ntask: harmful_reply\nlicence: none\nparts:\n  - {files: [mine.csv], prompt: q, reply: a,\n"
+        "     label: {column: gold, positive: ['1'], negative: ['0']}}\n"
+    )
+
+    def go(rows):
+        write(tmp_path, rows)
+        judge = Fixed()
+        done = measuring.measure_judge(judge, tmp_path, tmp_path / "out", sets=[str(tmp_path / "mine.yaml")])
+        return done.card.rows[0].figures["accuracy"].value, judge.asked
+
+    assert go(rows)[0] == 1.0
+    assert go(rows[::-1]) == (1.0, 0)
+    wrong = [{**row, "gold": 1 - row["gold"]} for row in rows]
+    assert go(wrong) == (0.0, 0)  # the labels are others, the verdicts are not
+    changed = [{**row, "a": "safe 0.1" if row["gold"] == 0 else "unsafe 0.8"} for row in rows]
+    assert go(changed)[0] == 1.0
+
+
+def test_a_log_of_an_earlier_charter_is_read_where_it_is_sound(tmp_path):
+    """It filed verdicts by row; those whose subject still stands there hold, the rest are asked for again."""
+    measured(tmp_path, Fixed())
+    (log,) = (tmp_path / "out" / "verdicts").iterdir()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    old = [{**line, "key": f"fixed@1:mine:mine.csv:{number}"} for number, line in enumerate(lines, 1)]
+    log.write_text("".join(json.dumps(line) + "\n" for line in old))
+    again = Fixed()
+    assert measured(tmp_path, again).card.rows[0].figures["accuracy"].value == 0.5
+    assert again.asked == 0
+    log.write_text("".join(json.dumps({**line, "subject": "another"}) + "\n" for line in old))
+    again = Fixed()
+    assert measured(tmp_path, again).card.rows[0].figures["accuracy"].value == 0.5
+    assert again.asked == 40
+
+
 def test_a_part_of_a_set_says_that_it_is_one(tmp_path):
     row = measured(tmp_path, Fixed(), limit=7).card.rows[0]
     assert (row.n, row.part) == (7, "a random 7 of 40 rows")

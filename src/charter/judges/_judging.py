@@ -86,15 +86,28 @@ def _cut(keys: list[str]) -> list[list[str]]:
     return [keys[start : start + GROUP] for start in range(0, len(keys), GROUP)]
 
 
+def stored_verdicts(judge: Judge, log: RowLog[Verdict]) -> dict[str, Verdict]:
+    """This judge's verdicts in a log of ``judge_rows``, by the id of the conversation. Logs of an earlier Charter are filed by row instead: their
+    verdicts hold too, for what they are on is their ``subject``."""
+    mine, found = key_of(judge, ""), dict[str, Verdict]()
+    for key, verdict in log.iterate():
+        if key.startswith(mine):
+            found.setdefault(verdict.subject, verdict)
+            found[key.removeprefix(mine)] = verdict
+    return found
+
+
 def judge_rows(judge: Judge, rows: Sequence[tuple[str, Conversation]], log: RowLog[Verdict], reporter: Reporter = SILENT) -> dict[str, Verdict]:
-    """Verdicts by key for every (key, conversation), from the log where they are there. Groups are cut before anything is looked up, so a resumed
-    run asks in the same groups as an unbroken one. Raises what the judge raises when nothing can be asked at all."""
+    """Verdicts by key for every (key, conversation), from the log where they are there: they are filed by what was judged, so that rows which
+    move, or files which change under one name, never get the verdicts of others. Groups are cut before anything is looked up, so a resumed run asks
+    in the same groups as an unbroken one. Raises what the judge raises when nothing can be asked at all."""
+    stored = stored_verdicts(judge, log)
     groups = [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
-    waiting = [group for group in groups if any(key_of(judge, key) not in log for key, _ in group)]
+    waiting = [group for group in groups if any(conversation.id not in stored for _, conversation in group)]
     with reporter.track(f"verdicts: {judge.name}", len(rows), len(rows) - sum(map(len, waiting))) as advance:
         for group in waiting:
             verdicts = judge_conversations(judge, [conversation for _, conversation in group])
-            log.append((key_of(judge, key), verdict) for (key, _), verdict in zip(group, verdicts, strict=True))
+            log.append((key_of(judge, conversation.id), verdict) for (_, conversation), verdict in zip(group, verdicts, strict=True))
             advance(len(group))
-    stored = dict(log.items())
-    return {key: stored[key_of(judge, key)] for key, _ in rows}
+    stored = stored_verdicts(judge, log) if waiting else stored
+    return {key: stored[conversation.id] for key, conversation in rows}

@@ -20,7 +20,7 @@ from charter.core.shapes import Judge
 from charter.judges import _prequalify
 from charter.judges._card_page import card_page
 from charter.judges._cards import Card, CardRow, Latency, SelfTest, file_name, find_card
-from charter.judges._judging import judge_rows, name_of
+from charter.judges._judging import judge_rows, name_of, stored_verdicts
 from charter.judges._measuring import answers_of, measure
 from charter.judges._sets import Items, load_set, read_set, set_names
 from charter.judges._spec import build_judge
@@ -59,8 +59,8 @@ def measure_judge(
         part, items = _part(items, limit)
         if len(times) < TIMED and not (old and old.latency):
             times += _time(judge, items, log, TIMED - len(times))
-        verdicts = judge_rows(judge, [(f"{items.name}:{item.key}", item.conversation) for item in items.items], log, reporter)
-        rows.append(measure(judge, items, {item.key: verdicts[f"{items.name}:{item.key}"] for item in items.items}, part))
+        verdicts = judge_rows(judge, [(item.key, item.conversation) for item in items.items], log, reporter)
+        rows.append(measure(judge, items, verdicts, part))
     card = _card(judge, rows, times, selftest, old, bool(sets))
     path = folder / file_name(judge.name)
     write_json(path, card.model_dump(mode="json"))
@@ -98,7 +98,7 @@ def _part(items: Items, limit: int | None) -> tuple[str, Items]:
 def _time(judge: Judge, items: Items, log: RowLog[Verdict], count: int) -> list[float]:
     """Milliseconds of questions put one by one, after one that warms up; their verdicts are not kept. A dear judge is not asked about a set that
     is judged already."""
-    if _dear(judge) and f"{name_of(judge)}:{items.name}:{items.items[-1].key}" in log:
+    if _dear(judge) and items.items[-1].conversation.id in stored_verdicts(judge, log):
         return []
     picked = stream(0, "timing").sample(range(len(items.items)), min(TIMED_DEAR if _dear(judge) else count, len(items.items)))
     found = []
