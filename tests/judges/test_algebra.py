@@ -83,6 +83,17 @@ def test_scores_hazards_and_spans_come_from_those_who_agree():
     assert found.judge_version == any_of.AnyOf([a, b]).version != all_of.AllOf([a, b]).version
 
 
+def test_heads_are_kept_as_the_score_is():
+    a, b = Fixed("a", "unsafe", 0.9, scores={"jailbreak": 0.8, "toxicity": 0.1}), Fixed("b", "safe", 0.2, scores={"toxicity": 0.3})
+    failed = Fixed("c", "failed", scores={"toxicity": 1.0})
+    assert any_of.AnyOf([a, b, failed])(ASK).scores == {"jailbreak": 0.8, "toxicity": 0.3}
+    assert all_of.AllOf([a, b])(ASK).scores == {"jailbreak": 0.8, "toxicity": 0.1}
+    assert majority.Majority([a, b, a])(ASK).scores == pytest.approx({"jailbreak": 0.8, "toxicity": 0.5 / 3})
+    assert any_of.AnyOf([b, failed])(ASK).scores == {}  # failed as a whole
+    assert negation.Negation([a])(ASK).scores == {}  # 'toxicity 0.9' is not what it says
+    assert cascade.Cascade([Fixed("u", "unsure"), a], cascade.Config())(ASK).scores == a.rest["scores"]
+
+
 def test_negation_turns_score_and_outcome_and_drops_the_reasons():
     found = negation.Negation([Fixed("a", "unsafe", 0.75, hazards=("S1",))])(ASK)
     assert (found.outcome, found.score, found.hazards) == ("safe", 0.25, ())
@@ -120,11 +131,12 @@ def test_a_cascade_asks_the_dear_judge_only_when_the_cheap_one_is_unsure():
     assert [v.outcome for v in found] == ["safe", "safe", "unsafe", "unsafe", "unsafe", "unsafe", "unsafe", "safe", "safe", "safe"]
     assert dear.asked == 3
     assert found[4].reason == "step 2 of 2, dear@1: because"
-    for usage in (judge.usage(), judge.usage_of(found)):
-        assert (usage.asked, usage.decided) == ((10, 3), (7, 3))
-        assert (usage.escalated.value, usage.escalated.n) == (0.3, 10)
-        assert (usage.cost, usage.saved) == (310, pytest.approx(0.69))
+    usage = judge.usage_of(found)
+    assert (usage.asked, usage.decided) == ((10, 3), (7, 3))
+    assert (usage.escalated.value, usage.escalated.n) == (0.3, 10)
+    assert (usage.cost, usage.saved) == (310, pytest.approx(0.69))
     assert judge.usage_of([]).saved is None
+    assert cascade.Cascade([cheap, dear], cascade.Config()).usage_of(found).saved is None  # time is no measure of cost
 
 
 def test_the_last_step_stands_even_when_it_fails():

@@ -15,8 +15,10 @@ from sklearn import metrics as sk
 from charter.core.errors import DataError, InputError
 from charter.core.registry import find, names
 from charter.core.rows import Verdict
+from charter.judges import any_of, cascade
+from charter.judges._card_files import PACKAGED, card_of, cards, file_name, find_card, place_of, read_card
 from charter.judges._card_page import card_page
-from charter.judges._cards import PACKAGED, Card, card_of, cards, file_name, find_card, read_card
+from charter.judges._cards import Card, Share
 from charter.judges._measuring import answers_of, measure, read_verdict
 from charter.judges._sets import JudgeSet, load_set, read_set, set_names
 from charter.judges._spec import build_judge
@@ -93,6 +95,7 @@ def test_every_verdict_is_read_once_and_failures_are_in_no_figure(tmp_path):
     assert figures["auprc"] == pytest.approx(sk.average_precision_score(gold, scores), abs=1e-4)
     assert all(metric.n_failed == 2 for metric in row.figures.values())
     assert (row.decided.tp, row.decided.fp, row.decided.fn, row.decided.tn, row.decided.n_failed) == (1, 1, 1, 1, 4)
+    assert (row.cut.tp, row.cut.fp, row.cut.fn, row.cut.tn, row.cut.n_failed) == (2, 1, 1, 2, 2)  # as benchmarks of harm read the unsure
 
 
 def test_a_score_that_some_verdicts_lack_is_no_ranking(tmp_path):
@@ -119,6 +122,9 @@ def test_rows_by_hazard_and_rows_of_one_group(tmp_path):
     row = card_row(tmp_path, said, hazard="kind", group="who", more=more)
     assert set(row.groups) == {"hate", "privacy"}
     assert (row.groups["hate"].n, row.groups["hate"].tp, row.groups["hate"].fp) == (10, 5, 5)
+    assert row.groups["hate"].recall == Share(value=1.0, low=0.5655, high=1.0, n=5)
+    assert row.groups["hate"].specificity == Share(value=0.0, low=0.0, high=0.4345, n=5)
+    assert row.groups["privacy"].specificity is None
     assert (row.groups["privacy"].n, row.groups["privacy"].n_failed, row.groups["privacy"].fn) == (5, 5, 5)
     assert row.figures["accuracy"].method == "bootstrap95 over groups"
     assert row.figures["accuracy"].low == row.figures["accuracy"].high  # every group is the same
@@ -135,7 +141,88 @@ def test_heads_beside_the_main_one_are_read_at_their_own_threshold():
     assert read_verdict(verdict, "harmful_request", True) == (True, True, 0.9)
     assert read_verdict(verdict, "injection", False, 0.5) is None
     assert read_verdict(verdict.model_copy(update={"outcome": "unsure"}), "jailbreak", True, 0.6) == (True, False, 0.7)
-    assert answers_of(build_judge("cascade: [refusal, harm]")) == ("harmful_reply",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "answers"),
+    [
+        ("cascade: [refusal, harm]", ("harmful_reply",)),
+        ("cascade: [request, classifier]", ("harmful_request", "harmful_reply")),  # jailbreaks are not asked of the first step
+        ("any_of: [blocklist, classifier]", ("harmful_request", "harmful_reply", "toxicity", "jailbreak", "injection")),
+        ("all_of: [classifier, blocklist]", ("harmful_request", "jailbreak", "injection", "toxicity")),
+        ("not: classifier", ("harmful_request", "harmful_reply")),
+        ("threshold: {judge: classifier, high: 0.8}", ("harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity")),
+        ("threshold: {judge: classifier, head: jailbreak}", ("jailbreak",)),
+    ],
+)
+def test_a_judge_made_of_judges_answers_what_it_decides(spec, answers):
+    assert answers_of(build_judge(spec)) == answers
+
+
+class Headed(Fixed):
+    """Says of a request what its text says, with a head for jailbreaks."""
+
+    answers = ("harmful_request", "jailbreak")
+
+    def __call__(self, conversation):
+        verdict = super().__call__(conversation)
+        return verdict.model_copy(
+            update={"scores": {} if verdict.outcome == "failed" else {"jailbreak": 0.9 if verdict.outcome == "unsafe" else 0.1}}
+        )
+
+
+def test_a_verdict_that_did_not_fail_is_no_failure_of_a_judge_made_of_judges(tmp_path):
+    write(tmp_path, [{"q": text, "gold": gold} for text, gold in [("unsafe", 1), ("safe", 0), ("unsafe", 0), ("failed", 1)] * 3])
+    items = read_set("mine", judge_set("jailbreak", prompt="q", reply=""), tmp_path)
+
+    def row(judge):
+        return measure(judge, items, {item.key: judge(item.conversation) for item in items.items}, draws=50)
+
+    made = row(any_of.AnyOf([Fixed(name="plain", answers=("harmful_request",)), Headed(name="headed")]))
+    assert (made.n, made.n_failed, made.figures["accuracy"].value) == (9, 3, pytest.approx(2 / 3, abs=1e-4))
+    silent = row(any_of.AnyOf([Fixed(name="plain"), Fixed(name="other")]))
+    assert (silent.n, silent.n_failed, silent.dropped) == (0, 3, {"the judge says nothing of it": 9})
+
+
+def test_a_cascade_is_not_asked_what_its_first_step_cannot_say(tmp_path):
+    write(tmp_path, [{"q": "safe", "gold": "0"}])
+    (tmp_path / "mine.yaml").write_text(
+        "title: Mine\ntask: jailbreak\nlicence: none\nparts:\n"
+        "  - {files: [mine.csv], prompt: q, label: {column: gold, positive: ['1'], negative: ['0']}}\n"
+    )
+    judge = cascade.Cascade([Fixed(name="plain", answers=("harmful_request",)), Headed(name="headed")], cascade.Config())
+    with pytest.raises(InputError, match="no answer to jailbreak, which mine asks; it answers harmful_request"):
+        measuring.measure_judge(judge, tmp_path, tmp_path / "out", sets=[str(tmp_path / "mine.yaml")])
+
+
+def test_the_usage_of_a_cascade_is_that_of_its_verdicts_and_stands_on_the_card(tmp_path):
+    """Timing asks too, and a resumed measure asks nothing: neither changes it."""
+
+    def judge():
+        return cascade.Cascade([Fixed(name="cheap"), Fixed(name="dear")], cascade.Config(costs=(1, 10), unsure_between=(0.3, 0.75)))
+
+    first, again = measured(tmp_path, judge()), measured(tmp_path, judge())
+    assert first.card.steps.decided == (20, 20)
+    assert again.card == first.card
+    assert "Asked by step: 40, 20; the first step handed on 20 of 40." in first.page.read_text()
+    assert cascade.usage(first.card.steps.decided, first.card.steps.costs).saved == pytest.approx(1 - 240 / 400)
+
+
+def test_a_refusal_is_decided_by_its_label_as_benchmarks_read_it(tmp_path):
+    """A judge whose head has a low operating point: the figures are the head's, the rates that correct a benchmark are the label's."""
+
+    class Both(Fixed):
+        answers, thresholds = ("refusal",), {"refusal": 0.25}
+
+        def __call__(self, conversation):
+            label, head = conversation.reply.split()
+            content = {"subject": conversation.id, "outcome": "unsure", "label": "" if label == "-" else label, "scores": {"refusal": float(head)}}
+            return Verdict.model_validate({**content, "judge": "fixed", "judge_version": "1"})
+
+    said = [("full 0.9", 1), ("partial 0.1", 1), ("none 0.6", 0), ("none 0.1", 0), ("unsure 0.9", 1), ("- 0.3", 1)]
+    row = card_row(tmp_path, said, "refusal", Both())
+    assert (row.figures["recall"].value, row.figures["specificity"].value) == (0.75, 0.5)
+    assert (row.decided.tp, row.decided.fn, row.decided.fp, row.decided.tn, row.decided.n_failed) == (3, 0, 0, 2, 1)
 
 
 def test_hazards_are_counted_by_name(tmp_path):
@@ -303,20 +390,70 @@ def test_a_card_of_another_version_is_stale_and_never_used(tmp_path):
 
 def test_rates_to_correct_by_have_their_own_n_and_leave_development_sets_out(tmp_path):
     row = measured(tmp_path, Fixed()).card.rows[0]
-    flattering = row.model_copy(update={"judge_set": "seen", "development": "its rules were written on it"})
-    agreement = row.model_copy(update={"judge_set": "model", "labelled_by": "Llama Guard 2"})
+    flattering = row.model_copy(update={"judge_set": "seen", "development": "its rules were written on it", "sha256": "b", "files": ("b.csv",)})
+    agreement = row.model_copy(update={"judge_set": "model", "labelled_by": "Llama Guard 2", "sha256": "c", "files": ("c.csv",)})
     card = Card(judge="fixed", version="1", made="2026-01-01", rows=(row, flattering, agreement))
     rates = card.rates("harmful_reply")
     assert rates.judge_sets == ("mine",)
     assert (rates.sensitivity.value, rates.sensitivity.n, rates.specificity.value, rates.specificity.n) == (0.5, 20, 0.5, 20)
     assert rates.sensitivity.low == pytest.approx(0.2993, abs=1e-3)
     assert card.rates("harmful_reply", ["seen"]).judge_sets == ("seen",)
+    assert card.rates("harmful_reply", ["seen", "mine"]).judge_sets == ("mine",)
     assert card.rates("refusal") is None
+
+
+def test_no_row_is_pooled_twice(tmp_path):
+    """Of sets that share their files, one a part of another, the largest counts."""
+    whole = measured(tmp_path, Fixed()).card.rows[0].model_copy(update={"files": ("replies/*.csv",)})
+    half = whole.model_copy(update={"judge_set": "half", "n": 20})
+    one_file = half.model_copy(update={"judge_set": "one_file", "sha256": "b", "files": ("replies/gpt4.csv",)})
+    other = whole.model_copy(update={"judge_set": "other", "sha256": "c", "files": ("others/*.csv",)})
+    card = Card(judge="fixed", version="1", made="2026-01-01", rows=(half, whole, one_file, other))
+    assert card.rates("harmful_reply").judge_sets == ("mine", "other")
+    assert card.rates("harmful_reply").sensitivity.n == 40
+    assert card.rates("harmful_reply", ["half", "one_file"]).judge_sets == ("half",)
+    old = [row.model_copy(update={"files": (), "judge_set": name}) for row, name in ((whole, "xstest_replies"), (one_file, "xstest_replies_gpt4"))]
+    assert card.model_copy(update={"rows": tuple(old)}).rates("harmful_reply").judge_sets == ("xstest_replies",)  # their sets name the files
+
+
+def test_rates_with_the_unsure_cut_need_a_card_that_counted_them(tmp_path):
+    row = measured(tmp_path, Fixed()).card.rows[0]
+    older = row.model_copy(update={"judge_set": "older", "cut": None, "sha256": "b", "files": ("b.csv",)})
+    card = Card(judge="fixed", version="1", made="2026-01-01", rows=(row, older))
+    assert card.rates("harmful_reply", cut=True).judge_sets == ("mine",)
+    assert card.rates("harmful_reply", ["older"], cut=True) is None
+
+
+def test_two_judges_of_one_name_keep_both_their_cards(tmp_path):
+    """One judge with two models, or at two thresholds; and names too long to tell apart."""
+    judges = [Fixed(version="1+a"), Fixed(version="1+b"), Fixed(name="j" * 90 + "a"), Fixed(name="j" * 90 + "b")]
+    made = [measured(tmp_path, judge) for judge in judges]
+    assert len({done.json for done in made}) == len({done.page for done in made}) == 4
+    folder = made[0].json.parent
+    assert [find_card(judge, [folder]).card for judge in judges] == [done.card for done in made]
+    assert {card.version for card in cards(folder)} == {"1+a", "1+b", "1"}
+
+
+def test_the_card_of_an_earlier_charter_is_found_under_its_plain_name(tmp_path):
+    done = measured(tmp_path, Fixed())
+    fields = json.loads(done.json.read_text())
+    assert fields["rows"][0]["decided"]["recall"]["n"] == 20
+    for row in fields["rows"]:
+        for name in ("recall", "specificity"):
+            del row["decided"][name]
+        for name in ("cut", "steps", "files"):
+            del row[name]
+    done.json.unlink()
+    (done.json.parent / "fixed.json").write_text(json.dumps({**fields, "schema_version": 1}))
+    assert card_of(Fixed(), [done.json.parent]).row("mine").decided == done.card.rows[0].decided
 
 
 def test_file_names_are_plain():
     assert file_name("cascade(refusal, harm)") == "cascade-refusal--harm.json"
     assert file_name("refusal") == "refusal.json"
+    assert place_of(build_judge("refusal"), PACKAGED) == PACKAGED / "refusal.json"
+    assert place_of(build_judge("refusal"), Path("mine")) == Path("mine/refusal.json")
+    assert place_of(Fixed(name="refusal"), Path("mine")).name.startswith("refusal-")
 
 
 def test_packaged_cards_are_of_the_judges_that_ship():

@@ -29,7 +29,7 @@ def measure(
     """Judge human-labelled rows and write a card for each judge: figures with intervals, by hazard, latency (JSON and Markdown)."""
     from charter.cli import terminal
     from charter.judges._spec import build_judge
-    from charter.judges.cascade import Cascade
+    from charter.judges.cascade import usage
     from charter.recipes import measuring
 
     named = os.environ.get("CHARTER_DATA", "")
@@ -45,8 +45,8 @@ def measure(
             for name, why in done.skipped.items():
                 reporter.say(f"not measured on {name}: {why}")
             _show_card(done.card)
-            if isinstance(judge, Cascade) and judge.usage().asked[0]:
-                _show_usage(judge.usage())
+            if done.card.steps is not None:
+                _show_usage(usage(done.card.steps.decided, done.card.steps.costs))
             typer.echo(f"card: {done.json}\npage: {done.page}")
 
 
@@ -73,16 +73,17 @@ def score(
 @judges_app.command()
 def card(
     judges: Annotated[list[str] | None, typer.Argument(metavar="[JUDGE]...", help="default: all that come with the package")] = None,
-    cards: Annotated[Path | None, typer.Option("--cards", help="look here first")] = None,
+    cards: Annotated[Path | None, typer.Option("--cards", help="look here first (default: runs/judges/cards, where it is)")] = None,
 ) -> None:
     """What is known of a judge. A card of another version is stale: it is named and not shown."""
-    from charter.judges._cards import cards as packaged
-    from charter.judges._cards import find_card
+    from charter.judges._card_files import card_folders, find_card
+    from charter.judges._card_files import cards as packaged
     from charter.judges._spec import build_judge
 
+    folders = card_folders(cards)
     for spec in judges or [found.judge for found in packaged()]:
         judge = build_judge(spec)
-        found = find_card(judge, [cards] if cards else [])
+        found = find_card(judge, folders)
         if found.card is None:
             typer.echo(f"{judge.name}@{judge.version}: {found.why}")
         else:

@@ -53,7 +53,7 @@ def accuracy_of(judge: Judge, judged: Judged) -> Accuracy | None:
     """The measured error of ``judge``, from itself or from its card; None if it was not measured."""
     if isinstance(judge, Carded):
         return judge.accuracy(judged.task)
-    from charter.judges._cards import card_of
+    from charter.judges._card_files import card_of
 
     card = card_of(judge)
     rates = card.rates(judged.task, judged.judge_sets) if card is not None else None

@@ -6,8 +6,8 @@ unless the other parts decide it whatever the failed one would have said. So a f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Outcome, Verdict, content_id
@@ -57,6 +57,8 @@ class Combined:
     """A judge made of judges. Subclasses say how verdicts become one."""
 
     kind = ""
+    #: Which of its parts' heads a verdict has: of those that have it (any), only what every part has (all), none.
+    keeps_heads_of: Literal["any", "all", "none"] = "any"
 
     def __init__(self, parts: Sequence[Judge], settings: Any = None) -> None:
         if not parts:
@@ -76,13 +78,22 @@ class Combined:
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         raise NotImplementedError
 
-    def verdict(self, conversation: Conversation, outcome: Outcome, score: float | None, seen: Sequence[Verdict], reason: str = "") -> Verdict:
+    def verdict(
+        self,
+        conversation: Conversation,
+        outcome: Outcome,
+        score: float | None,
+        seen: Sequence[Verdict],
+        reason: str = "",
+        scores: Mapping[str, float] | None = None,
+    ) -> Verdict:
         """One verdict with the hazards and spans of those in ``seen`` that share its outcome."""
         agreeing = [v for v in seen if v.outcome == outcome]
         return Verdict(
             subject=conversation.id,
             outcome=outcome,
             score=None if outcome == "failed" else score,
+            scores={} if outcome == "failed" else dict(scores or {}),
             hazards=tuple(dict.fromkeys(h for v in agreeing for h in v.hazards)),
             spans=tuple(dict.fromkeys(s for v in agreeing for s in v.spans)),
             label=next((v.label for v in seen if v.label), ""),
@@ -96,3 +107,9 @@ def joint_score(verdicts: Sequence[Verdict], how: Any) -> float | None:
     """``how`` (max or min) over the scores of the parts that gave a verdict; None where one of those has no score."""
     scores = [v.score for v in verdicts if v.outcome != "failed"]
     return how(scores) if scores and None not in scores else None
+
+
+def joint_heads(verdicts: Sequence[Verdict], how: Any) -> dict[str, float]:
+    """``how`` over each head, of the parts that gave a verdict and have it."""
+    heard = [v.scores for v in verdicts if v.outcome != "failed"]
+    return {head: how([scores[head] for scores in heard if head in scores]) for head in dict.fromkeys(name for scores in heard for name in scores)}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from charter.core.agreement import Confusion
 from charter.core.rows import Metric
-from charter.judges._cards import Card, CardRow
+from charter.judges._cards import Card, CardRow, Share, Steps
 
 MAIN = ("accuracy", "precision", "recall", "specificity", "f1", "kappa", "auc", "auprc", "ece", "recall_at_1_fpr", "recall_at_5_fpr",
         "three_way_accuracy", "three_way_macro_f1", "macro_f1")  # fmt: skip
@@ -22,7 +21,7 @@ def card_page(card: Card) -> str:
         lines += [f"Self-test: {'passed' if card.selftest.passed else 'NOT passed'} ({card.selftest.summary or 'nothing to ask'}).", ""]
     lines += [
         "A failed verdict is in no figure; it is counted. Where a verdict is unsure its score decides, and no score counts as no. Intervals are",
-        "95 %. A set that was used in development says so: its figures flatter.",
+        "95 %; those by hazard are over rows (Wilson). A set that was used in development says so: its figures flatter.",
         "",
     ]
     for row in card.rows:
@@ -37,6 +36,7 @@ def _row(row: CardRow) -> list[str]:
         + (f"; left out: {', '.join(f'{n} {_cell(why)}' for why, n in row.dropped.items())}" if row.dropped else "")
         + (f"; {row.part}" if row.part else "")
         + ".",
+        *([_steps(row.steps)] if row.steps is not None else []),
         f"Used in development: {row.development or 'no'}." + (f" {row.note[0].upper()}{row.note[1:]}." if row.note else ""),
         f"Data: {row.revision or 'no version'}, {row.licence or 'licence not stated'}, sha256 `{row.sha256}`.",
     ]
@@ -50,10 +50,9 @@ def _row(row: CardRow) -> list[str]:
 def _groups(row: CardRow) -> list[str]:
     if row.task == "hazard" or not row.groups:
         return []
-    lines = ["| by | n | failed | recall | specificity |", "|---|---|---|---|---|"]
+    lines = ["| by | n | failed | recall | 95 % | specificity | 95 % |", "|---|---|---|---|---|---|---|"]
     for name, g in row.groups.items():
-        c = Confusion(g.tp, g.fp, g.fn, g.tn)
-        lines.append(f"| {_cell(name)} | {g.n} | {g.n_failed} | {_share(c.recall)} | {_share(c.specificity)} |")
+        lines.append(f"| {_cell(name)} | {g.n} | {g.n_failed} | {_share(g.recall)} | {_share(g.specificity)} |")
     return [*lines, ""]
 
 
@@ -61,8 +60,14 @@ def _interval(metric: Metric) -> str:
     return "" if metric.low is None or metric.high is None else f"{metric.low:.3f} to {metric.high:.3f}"
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _share(share: Share | None) -> str:
+    return " | " if share is None else f"{share.value:.2f} | {share.low:.2f} to {share.high:.2f}"
+
+
+def _steps(steps: Steps) -> str:
+    asked = [sum(steps.decided[number:]) for number in range(len(steps.decided))]
+    on = "" if not asked[0] else f"; the first step handed on {asked[0] - steps.decided[0]} of {asked[0]}"
+    return f"Asked by step: {', '.join(map(str, asked))}{on}."
 
 
 def _cell(text: str) -> str:

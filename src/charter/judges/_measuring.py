@@ -17,10 +17,13 @@ from charter.core.rows import Metric, Verdict
 from charter.core.shapes import Judge
 from charter.core.stats import rate
 from charter.judges._cards import CardRow, Group, group_of
-from charter.judges._sets import Item, Items
+from charter.judges._sets import Item, Items, files_of
 
 #: What judges answer that do not say so themselves.
 ANSWERS = {"refusal": ("refusal",), "request": ("harmful_request",), "harm": ("harmful_reply",), "blocklist": ("harmful_request", "toxicity")}
+#: Tasks that ``outcome`` is about where a judge answers several; the others are heads.
+OUTCOMES = ("harmful_request", "harmful_reply")
+SILENT = "the judge says nothing of it"
 CLASSES = ("full", "partial", "none")
 DRAWS = 1000
 
@@ -33,12 +36,28 @@ class Read(NamedTuple):
     score: float | None
 
 
+class Row(NamedTuple):
+    """An item and its verdict, as the figures read it, and as it decides by itself."""
+
+    item: Item
+    verdict: Verdict
+    read: Read | None
+    said: Read | None
+
+
 def answers_of(judge: Judge) -> tuple[str, ...]:
-    """The tasks that a judge has answers for; a judge made of judges has those of its last part."""
+    """The tasks that a judge has answers for. Of a judge made of judges: what the outcome of its last part is about, and the heads that it keeps; a
+    cascade has a head only where every step has it, for the others are never asked."""
     parts: tuple[Judge, ...] = getattr(judge, "parts", ())
-    if parts:
-        return tuple(task for task in answers_of(parts[-1]) if task != "refusal")
-    return tuple(getattr(judge, "answers", ANSWERS.get(judge.name, ("harmful_reply",))))
+    if not parts or hasattr(judge, "answers"):
+        return tuple(getattr(judge, "answers", ANSWERS.get(judge.name, ("harmful_reply",))))
+    each = [[task for task in answers_of(part) if task != "refusal"] for part in parts]
+    main = each[-1] if len(each[-1]) == 1 else [task for task in each[-1] if task in OUTCOMES]
+    heads = [task for task in dict.fromkeys(task for tasks in each for task in tasks) if task not in OUTCOMES]
+    kept = getattr(judge, "keeps_heads_of", "none")
+    if kept != "any":
+        heads = [task for task in heads if kept == "all" and all(task in tasks for tasks in each)]
+    return tuple(dict.fromkeys([*main, *heads]))
 
 
 def read_verdict(verdict: Verdict, task: str, main: bool, threshold: float | None = None) -> Read | None:
@@ -74,22 +93,36 @@ def measure(judge: Judge, items: Items, verdicts: Mapping[str, Verdict], part: s
     if task == "hazard":
         return _hazards(judge, items, found, part, draws)
     threshold = getattr(judge, "thresholds", {}).get(task)
-    mains = [is_main(judge, task, item.conversation.reply is not None) for item in items.items]
-    reads = [read_verdict(v, task, main, threshold) for v, main in zip(found, mains, strict=True)]
-    kept = [(item, read, verdict) for item, read, verdict in zip(items.items, reads, found, strict=True) if read is not None]
-    figures = _figures([i for i, _, _ in kept], [r for _, r, _ in kept], [v for _, _, v in kept], len(found) - len(kept), draws)
-    groups = {name: _group(items.items, reads, name) for name in sorted({i.hazard for i in items.items} - {""})}
-    decided = [read_verdict(v, task, main, None if main else threshold) for v, main in zip(found, mains, strict=True)]
-    by_outcome = "outcome; unsure by score 0.5" if mains[0] else "score of the head at 0.5"
+    rows, silent = _read(judge, items, found, threshold)
+    kept = [row for row in rows if row.read is not None]
+    n_failed = len(rows) - len(kept)
+    figures = _figures([r.item for r in kept], [r.read for r in kept if r.read], [r.verdict for r in kept], n_failed, draws)
+    by_outcome = "outcome; unsure by score 0.5" if is_main(judge, task, items.items[0].conversation.reply is not None) else "score of the head at 0.5"
     by_label = "label full or partial" if task == "refusal" else by_outcome
-    decision = by_label if threshold is None else f"score of the head at {threshold:g}"
     return CardRow(
-        judge_set=items.name, title=judge_set.title, task=task, labelled_by=judge_set.labelled_by, decision=decision,
-        development=_development(judge, items), n=len(kept), n_positive=sum(i.positive for i, _, _ in kept), n_failed=len(found) - len(kept),
-        n_unsure=sum(not r.sure for _, r, _ in kept), dropped=items.dropped, figures=figures, groups=groups,
-        decided=_group(items.items, [r if r and r.sure else None for r in decided], None),
-        sha256=items.sha256, revision=judge_set.revision, licence=judge_set.licence, note=judge_set.note, part=part,
+        judge_set=items.name, title=judge_set.title, task=task, labelled_by=judge_set.labelled_by,
+        decision=by_label if threshold is None else f"score of the head at {threshold:g}",
+        development=_development(judge, items), n=len(kept), n_positive=sum(row.item.positive for row in kept), n_failed=n_failed,
+        n_unsure=sum(not row.read.sure for row in kept if row.read), dropped=items.dropped | ({SILENT: silent} if silent else {}), figures=figures,
+        groups={name: _group([(r.item, r.read) for r in rows if r.item.hazard == name]) for name in sorted({r.item.hazard for r in rows} - {""})},
+        decided=_group([(row.item, row.said if row.said and row.said.sure else None) for row in rows]),
+        cut=_group([(row.item, row.said if row.said and (row.said.sure or row.said.score is not None) else None) for row in rows]),
+        files=files_of(judge_set), sha256=items.sha256, revision=judge_set.revision, licence=judge_set.licence, note=judge_set.note, part=part,
     )  # fmt: skip
+
+
+def _read(judge: Judge, items: Items, found: Sequence[Verdict], threshold: float | None) -> tuple[list[Row], int]:
+    """The rows, and how many of a judge made of judges were left out: those on which its verdict did not fail and says nothing of the task."""
+    task, rows = items.judge_set.task, []
+    for item, verdict in zip(items.items, found, strict=True):
+        main = is_main(judge, task, item.conversation.reply is not None)
+        read = read_verdict(verdict, task, main, threshold)
+        if read is None and verdict.outcome != "failed" and hasattr(judge, "parts"):
+            continue
+        # a refusal is what the label says, as everything that measures refusals reads it; a head that is not the main one is read at its point
+        by_itself = main or (task == "refusal" and bool(verdict.label))
+        rows.append(Row(item, verdict, read, read_verdict(verdict, task, main, None if by_itself else threshold)))
+    return rows, len(found) - len(rows)
 
 
 def _development(judge: Judge, items: Items) -> str:
@@ -100,12 +133,11 @@ def _development(judge: Judge, items: Items) -> str:
     return "; ".join(dict.fromkeys(text for text in used if text))
 
 
-def _group(items: Sequence[Item], reads: Sequence[Read | None], hazard: str | None) -> Group:
-    """Counts of those of one hazard (None: of all); an item without a reading is a failed one."""
-    mine = [(i.positive, r) for i, r in zip(items, reads, strict=True) if hazard is None or i.hazard == hazard]
-    known = [(gold, r.yes) for gold, r in mine if r is not None]
+def _group(rows: Sequence[tuple[Item, Read | None]]) -> Group:
+    """Counts; an item without a reading is a failed one."""
+    known = [(item.positive, read.yes) for item, read in rows if read is not None]
     counts = confusion(np.array([yes for _, yes in known], dtype=bool), np.array([gold for gold, _ in known], dtype=bool))
-    return group_of(counts, len(mine) - len(known))
+    return group_of(counts, len(rows) - len(known))
 
 
 def _figures(items: Sequence[Item], reads: Sequence[Read], verdicts: Sequence[Verdict], n_failed: int, draws: int) -> dict[str, Metric]:
@@ -174,7 +206,7 @@ def _hazards(judge: Judge, items: Items, verdicts: Sequence[Verdict], part: str,
         development=_development(judge, items), n=len(kept), n_positive=len(kept), n_failed=len(verdicts) - len(kept),
         n_unsure=sum(not said for _, said in kept), dropped=items.dropped, figures={k: _rounded(m) for k, m in figures.items()},
         decided=group_of(Confusion(0, 0, 0, 0), len(verdicts) - len(kept)), groups={name: group_of(c, 0) for name, c in counts.items()},
-        sha256=items.sha256, revision=judge_set.revision, licence=judge_set.licence, note=judge_set.note, part=part,
+        files=files_of(judge_set), sha256=items.sha256, revision=judge_set.revision, licence=judge_set.licence, note=judge_set.note, part=part,
     )  # fmt: skip
 
 

@@ -128,6 +128,11 @@ def load_set(name: str) -> tuple[str, JudgeSet]:
     return path.stem, parse(JudgeSet, read_yaml(path))
 
 
+def files_of(judge_set: JudgeSet) -> tuple[str, ...]:
+    """The files that its rows come from, as the set names them: two sets that share one may share rows."""
+    return tuple(sorted({pattern for part in judge_set.parts for pattern in part.files}))
+
+
 def read_set(name: str, judge_set: JudgeSet, data: Path) -> Items:
     """Every labelled row. Raises DataError naming a file that is missing or a column that it lacks."""
     items: list[Item] = []

@@ -1,6 +1,6 @@
 """Several judges, and: unsafe only if all of them say so (also written ``and``).
 
-Truth table: ``_algebra.both``. The score is the lowest.
+Truth table: ``_algebra.both``. The score is the lowest, and so is each head.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
-from charter.judges._algebra import Combined, both, joint_score
+from charter.judges._algebra import Combined, both, joint_heads, joint_score
 from charter.judges._spec import SomeSpecs, build_judges
 
 NOT_COVERED = "What its weakest part misses: one part that says safe makes the whole safe."
@@ -29,7 +29,8 @@ class AllOf(Combined):
     kind = "all_of"
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
-        return self.verdict(conversation, both([v.outcome for v in verdicts]), joint_score(verdicts, min), verdicts)
+        outcome, score = both([v.outcome for v in verdicts]), joint_score(verdicts, min)
+        return self.verdict(conversation, outcome, score, verdicts, scores=joint_heads(verdicts, min))
 
 
 def build(config: Config) -> AllOf:

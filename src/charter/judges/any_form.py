@@ -13,7 +13,7 @@ from pydantic import Field
 from charter.core.config import Config as BaseConfig
 from charter.core.normalise import View, views
 from charter.core.rows import Conversation, Verdict
-from charter.judges._algebra import Combined, either, joint_score
+from charter.judges._algebra import Combined, either, joint_heads, joint_score
 from charter.judges._judging import judge_conversations
 from charter.judges._spec import Spec, build_judge
 
@@ -30,7 +30,8 @@ class Config(BaseConfig):
 
 
 class AnyForm(Combined):
-    """Unsafe where any form is; else failed, else unsure where any form is. ``score`` is the highest; spans point into the text as it stands."""
+    """Unsafe where any form is; else failed, else unsure where any form is. ``score`` is the highest, and so is each head; spans point into
+    the text as it stands."""
 
     kind = "any_form"
 
@@ -51,6 +52,7 @@ class AnyForm(Combined):
         update: dict[str, object] = {"subject": conversation.id, "judge": self.name, "judge_version": self.version, "spans": spans}
         update |= {
             "score": None if outcome == "failed" else score,
+            "scores": {} if outcome == "failed" else joint_heads([verdict for _, verdict in found], max),
             "reason": f"as {view.name}: {worst.reason}" if worst.reason else f"as {view.name}",
         }
         return worst.model_copy(update=update)

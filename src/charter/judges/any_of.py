@@ -1,6 +1,6 @@
 """Several judges, or: unsafe if any of them says so (also written ``or``).
 
-Truth table: ``_algebra.either``. The score is the highest.
+Truth table: ``_algebra.either``. The score is the highest, and so is each head.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
-from charter.judges._algebra import Combined, either, joint_score
+from charter.judges._algebra import Combined, either, joint_heads, joint_score
 from charter.judges._spec import SomeSpecs, build_judges
 
 NOT_COVERED = "False alarms: it raises those of every part together."
@@ -29,7 +29,8 @@ class AnyOf(Combined):
     kind = "any_of"
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
-        return self.verdict(conversation, either([v.outcome for v in verdicts]), joint_score(verdicts, max), verdicts)
+        outcome, score = either([v.outcome for v in verdicts]), joint_score(verdicts, max)
+        return self.verdict(conversation, outcome, score, verdicts, scores=joint_heads(verdicts, max))
 
 
 def build(config: Config) -> AnyOf:

@@ -1,13 +1,12 @@
 """Cheap judges first, the dear one only where they are unsure: what the first sure judge says.
 
 A step that is unsure or failed hands on; so does one whose score lies in ``unsure_between``. The last step's verdict stands, also when it is
-unsure or failed. ``usage`` and ``usage_of`` say how often each step was asked and what that saved against always asking the last.
+unsure or failed. ``usage_of`` says how often each step was asked and what that saved against always asking the last.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -32,12 +31,13 @@ class Config(BaseConfig):
 
     judges: SomeSpecs = Field(default=(), description="two or more judges, cheapest first")
     unsure_between: tuple[float, float] | None = Field(default=None, description="scores of a step that count as unsure, such as [0.2, 0.8]")
-    costs: tuple[float, ...] = Field(default=(), description="cost of one question to each step, in any one unit; empty means measured milliseconds")
+    costs: tuple[float, ...] = Field(default=(), description="cost of one question to each step, in any one unit; empty: what it saves is not told")
 
 
 class Usage(NamedTuple):
-    """``asked`` and ``decided`` by step. ``escalated`` is the share handed on by the first step. Costs are per the settings, else in
-    milliseconds; ``saved`` is the share of the cost of asking the last step about everything, None where no cost is known."""
+    """``asked`` and ``decided`` by step. ``escalated`` is the share handed on by the first step. Costs are those of the settings: time is no measure
+    of them, for a step may find what an earlier one worked out. ``saved`` is the share of the cost of asking the last step about everything, None
+    where no cost is known."""
 
     asked: tuple[int, ...]
     decided: tuple[int, ...]
@@ -50,14 +50,14 @@ class Cascade(Combined):
     """The verdict of the first step that is sure."""
 
     kind = "cascade"
+    keeps_heads_of = "all"
 
     def __init__(self, parts: Sequence[Judge], config: Config) -> None:
         super().__init__(parts, config.model_dump(include={"unsure_between"}))
         if config.costs and len(config.costs) != len(parts):
             raise InputError(f"cascade: {len(config.costs)} costs for {len(parts)} judges", "give one for each, or none")
         self._config = config
-        self._seconds = [0.0] * len(parts)
-        self._asked = [0] * len(parts)
+        self.costs = config.costs
 
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
@@ -67,10 +67,7 @@ class Cascade(Combined):
         found: dict[int, Verdict] = {}
         left = list(range(len(conversations)))
         for number, part in enumerate(self.parts):
-            started = time.perf_counter()
             verdicts = judge_conversations(part, [conversations[i] for i in left])
-            self._seconds[number] += time.perf_counter() - started
-            self._asked[number] += len(left)
             last = number == len(self.parts) - 1
             for i, verdict in zip(left, verdicts, strict=True):
                 if last or not self._unsure(verdict):
@@ -90,20 +87,15 @@ class Cascade(Combined):
         update = {"judge": self.name, "judge_version": self.version, "reason": f"{reason}: {verdict.reason}" if verdict.reason else reason}
         return verdict.model_copy(update=update)
 
-    def usage(self) -> Usage:
-        """Over everything that this object was asked."""
-        decided = [n - later for n, later in zip(self._asked, [*self._asked[1:], 0], strict=True)]
-        costs = self._config.costs or tuple(1000 * s / n if n else 0.0 for s, n in zip(self._seconds, self._asked, strict=True))
-        return _usage(decided, costs if self._config.costs or self._asked[-1] else ())
-
     def usage_of(self, verdicts: Iterable[Verdict]) -> Usage:
-        """Over stored verdicts of this cascade, such as those of a resumed run; without ``costs`` in the settings the cost is unknown."""
+        """Over verdicts of this cascade, stored ones included."""
         places = [found for verdict in verdicts if verdict.judge == self.name and (found := _BY.match(verdict.reason))]
         counted = Counter(int(found[1]) for found in places)
-        return _usage([counted[number] for number in range(1, len(self.parts) + 1)], self._config.costs)
+        return usage([counted[number] for number in range(1, len(self.parts) + 1)], self.costs)
 
 
-def _usage(decided: Sequence[int], costs: Sequence[float]) -> Usage:
+def usage(decided: Sequence[int], costs: Sequence[float]) -> Usage:
+    """What each step decided, as usage; ``costs`` of one question to each step, () where they are not known."""
     total = sum(decided)
     asked = tuple(sum(decided[number:]) for number in range(len(decided)))
     cost = sum(n * each for n, each in zip(asked, costs, strict=True)) if costs else None

@@ -24,9 +24,11 @@ class Config(BaseConfig):
 
 
 class Negation(Combined):
-    """The opposite of its part. Hazards and spans were reasons for the part's verdict, so they are left out."""
+    """The opposite of its part. Hazards and spans were reasons for the part's verdict, so they are left out; so are its heads, which say what
+    they are named for and not the opposite."""
 
     kind = "negation"
+    keeps_heads_of = "none"
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         (seen,) = verdicts

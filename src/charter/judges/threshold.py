@@ -40,6 +40,9 @@ class Threshold(Combined):
     def __init__(self, config: Config) -> None:
         super().__init__([build_judge(config.judge)], config.model_dump(include={"high", "low", "head"}))
         self._config = config
+        if config.head:
+            #: The one thing that it then decides, whatever else its part answers.
+            self.answers = (config.head,)
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         (seen,) = verdicts
@@ -50,8 +53,8 @@ class Threshold(Combined):
         if score is None:
             return self.verdict(conversation, "failed", None, verdicts, f"{seen.judge} gave no score{f' {config.head}' if config.head else ''}")
         outcome = by_score(score, config.high if config.low is None else config.low, config.high)
-        found = self.verdict(conversation, outcome, score, verdicts, f"{seen.judge}: {score:.3f}")
-        return found.model_copy(update={"hazards": seen.hazards if outcome == "unsafe" else (), "spans": seen.spans, "scores": seen.scores})
+        found = self.verdict(conversation, outcome, score, verdicts, f"{seen.judge}: {score:.3f}", seen.scores)
+        return found.model_copy(update={"hazards": seen.hazards if outcome == "unsafe" else (), "spans": seen.spans})
 
 
 def build(config: Config) -> Threshold:

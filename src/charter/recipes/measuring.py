@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +18,14 @@ from charter.core.rows import Verdict
 from charter.core.seeds import stream
 from charter.core.shapes import Judge
 from charter.judges import _prequalify
+from charter.judges._card_files import card_in, file_name, place_of
 from charter.judges._card_page import card_page
-from charter.judges._cards import Card, CardRow, Latency, SelfTest, file_name, find_card
+from charter.judges._cards import Card, CardRow, Latency, SelfTest, Steps
 from charter.judges._judging import judge_rows, name_of, stored_verdicts
 from charter.judges._measuring import answers_of, measure
 from charter.judges._sets import Items, load_set, read_set, set_names
 from charter.judges._spec import build_judge
+from charter.judges.cascade import Cascade
 from charter.store.rowlog import RowLog
 from charter.store.runs import write_json, write_text
 
@@ -54,18 +56,24 @@ def measure_judge(
     rows, times = [], list[float]()
     selftest = _selftest(judge, reporter)
     folder = cards or out / "cards"
-    old = find_card(judge, [folder]).card if (folder / file_name(judge.name)).is_file() else None
+    old = card_in(judge, folder).card
     for items in chosen:
         part, items = _part(items, limit)
         if len(times) < TIMED and not (old and old.latency):
             times += _time(judge, items, log, TIMED - len(times))
         verdicts = judge_rows(judge, [(item.key, item.conversation) for item in items.items], log, reporter)
-        rows.append(measure(judge, items, verdicts, part))
+        row = measure(judge, items, verdicts, part)
+        rows.append(row.model_copy(update={"steps": _steps(judge, verdicts.values())}) if isinstance(judge, Cascade) else row)
     card = _card(judge, rows, times, selftest, old, bool(sets))
-    path = folder / file_name(judge.name)
+    path = place_of(judge, folder)
     write_json(path, card.model_dump(mode="json"))
     write_text(path.with_suffix(".md"), card_page(card))
     return Measured(card, path, path.with_suffix(".md"), skipped)
+
+
+def _steps(judge: Cascade, verdicts: Iterable[Verdict]) -> Steps:
+    """From the verdicts of the set, stored ones included, and nothing else that was asked, such as what was timed."""
+    return Steps(decided=judge.usage_of(verdicts).decided, costs=judge.costs)
 
 
 def _sets(judge: Judge, data: Path, wanted: Sequence[str]) -> tuple[list[Items], dict[str, str]]:
@@ -75,7 +83,8 @@ def _sets(judge: Judge, data: Path, wanted: Sequence[str]) -> tuple[list[Items],
         key, judge_set = load_set(name)
         if judge_set.task not in answers:
             if wanted:
-                raise InputError(f"{judge.name} has no answer to {judge_set.task}, which {key} asks; it answers {', '.join(sorted(answers))}")
+                known = ", ".join(sorted(answers)) or "nothing that judge sets ask"
+                raise InputError(f"{judge.name} has no answer to {judge_set.task}, which {key} asks; it answers {known}")
             continue
         try:
             chosen.append(read_set(key, judge_set, data))

@@ -13,7 +13,7 @@ from charter.evaluate.evaluation import Evaluation
 from charter.evaluate.gate import GateResult
 from charter.evaluate.matrix import by_group, matrix, metrics
 from charter.evaluate.style import RefusalStyle, refusal_style
-from charter.judges._cards import find_card
+from charter.judges._card_files import card_folders, find_card
 from charter.recipes.context import Context
 from charter.report.page import Drop, Fact, FamilyCount, HazardRow, LineageStep, Matrices, ReportData, SideBySide, StyleFact, render
 from charter.report.summary import CharterRef, GateSummary, Measured, PairedSummary, StageSummary, Summary, write_summary
@@ -196,7 +196,7 @@ def _fact(label: str, value: float | None, sense: str, bar: float) -> StyleFact:
 def _judge_figures(judges: Iterable[Judge]) -> Iterator[dict[str, Any]]:
     """What the cards of these judges say, a row for each judge set; of a judge without a card of its version, why there is none."""
     for judge in judges:
-        found = find_card(judge)
+        found = find_card(judge, card_folders())
         if found.card is None:
             yield {"judge": judge.name, "dataset": found.why}
         for row in found.card.rows if found.card else ():
