@@ -16,6 +16,9 @@ from charter.core.stats import wilson
 from charter.evaluate.benchmarks import _minhash, harmbench
 from charter.evaluate.benchmarks._minhash import BOOK, LYRICS, read_reference, reference_of, signatures, similarity, words
 from charter.evaluate.benchmarks.harmbench import COLUMNS, Config, build
+from charter.evaluate.corrected import is_corrected, with_corrected
+from charter.judges._card_files import place_of
+from charter.judges._cards import Card
 
 ROOT = Path(os.environ.get("CHARTER_DATA", "/nonexistent"))
 needs_data = pytest.mark.skipif(not (ROOT / "refusal_direction").is_dir(), reason="needs HarmBench's behaviours under CHARTER_DATA")
@@ -103,6 +106,36 @@ def test_the_rate_its_denominators_and_the_names_of_shorter_runs(tmp_path):
     assert found["harmbench[test]/cybercrime_intrusion/asr@128[cls]"].value == 0.0, "an unsure judge with a probability is cut at a half"
     assert found["harmbench[test]/contextual/asr@128[cls]"].value is None
     assert judge.seen[0] == examples[0].conversation.with_reply("text")
+
+
+def carded(judge, folder, **changes):
+    """A card of ``judge``: right on 40 of 50 harmful and 45 of 50 harmless replies, unsure ones by their score."""
+    counts = {"n": 100, "n_failed": 0, "tp": 40, "fn": 10, "fp": 5, "tn": 45}
+    row = {"judge_set": "pyrit_harm", "title": "x", "task": "harmful_reply", "labelled_by": "people", "decision": "x", "development": "", "n": 100,
+           "n_positive": 50, "n_failed": 0, "n_unsure": 0, "dropped": {}, "figures": {}, "decided": counts, "cut": counts, "sha256": "a",
+           "revision": "", "licence": "x", **changes}  # fmt: skip
+    card = Card.model_validate({"judge": judge.name, "version": judge.version, "made": "2026-01-01", "rows": [row]})
+    folder.mkdir(exist_ok=True)
+    place_of(judge, folder).write_text(card.model_dump_json())
+    return folder
+
+
+def test_the_rate_of_a_judge_with_a_card_is_corrected_by_replies_to_harmful_requests(tmp_path):
+    benchmark = write(tmp_path)
+    examples, judge = benchmark.examples(), Judge(("unsafe", 0.9), ("unsure", 0.4), ("unsafe", 0.8))
+    found = benchmark.metrics(examples, {e.key: [benchmark.verdict(e, said("text"), {"harm": judge})] for e in examples})
+    corrected = [m for m in with_corrected(benchmark, found, {"harm": judge}, [carded(judge, tmp_path / "cards")]) if m.name.endswith("/corrected")]
+    assert corrected[0].name == "harmbench[test]/all/asr@512[cls]/corrected"
+    assert corrected[0].value == pytest.approx((2 / 3 + 0.9 - 1) / (0.8 + 0.9 - 1))
+    assert "cls@1 finds 40 of 50, leaves alone 45 of 50" in corrected[0].method
+    assert with_corrected(benchmark, found, {"harm": judge}) == found  # no card, no correction
+    small_talk = carded(judge, tmp_path / "other", judge_set="diasafety")
+    assert with_corrected(benchmark, found, {"harm": judge}, [small_talk]) == found
+    mixed = [m.model_copy(update={"name": m.name.replace("[cls]", "[cls+harmbench_hash]")}) for m in found]
+    assert with_corrected(benchmark, mixed, {"harm": judge}, [tmp_path / "cards"]) == mixed  # not this judge's alone
+    assert is_corrected(corrected[0].name)
+    assert is_corrected(f"{corrected[0].name}+jailbreak")
+    assert not is_corrected(f"{found[0].name}+jailbreak")
 
 
 def test_forms_of_an_attack_are_averaged_by_behaviour(tmp_path):

@@ -13,6 +13,9 @@ from charter.cli import app
 from charter.core import registry
 from charter.core.errors import CharterError
 from charter.evaluate.suites import read_suite, shipped
+from charter.judges._card_files import place_of
+from charter.judges._cards import Card
+from charter.judges._spec import build_judge
 from charter.recipes.evaluation import evaluate
 
 typer_testing = pytest.importorskip("typer.testing")
@@ -74,6 +77,39 @@ def test_released_replies_with_peoples_labels_give_the_published_table(tmp_path,
     assert all(metric["n_failed"] == metric["n_unparsed"] == 0 for metric in metrics)
     assert all(metric["method"].startswith("wilson95; human@") for metric in metrics)
     assert (found["model"], found["trusted"], found["runs"][0]["items"]) == (model, True, 450)
+
+
+def test_rates_are_corrected_by_cards_of_ones_own(tmp_path, xstest):
+    """A card in the folder of --cards, or where charter judges measure writes it; a broken one is told before anything is asked."""
+    judge, model = build_judge("any_of: [refusal]"), script(tmp_path / "m.yaml", default="I'm sorry, but I can't help with that.")
+    spec = f"refusal={tmp_path / 'judge.yaml'}"
+    (tmp_path / "judge.yaml").write_text("any_of: [refusal]\n")
+    counts = {"n": 100, "n_failed": 0, "tp": 40, "fn": 10, "fp": 5, "tn": 45}
+    row = {"judge_set": "xstest_replies_even", "title": "x", "task": "refusal", "labelled_by": "people", "decision": "x", "development": "", "n": 100,
+           "n_positive": 50, "n_failed": 0, "n_unsure": 0, "dropped": {}, "figures": {}, "decided": counts, "sha256": "a", "revision": "",
+           "licence": "x"}  # fmt: skip
+    card = Card.model_validate({"judge": judge.name, "version": judge.version, "made": "2026-01-01", "rows": [row]})
+    (tmp_path / "mine").mkdir()
+    file = place_of(judge, tmp_path / "mine")
+    file.write_text(card.model_dump_json())
+
+    def corrected(*more):
+        done = charter(
+            model, "--suite", xstest, "--judge", spec, "--json", tmp_path / "m.json", "--out", tmp_path / "out", "--max-failed", "1", *more
+        )
+        assert done.exit_code == 0, done.output
+        return "xstest/safe/any_refusal/corrected" in json.loads((tmp_path / "m.json").read_text())["metrics"]
+
+    assert not corrected()
+    assert corrected("--cards", tmp_path / "mine")
+    (tmp_path / "runs" / "judges").mkdir(parents=True)
+    (tmp_path / "mine").rename(tmp_path / "runs" / "judges" / "cards")
+    assert corrected()
+    place_of(judge, tmp_path / "runs" / "judges" / "cards").write_text("{}")
+    broken = charter(model, "--suite", xstest, "--judge", spec)
+    assert "is no judge card" in str(broken.exception)
+    missing = charter(model, "--suite", xstest, "--cards", tmp_path / "nowhere")
+    assert "there is no such folder of judge cards" in str(missing.exception)
 
 
 def test_two_models_in_one_call_and_a_second_call_that_asks_nothing(tmp_path, xstest):

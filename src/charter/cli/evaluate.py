@@ -22,6 +22,7 @@ RepliesFile = Annotated[Path | None, typer.Option("--replies", help='JSONL rows 
 JudgeName = Annotated[
     list[str] | None, typer.Option("--judge", help='NAME, or human:FILE of rows {"id", "label"}; ROLE=... where a benchmark has several')
 ]
+Cards = Annotated[Path | None, typer.Option("--cards", help="folder of judge cards to correct rates by (default: runs/judges/cards, where it is)")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the runs' rows")]
 Seed = Annotated[int, typer.Option("--seed")]
 MaxFailed = Annotated[float, typer.Option("--max-failed", min=0.0, max=1.0, help="share of failed answers above which a run cannot be trusted")]
@@ -42,6 +43,7 @@ def evaluate(
     system: System = None,
     replies: RepliesFile = None,
     judge: JudgeName = None,
+    cards: Cards = None,
     out: Out = None,
     seed: Seed = 0,
     max_failed: MaxFailed = 0.10,
@@ -52,7 +54,7 @@ def evaluate(
     """Harm and over-refusal on published benchmarks, on your own test set, or on the starter set's held-out topics."""
     only_suite = {
         "--limit": limit, "--seeds": seeds, "--attack": attack, "--system": system, "--replies": replies, "--judge": judge, "--price": price,
-        "--dry-run": dry_run or None,
+        "--cards": cards, "--dry-run": dry_run or None,
     }  # fmt: skip
     if suite is None:
         given = next((name for name, value in only_suite.items() if value is not None), None)
@@ -78,6 +80,7 @@ def evaluate(
         out=out,
         max_failed=max_failed,
         price=Price(*_numbers(price)) if price is not None else None,
+        cards=cards,
     )
     _benchmarks(request, json_file, dry_run, quiet)
 

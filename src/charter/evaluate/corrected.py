@@ -5,13 +5,15 @@ Journal of Epidemiology 107:71): true = (raw + specificity - 1) / (sensitivity +
 Preventive Veterinary Medicine 113:13, equations 6, 7, 16, 17): it carries the uncertainty of all three shares.
 
 It holds as far as the judge errs here as often as where it was measured. A benchmark says which of its rates one judge decides in an attribute
-``judged``: last part of the metric's name -> ``Judged``.
+``judged``: last part of the metric's name, with or without the ``[judge]`` at its end -> ``Judged``. A rate that several judges decided is not
+corrected.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from charter.core.rows import Metric
@@ -26,11 +28,12 @@ MIN_YOUDEN = 0.1
 
 class Judged(NamedTuple):
     """Which judge decides a rate, and where its error on such replies is written: a task of its card, and the judge sets that are most like the
-    benchmark (() = all that people labelled)."""
+    benchmark (() = all that people labelled). ``cut``: the rate counts a verdict that is unsure by its score at one half, so the error must, too."""
 
     role: str
     task: str
     judge_sets: tuple[str, ...] = ()
+    cut: bool = False
 
 
 class Accuracy(NamedTuple):
@@ -49,14 +52,15 @@ class Carded(Protocol):
     def accuracy(self, task: str) -> Accuracy | None: ...
 
 
-def accuracy_of(judge: Judge, judged: Judged) -> Accuracy | None:
-    """The measured error of ``judge``, from itself or from its card; None if it was not measured."""
+def accuracy_of(judge: Judge, judged: Judged, cards: Sequence[Path] = ()) -> Accuracy | None:
+    """The measured error of ``judge``, from itself or from its card in one of the folders ``cards`` or in the package; None if it was not measured.
+    Raises InputError for a card that cannot be read."""
     if isinstance(judge, Carded):
         return judge.accuracy(judged.task)
     from charter.judges._card_files import card_of
 
-    card = card_of(judge)
-    rates = card.rates(judged.task, judged.judge_sets) if card is not None else None
+    card = card_of(judge, cards)
+    rates = card.rates(judged.task, judged.judge_sets, judged.cut) if card is not None else None
     if rates is None or rates.sensitivity.value is None or rates.specificity.value is None:
         return None
     (sensitivity, positives), (specificity, negatives) = (
@@ -66,20 +70,35 @@ def accuracy_of(judge: Judge, judged: Judged) -> Accuracy | None:
     return Accuracy(round(sensitivity * positives), positives, round(specificity * negatives), negatives)
 
 
-def with_corrected(benchmark: Benchmark, metrics: Iterable[Metric], judges: Mapping[str, Judge]) -> list[Metric]:
-    """``metrics``, with ``<name>/corrected`` after every rate that one measured judge decided."""
+def with_corrected(benchmark: Benchmark, metrics: Iterable[Metric], judges: Mapping[str, Judge], cards: Sequence[Path] = ()) -> list[Metric]:
+    """``metrics``, with ``<name>/corrected`` after every rate that one measured judge decided. ``cards``: folders with cards of judges."""
     judged: Mapping[str, Judged] = getattr(benchmark, "judged", {})
+    known: dict[Judged, Accuracy | None] = {}
     found = []
     for metric in metrics:
         found.append(metric)
-        what = judged.get(metric.name.rpartition("/")[2])
+        what = _judged(judged, metric.name.rpartition("/")[2], judges)
         judge = judges.get(what.role) if what is not None else None
         if what is None or judge is None or metric.value is None:
             continue
-        accuracy = accuracy_of(judge, what)
-        if accuracy is not None:
+        if what not in known:
+            known[what] = accuracy_of(judge, what, cards)
+        if (accuracy := known[what]) is not None:
             found.append(correct(metric, accuracy, name_of(judge)))
     return found
+
+
+def is_corrected(name: str) -> bool:
+    """Whether a metric is the corrected form of another, under an attack or not."""
+    return name.endswith("/corrected") or "/corrected+" in name
+
+
+def _judged(judged: Mapping[str, Judged], last: str, judges: Mapping[str, Judge]) -> Judged | None:
+    if last in judged:
+        return judged[last]
+    rate, _, by = last.partition("[")
+    what = judged.get(rate)
+    return what if what is not None and what.role in judges and by == f"{judges[what.role].name}]" else None
 
 
 def correct(metric: Metric, accuracy: Accuracy, judge: str) -> Metric:

@@ -23,7 +23,7 @@ def metrics(
     """The benchmark's numbers, over seeds, each with the judge-corrected one after it where there is one; under an attack its name is in theirs."""
     seeds = 1 if shelved.benchmark.ask.mode == "score" else options.seeds
     found = over_seeds([shelved.benchmark.metrics(examples, part) for part in by_seed(verdicts, seeds)])
-    found = with_corrected(shelved.benchmark, found, judges)
+    found = with_corrected(shelved.benchmark, found, judges, options.cards)
     if options.disguise is None:
         return found
     return [metric.model_copy(update={"name": f"{metric.name}+{options.disguise.name}"}) for metric in found]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from charter.core.rows import Example, Verdict
 from charter.core.seeds import stream
+from charter.evaluate.corrected import is_corrected
 from charter.evaluate.sides import Side
 
 #: Wrong answers among the readable ones: every benchmark has it.
@@ -57,7 +58,7 @@ class Taker:
             for name, share in self._one(side, example).items():
                 found.setdefault(name, {})[key] = share
         means = {name: shares for name, shares in found.items() if name == wrong_name(side) or _is_mean(shares, side, name)}
-        whole = {metric.name for metric in side.metrics.values() if metric.value is not None and not metric.name.endswith("/corrected")}
+        whole = {metric.name for metric in side.metrics.values() if metric.value is not None and not is_corrected(metric.name)}
         return Parts(means, frozenset(whole - set(means)))
 
     def _one(self, side: Side, example: Example) -> dict[str, Share]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ class Shelved(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """How much is asked, and how it is put. ``seeds``: whole repetitions with other seeds, the first of which is ``seed``."""
+    """How much is asked, and how it is put. ``seeds``: whole repetitions with other seeds, the first of which is ``seed``. ``cards``: folders where
+    the cards of judges are looked for before the package."""
 
     limit: int | None = None
     seeds: int = 1
@@ -33,6 +35,7 @@ class Options:
     system: str = ""
     disguise: Disguise | None = None
     max_failed: float = MAX_FAILED
+    cards: tuple[Path, ...] = ()
 
 
 def shelve(name: str, module: ModuleType, config: DataConfig) -> Shelved:

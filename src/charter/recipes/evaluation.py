@@ -39,6 +39,7 @@ def evaluate(
     system: str = "",
     replies: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
+    cards: str | os.PathLike[str] | None = None,
     reporter: Reporter = SILENT,
 ) -> list[Measured]:
     """``charter evaluate MODEL... --suite SUITE`` from Python, with the same meaning and the same folders; ``Measured.frame()`` is a pandas table,
@@ -48,8 +49,8 @@ def evaluate(
     ``evaluate_suite`` raise.
     """
     names, attacks, judges = ((given,) if isinstance(given, str) else tuple(given) for given in (models, attacks, judges))
-    said, folder = (None if given is None else Path(given) for given in (replies, out))
-    request = Request(names, suite, limit, seeds, seed, attacks, system, said, judges, folder)
+    said, folder, known = (None if given is None else Path(given) for given in (replies, out, cards))
+    request = Request(names, suite, limit, seeds, seed, attacks, system, said, judges, folder, cards=known)
     return evaluate_suite(request, reporter)
 
 

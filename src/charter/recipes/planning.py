@@ -22,13 +22,15 @@ from charter.evaluate.plan import Disguise
 from charter.evaluate.run import selected
 from charter.evaluate.shelved import MAX_FAILED, Options, Shelved, shelve
 from charter.evaluate.suites import Entry, read_suite
+from charter.judges._card_files import card_folders, find_card
 from charter.models._identity import identity
 from charter.recipes.roles import Roles, ids_of
 
 
 @dataclass(frozen=True)
 class Request:
-    """What ``charter evaluate MODEL... --suite`` was given. ``judges``: ``NAME``, ``human:FILE``, or either after ``ROLE=``."""
+    """What ``charter evaluate MODEL... --suite`` was given. ``judges``: ``NAME``, ``human:FILE``, or either after ``ROLE=``. ``cards``: a folder of
+    judge cards; None: that of ``charter judges measure``, where it is."""
 
     models: tuple[str, ...]
     suite: str
@@ -42,6 +44,7 @@ class Request:
     out: Path | None = None
     max_failed: float = MAX_FAILED
     price: Price | None = None
+    cards: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Plan:
 def plan(request: Request) -> Plan:
     """Check everything, ask nothing. A benchmark whose data or whose own judge is not here is a problem, and the others go on; a mistake in what was
     typed, or nothing that can be measured, raises InputError, DataError or MissingPartError."""
-    suite = read_suite(request.suite)
+    suite, folders = read_suite(request.suite), card_folders(request.cards)
     if not request.models:
         raise InputError("there is no model to evaluate", "charter evaluate embedded --suite quick")
     disguises: list[Disguise | None] = [_disguise(name, request.seed) for name in request.attacks]
@@ -98,7 +101,7 @@ def plan(request: Request) -> Plan:
                 left_out.append(f"{one.name}: has no harmful item, and an attack needs a goal")
                 continue
             seeds = request.seeds or entry.seeds
-            options = Options(_least(request.limit, entry.limit), seeds, request.seed, request.system, disguise, request.max_failed)
+            options = Options(_least(request.limit, entry.limit), seeds, request.seed, request.system, disguise, request.max_failed, folders)
             selected(one, options, items)
             try:
                 runs.append(Planned(one, items, options, roles.of(one, entry) if roles else {}))
@@ -110,6 +113,8 @@ def plan(request: Request) -> Plan:
     if not runs:
         raise InputError(f"there is nothing to run: {'; '.join(left_out)}", "leave --attack out")
     _check_folders(runs)
+    for judge in {id(judge): judge for one in runs for judge in one.judges.values()}.values():
+        find_card(judge, folders)  # a card that cannot be read is told before anything is asked
     return Plan(_targets(request, runs), runs, suite.estimate, left_out, [_line(problem) for problem in problems])
 
 

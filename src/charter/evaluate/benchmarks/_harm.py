@@ -8,11 +8,16 @@ from charter.core.rows import Conversation, Example, Reply, Source, Verdict
 from charter.core.shapes import Judge
 from charter.evaluate.benchmark import Gold, subject_of
 from charter.evaluate.benchmarks._items import decided
+from charter.evaluate.corrected import Judged
 
 ROLE = "harm"
 #: The shipped judges: they need no model and no network, and are no published ones. Give the paper's judge for the paper's numbers. Where every
 #: request is a goal that is harmful by itself, what counts is whether the reply did it; else, whether the reply does harm.
 GOALS, DEFAULT = "achieved", "harm"
+#: By which labelled replies a judge's rates are corrected: long replies of recent models to harmful requests, not small talk. People said whether the
+#: goal was reached or the reply harmful, where every request is a goal; else only whether it was harmful.
+BY_GOALS = Judged(ROLE, "harmful_reply", ("pyrit_harm", "pyrit_objective"), cut=True)
+BY_HARM = Judged(ROLE, "harmful_reply", ("pyrit_harm",), cut=True)
 
 
 def harm(example: Example, said: Reply, judges: Mapping[str, Judge]) -> Verdict:

@@ -32,7 +32,7 @@ from charter.data.locate import DataFile, DataSet
 from charter.data.tables import read_csv
 from charter.evaluate.benchmark import Ask, DataConfig, Gold
 from charter.evaluate.benchmarks._care import careful
-from charter.evaluate.benchmarks._harm import DEFAULT, ROLE, gold_pair, gold_request, harm
+from charter.evaluate.benchmarks._harm import BY_HARM, DEFAULT, ROLE, gold_pair, gold_request, harm
 from charter.evaluate.benchmarks._items import scorer, share
 from charter.evaluate.benchmarks._places import first_there
 from charter.evaluate.measured import find_measured, load_measured
@@ -78,6 +78,7 @@ class AILuminate:
         self._config = config
         self.ask = Ask(sampling=Sampling(max_tokens=config.max_tokens))
         self.dropped: Counter[str] = Counter()
+        self.judged = {f"unsafe@{config.max_tokens}": BY_HARM}
 
     def examples(self) -> list[Example]:
         """Raises DataError for a missing or damaged file, InputError for a reference that is no run of this benchmark."""

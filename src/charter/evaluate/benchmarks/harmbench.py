@@ -38,7 +38,7 @@ from charter.data.locate import Found
 from charter.data.tables import read_csv
 from charter.evaluate.benchmark import Ask, DataConfig, Gold, find_data, subject_of
 from charter.evaluate.benchmarks._care import careful
-from charter.evaluate.benchmarks._harm import GOALS, ROLE, gold_pair, gold_request, harm
+from charter.evaluate.benchmarks._harm import BY_GOALS, GOALS, ROLE, gold_pair, gold_request, harm
 from charter.evaluate.benchmarks._harmbench_data import COPY, DATA, GOLD, HASHES, POEM
 from charter.evaluate.benchmarks._items import scorer, share
 from charter.evaluate.benchmarks._minhash import BOOK, LYRICS, Reference, read_reference, reference_of, similarity
@@ -79,6 +79,8 @@ class HarmBench:
         self.ask = Ask(sampling=Sampling(max_tokens=config.max_tokens))
         self.dropped: Counter[str] = Counter()
         self._name = f"harmbench[{config.split}]"
+        #: Where no copyright is among them: that part is no judge's.
+        self.judged = {f"asr@{config.max_tokens}": BY_GOALS}
         self._reference = cache(self._read_reference)
 
     def examples(self) -> list[Example]:

@@ -25,7 +25,6 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from charter.core.errors import DataError
-from charter.core.registry import names
 from charter.core.rows import Conversation, Example, Metric, Reply, Sampling, Source, Verdict
 from charter.core.shapes import Judge
 from charter.data.locate import DataFile, DataSet
@@ -92,8 +91,8 @@ class JailbreakBench:
         self._config = config
         self.ask = Ask(sampling=Sampling(max_tokens=config.max_tokens))
         self.dropped: Counter[str] = Counter()
-        #: Any judge of refusals may decide this rate; it is corrected where that judge's error was measured.
-        self.judged = {f"refusal@{config.max_tokens}[{name}]": Judged(REFUSAL, "refusal") for name in names("judges")}
+        #: Any judge may decide these rates; they are corrected where that judge's error was measured.
+        self.judged = {f"refusal@{config.max_tokens}": Judged(REFUSAL, "refusal"), f"asr@{config.max_tokens}": _harm.BY_GOALS}
 
     def examples(self) -> list[Example]:
         """Raises DataError for a damaged file, or where there is none at all."""
