@@ -47,6 +47,7 @@ class BlocklistRail:
     def __init__(self, phrases: list[str], exceptions: list[str]) -> None:
         self._phrases = Phrases(phrases, exceptions)
         self.longest = self._phrases.longest
+        self._phrases.find("a word")  # the tables of letter forms are read now, and not while the first request waits
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         text = view(conversation, stage).text
