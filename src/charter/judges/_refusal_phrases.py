@@ -54,6 +54,11 @@ class Phrases(NamedTuple):
     says_i: re.Pattern[str]
     says_no: re.Pattern[str]
     instructs: re.Pattern[str]
+    not_saying_no: re.Pattern[str]
+    turned_away: re.Pattern[str]
+    asks_for_word: re.Pattern[str]
+    asks_for_fate: re.Pattern[str]
+    asks_for_fact: re.Pattern[str]
 
 
 def load_phrases() -> Phrases:
