@@ -100,6 +100,17 @@ def _drawn(text: str, rng: random.Random) -> str:
     return " ".join(w[: (n := rng.randrange(len(w)))] + w[n] * rng.randint(2, 5) + w[n:] if len(w) > 3 and w.isalpha() else w for w in text.split())
 
 
+def _joined(*signs: str, mixed: bool = False) -> Disguise:
+    """Words with one of the signs between them instead of blanks, or each time another."""
+
+    def disguise(text: str, rng: random.Random) -> str:
+        sign = rng.choice(signs)
+        words = text.split()
+        return "".join(word + (rng.choice(signs) if mixed else sign) for word in words[:-1]) + words[-1] if words else text
+
+    return disguise
+
+
 def _cased(text: str, rng: random.Random) -> str:
     return "".join(c.upper() if n % 2 else c.lower() for n, c in enumerate(text))
 
@@ -211,6 +222,11 @@ SHAPES: dict[str, Disguise] = {
     "a letter a line": lambda t, r: "\n".join(t.replace(" ", "")),
     "a sign in each word": _word_signs,
     "a blank in each word": _word_blanks,
+    "one sign between words": _joined(*"_-./+|~·•→‖"),
+    "several signs between words": _joined("__", "--", "//", "||", "::", "·•", "-_-", "<>"),
+    "another sign between all words": _joined(*"_-/+|~·•", mixed=True),
+    "a sign with blanks between words": _joined(" · ", " | ", " / ", " + ", " • "),
+    "emoji between words": _joined("\U0001f600", "\U0001f525", "\U0001f44d\U0001f3fd", "\u2764\ufe0f"),
     "letters drawn out": _drawn,
     "leet": _table(_LEET, 1.0),
     "leet, some": _table(_LEET, 0.5),

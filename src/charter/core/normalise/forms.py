@@ -12,6 +12,7 @@ from charter.core.normalise import decode, hidden, reorder
 from charter.core.normalise.clean import clean
 from charter.core.normalise.letters import unmask
 from charter.core.normalise.mapped import Mapped, Offsets, codes
+from charter.core.normalise.parted import part
 from charter.core.normalise.passages import Passages
 from charter.core.normalise.spacing import close_up
 from charter.core.normalise.tokens import undisguise
@@ -55,8 +56,8 @@ class Normalised:
 
 
 class View(NamedTuple):
-    """One form of a text for a judge to read. ``name`` is plain, normalised, opened, decoded, rot13, backwards or
-    turned (upside down)."""
+    """One form of a text for a judge to read. ``name`` is plain, normalised, opened, decoded, rot13, backwards,
+    turned (upside down) or parted (blanks for the signs between words)."""
 
     name: str
     mapped: Mapped
@@ -99,6 +100,8 @@ def views(text: str) -> tuple[View, ...]:
     found += [View("rot13", turned)] if turned else []
     found += [View("backwards", m) for m in reorder.backwards(opened, words)]
     found += [View("turned", m) for m in reorder.turned(cleaned)]
+    read = {m.text: m for m in (cleaned, *(view.mapped for view in found[1:]))}
+    found += [View("parted", _undo(new)[0]) for m in read.values() if (new := part(m)) is not None]
     return tuple({view.text: view for view in reversed(found)}[t] for t in dict.fromkeys(view.text for view in found))
 
 
