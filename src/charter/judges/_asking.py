@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charter.core.errors import InputError, ModelError
+from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Outcome, Reply, Sampling, Verdict
 from charter.core.shapes import Model
 from charter.judges._quoting import fill, mark_for, quoted, transcript
@@ -66,9 +67,9 @@ class AskingJudge:
         """Why there is nothing to ask; '' if there is something."""
         if self.needs_reply and conversation.reply is None:
             return "the conversation does not end in a reply"
-        if conversation.reply is not None and not conversation.reply.strip():
+        if conversation.reply is not None and not seen(conversation.reply):
             return "the reply is empty"
-        return "" if conversation.reply is not None or conversation.prompt.strip() else "the request is empty"
+        return "" if conversation.reply is not None or seen(conversation.prompt) else "the request is empty"
 
     def _verdict(self, conversation: Conversation, lacking: str, replies: Sequence[Reply]) -> Verdict:
         if lacking:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError
+from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Message
 from charter.core.shapes import Model
 from charter.judges._asking import AskingJudge
@@ -77,7 +78,7 @@ def turns_of(conversation: Conversation) -> list[Turn]:
     """User and assistant by turns, beginning with the user: system messages are left out, neighbours of one role are joined."""
     turns: list[Turn] = []
     for message in conversation.messages:
-        if message.role == "system" or not message.text.strip():
+        if message.role == "system" or not seen(message.text):
             continue
         agent = message.role == "assistant"
         if not turns and agent:

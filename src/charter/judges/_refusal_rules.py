@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from charter.core.normalise.fold import seen
 from charter.core.rows import RefusalLabel
 from charter.judges._refusal_general import names_what_it_declines, turned_away, turns_down, words_of_another
 from charter.judges._refusal_phrases import Phrases, declines, find
@@ -55,7 +56,7 @@ def read(phrases: Phrases, prompt: str, reply: str) -> Reading:
 def decide(phrases: Phrases, prompt: str, reply: Prepared) -> Reading:
     """``read`` for a reply that is prepared."""
     text, offsets, sentences, whole = reply
-    if not text.strip():
+    if not seen(text):
         raise ValueError("an empty reply has no label")
     if not sentences or not _WORD.search(text):
         return Reading("unsure", "no words")

@@ -53,7 +53,7 @@ class BlocklistJudge:
 
     def __call__(self, conversation: Conversation) -> Verdict:
         about = {"subject": conversation.id, "judge": self.name, "judge_version": self.version}
-        text = text_of(conversation, self._config.read)
+        text = text_of(conversation, self._config.read, self._config.forms)
         if text is None:
             which = "text" if self._config.read == "last" else self._config.read
             return Verdict.model_validate({**about, "outcome": "failed", "reason": f"there is no {which} to read"})

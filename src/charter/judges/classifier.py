@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
 from charter.judges import _stock, refusal
 from charter.judges._calibration import Floats
@@ -46,7 +47,7 @@ class Config(BaseConfig):
 class ClassifierJudge:
     """``outcome`` is unsafe at or over a deciding head's upper operating point, safe under all the lower ones, else unsure. ``score`` is the
     highest deciding probability; ``scores`` has every head; ``label`` is the refusal label of the refusal rules where there is a reply;
-    ``spans`` point into the judged text where it is longer than one window. No text at all is ``failed``."""
+    ``spans`` point into the judged text where it is longer than one window. No text that a reader sees is ``failed``."""
 
     name = "classifier"
     #: What it answers, for measuring; a head's own answer is its score at the upper operating point.
@@ -128,8 +129,8 @@ class ClassifierJudge:
     ) -> Verdict:
         subject = self._subject if self._subject != "auto" else "request" if k is None else "reply"
         judged = c.prompt if k is None else c.reply or ""
-        if not judged.strip() or (subject == "reply" and k is None):
-            why = "there is no text to judge" if not judged.strip() else "the conversation does not end in a reply"
+        if not seen(judged) or (subject == "reply" and k is None):
+            why = "there is no text to judge" if not seen(judged) else "the conversation does not end in a reply"
             return Verdict(subject=c.id, outcome="failed", reason=why, judge=self.name, judge_version=self.version)
         scores = {name: float(values[n]) for name, values in prompts.probabilities.items() if not np.isnan(values[n])}
         spans = prompts.spans[n]

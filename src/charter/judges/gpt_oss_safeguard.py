@@ -1,7 +1,8 @@
 """gpt-oss-safeguard: does the text break a policy that you write? The policy is a charter, or a file of yours.
 
 Format: OpenAI's and ROOST's user guide (2025): the policy is the system message, the content the user message, the answer is in a form that the
-policy sets. Ours is ``gpt_oss_safeguard.txt``: one JSON object. The server must part the reasoning from the answer, as vLLM and Ollama do.
+policy sets. Ours is ``gpt_oss_safeguard.txt``: one JSON object. A server parts the reasoning from the answer, as vLLM and Ollama do; of
+local weights, whose text has lost its channel marks (``analysis … assistantfinal{…}``), it is parted here.
 Placeholders: {policy}, {hazards}, {conversation}, {text}, {mark}.
 """
 
@@ -21,7 +22,12 @@ from charter.judges._guards import GuardConfig, GuardJudge, open_guard
 from charter.judges._quoting import fill, mark_for, quoted, transcript
 from charter.policy.load import load_charter
 
-NOT_COVERED = "What the policy does not say. It reasons before it answers, so it is slow; it was trained on policies, and wording matters."
+NOT_COVERED = (
+    "What the policy does not say. It reasons before it answers, so it is slow; it was trained on policies, and wording matters. From "
+    "local weights an answer whose channels cannot be told apart is failed, as it is of every text that holds the word 'assistantfinal'."
+)
+#: What is left of the marks before the reasoning and before the answer. Where the judged text holds the second, nothing is parted.
+_ANALYSIS, _FINAL = "analysis", "assistantfinal"
 _RULES, _ASKED = prompt_text("gpt_oss_safeguard.txt").split("=====\n")
 
 
@@ -52,8 +58,15 @@ class SafeguardJudge(GuardJudge):
         return [Conversation(messages=(Message(role="system", content=self._system), Message(role="user", content=asked)))]
 
     def read(self, conversation: Conversation, texts: Sequence[str]) -> Verdict:
-        breaks, hazard = parse(texts[0], self._hazards)
+        asked = "".join(message.text for question in self.questions(conversation) for message in question.messages)
+        breaks, hazard = parse(texts[0] if _FINAL in asked else final(texts[0]), self._hazards)
         return self.verdict(conversation, "unsafe" if breaks else "safe", hazards=(hazard,) if hazard else ())
+
+
+def final(text: str) -> str:
+    """What stands in the final channel of an answer that has lost its channel marks; the text as it is where it has not just one such channel."""
+    reasoning, mark, said = text.strip().partition(_FINAL)
+    return said if mark and reasoning.startswith(_ANALYSIS) and _FINAL not in said else text
 
 
 def parse(text: str, hazards: Sequence[str]) -> tuple[bool, str]:

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError
+from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Outcome, Reply, Sampling, Verdict, content_id
 from charter.core.shapes import Model
 from charter.judges._quoting import fill
@@ -64,7 +65,7 @@ class HarmBenchClassifier:
 
     def batch(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Verdicts in order, asked in the groups that the model wants. Raises ModelError when it cannot be had at all."""
-        asked = [c for c in conversations if c.prompt.strip() and (c.reply or "").strip()]
+        asked = [c for c in conversations if seen(c.prompt) and seen(c.reply or "")]
         questions, sampling = [self._question(c) for c in asked], Sampling(max_tokens=1)
         replies: dict[str, Reply] = {}
         for group in self._model.batches(questions, sampling) if questions else []:

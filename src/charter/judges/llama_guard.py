@@ -9,11 +9,13 @@ Those of versions 3 and 4 go on after the assistant's header with the two line f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from charter.core.errors import InputError
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
 from charter.judges._asking import NoVerdict, Scorer
@@ -25,6 +27,8 @@ NOT_COVERED = (
     "version say nothing of another. A reply is judged in its conversation, a request alone. Raw prompts name the categories without their "
     "descriptions; the figures of version 1's card were measured with them."
 )
+#: A version in a model's name, and what tells that it is not one of these: the vision weights of version 3 lack a category.
+_NAMED, _SMALL, _OTHER = re.compile(r"llama[-_ ]?guard[-_ ]?v?([1-4])(?![\d.b])"), re.compile(r"(?<![\d.])1b(?![a-z\d])"), re.compile("vision")
 _SHARED = (
     "Violent Crimes.", "Non-Violent Crimes.", "Sex Crimes.", "Child Exploitation.", "Defamation.", "Specialized Advice.", "Privacy.",
     "Intellectual Property.", "Indiscriminate Weapons.", "Hate.", "Self-Harm.", "Sexual Content.", "Elections.", "Code Interpreter Abuse.",
@@ -49,8 +53,8 @@ Version = Literal["1", "2", "3", "3-1b", "4"]
 class Config(GuardConfig):
     """Settings of the Llama Guard judge."""
 
-    version: Annotated[Version, BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = Field(
-        default="3", description="1, 2, 3, 3-1b or 4: which weights are behind the model"
+    version: Annotated[Version | Literal[""], BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = Field(
+        default="", description="1, 2, 3, 3-1b or 4: which weights are behind the model; empty reads it from a name that says it (Llama-Guard-3-8B)"
     )
     probability: bool = Field(
         default=False,
@@ -135,10 +139,20 @@ def hazards(found: Sequence[str], version: str) -> tuple[str, ...]:
 
 
 def build(config: Config) -> LlamaGuardJudge:
-    """Raises InputError without a model."""
-    return LlamaGuardJudge(*_ordered(config))
-
-
-def _ordered(config: Config) -> tuple[Model, Config, str]:
+    """Raises InputError without a model, or where nothing says of which version it is."""
+    if config.model and not config.version:
+        config = config.model_copy(update={"version": version_in(config.model)})
     model, chosen = open_guard("llama_guard", config, "chat")
-    return model, config, chosen
+    return LlamaGuardJudge(model, config, chosen)
+
+
+def version_in(model: str) -> str:
+    """The version that a model's name says plainly. Raises InputError for a name that says none, or more than one: the numbers of the categories
+    differ, so a wrong version would be read without a sign of it."""
+    name = model.partition("@")[0].lower()
+    found = set(_NAMED.findall(name))
+    if len(found) != 1 or _OTHER.search(name):
+        why = f"the judge llama_guard must be told the version of the weights behind {model.partition('@')[0]}: one of {', '.join(CATEGORIES)}"
+        raise InputError(why, 'llama_guard: {model: "openai:NAME@URL", version: 3}')
+    (version,) = found
+    return "3-1b" if version == "3" and _SMALL.search(name) else version

@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from charter.core.normalise import views
+from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict, content_id
 from charter.models._perspective import Perspective, PerspectiveConfig
 
@@ -62,10 +64,10 @@ class PerspectiveJudge:
         return Verdict.model_validate({"subject": conversation.id, "judge": self.name, "judge_version": self.version, **content})
 
 
-def text_of(conversation: Conversation, which: str) -> str | None:
-    """The reply or the request; ``last`` is the reply if there is one. None if it is not there or blank."""
+def text_of(conversation: Conversation, which: str, forms: bool = False) -> str | None:
+    """The text to judge; None if a reader sees nothing in it, nor, with ``forms``, in what is hidden there."""
     text = conversation.prompt if which == "request" or (which == "last" and conversation.reply is None) else conversation.reply
-    return text if text and text.strip() else None
+    return text if text and (seen(text) or (forms and any(seen(view.text) for view in views(text)))) else None
 
 
 def build(config: Config) -> PerspectiveJudge:

@@ -21,7 +21,8 @@ from charter.models._classify import TextClassifier, Window
 
 NOT_COVERED = (
     "Harmful requests that override nothing, and attacks in other words than those it knows: on one broad set of injections it misses most. "
-    "Version 1 raises many false alarms. The 22M weights read English."
+    "Version 1 raises many false alarms. The 22M weights read English. It reads "
+    "weights on this machine; no URL serves it."
 )
 #: What labels mean, in capitals. Weights whose labels were never named say LABEL_0 (benign) and LABEL_1 (malicious).
 BENIGN = frozenset({"BENIGN", "SAFE", "LABEL_0"})

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
 from charter.judges import classifier
 from charter.judges._hashed import words
@@ -43,7 +44,7 @@ class RequestJudge:
 
     def batch(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Verdicts in order; one pass of the encoder over all of them."""
-        asked = [n for n, c in enumerate(conversations) if words(c.prompt)]
+        asked = [n for n, c in enumerate(conversations) if seen(c.prompt) and words(c.prompt)]
         found = dict(zip(asked, self._encoder.score([conversations[n].prompt for n in asked])[HEAD].tolist(), strict=True))
         return [self._verdict(c, found.get(n)) for n, c in enumerate(conversations)]
 

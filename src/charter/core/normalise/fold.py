@@ -5,6 +5,7 @@ NFKC (UAX 15), format and control characters dropped, white space run together, 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _QUOTES = {"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "–": "-", "—": "-", "‑": "-"}
+
+#: Selectors, fillers and a joiner, which are no format characters by their category.
+_UNSEEN = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u180b-\u180f\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
 
 
 class Folded(NamedTuple):
@@ -61,6 +65,12 @@ def _ascii(text: str) -> Folded:
     first[1:] |= ~blank[:-1]
     kept, blank = kept[first], blank[first]
     return Folded(np.where(blank, 32, points[kept]).astype(np.uint8).tobytes().decode("ascii"), kept, len(text))
+
+
+def seen(text: str) -> bool:
+    """Whether a reader sees anything in ``text``: not if it is empty, or all blanks, format and control characters, fillers and selectors. What is
+    hidden in such characters is for ``views`` to find."""
+    return any(not _UNSEEN.match(char) and _plain(char) not in ("", " ") for char in text)
 
 
 @lru_cache(maxsize=16384)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from charter.core.normalise.fold import seen
 from charter.guard._shared import once
 
 try:
@@ -32,7 +33,8 @@ def _forms(text: str) -> list[Form]:
 
 
 def all_forms(texts: Iterable[str]) -> list[str]:
-    """Every form of every text, no two alike; forms without a letter or digit are left out, unless a text has no other."""
+    """Every form of every text, no two alike; forms without a letter or digit are left out, unless there are no
+    others that a reader sees."""
     found = [form.text for text in texts for form in forms(text)]
     worded = [text for text in found if any(letter.isalnum() for letter in text)]
-    return list(dict.fromkeys(worded or found))
+    return list(dict.fromkeys(worded or filter(seen, found)))

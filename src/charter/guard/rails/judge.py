@@ -23,7 +23,8 @@ from charter.guard.policy import Stage
 from charter.guard.rails._said import say
 
 NOT_COVERED = (
-    "Whatever the judge behind it does not cover. A judge of replies finds nothing to judge in a request: it fails there, and the guard blocks."
+    "Whatever the judge behind it does not cover. A judge of replies finds nothing to judge in a request: it fails there, and the guard blocks. "
+    "A judge that asks a model for an opinion is put to no self-test at the start: charter judges selftest JUDGE does that."
 )
 COST = "remote"
 EXAMPLE = {"judge": "request"}

@@ -23,7 +23,9 @@ from charter.judges.pairwise import share_of_first
 from charter.models import load_model
 
 NOT_COVERED = (
-    "What the model asked cannot judge. Small models are near chance; any model may be talked round by text that no quoting stops. Calibrate it."
+    "What the model asked cannot judge. Small models are near chance; any model may be talked round by text that no quoting stops. "
+    "No self-test is put to it at the start, since a gateway starts without its model servers: try the model with "
+    "charter judges selftest harmbench:MODEL, and calibrate the rail on rows of yours."
 )
 COST = "remote"
 EXAMPLE = {"model": "scripted", "policy": "No one may be insulted."}
