@@ -112,9 +112,18 @@ def test_rows_of_another_judge_or_of_other_data_are_kept_apart(tmp_path):
 def test_a_file_that_is_not_ours_stays_as_it_was(tmp_path, text):
     data, out = write(tmp_path / "in.jsonl", ROWS), tmp_path / "notes.txt"
     out.write_text(text, encoding="utf-8")
-    with pytest.raises(StoreError, match="give another --out, or remove it: rm "):
+    with pytest.raises(StoreError, match=r"notes\.txt: ") as caught:
         score_rows("refusal", data, out)
+    assert caught.value.hint == "give another --out"
     assert out.read_text(encoding="utf-8") == text
+
+
+def test_the_data_themselves_as_out_are_not_to_be_removed(tmp_path):
+    data = write(tmp_path / "in.jsonl", ROWS)
+    before = data.read_bytes()
+    with pytest.raises(StoreError, match="holds rows that are no verdicts") as caught:
+        score_rows("refusal", data, data)
+    assert (caught.value.hint, data.read_bytes()) == ("give another --out", before)
 
 
 def test_a_torn_line_is_cut_when_the_rest_is_ours_and_not_for_another_judge(tmp_path):

@@ -132,7 +132,7 @@ def test_a_damaged_line_is_named(path: Path, line: str) -> None:
         file.write(line + "\n")
     with pytest.raises(StoreError, match=r"rows\.jsonl: line 2 is damaged or no Drop of this Charter") as caught:
         RowLog(path, Drop).rows()
-    assert caught.value.hint == f"rm -r {path.parent} and run it again"
+    assert caught.value.hint == f"mv {path.parent} {path.parent}.damaged and run it again"
 
 
 def test_a_row_with_its_own_key_is_stored_under_that(path: Path) -> None:
@@ -148,9 +148,11 @@ def test_a_line_torn_by_a_kill_is_cut_off_and_can_be_written_again(path: Path, t
     whole = path.read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1
     path.write_bytes(whole[: last + torn] if torn > 0 else whole[:-1])
+    before = path.read_bytes()
     log = RowLog(path, Drop)
-    assert path.read_bytes() == whole[:last]
-    assert log.keys() == ["a", "b"]
+    assert log.keys() == [key for key, _ in log.items()] == ["a", "b"]
+    log.append([drop("a"), drop("b")])
+    assert path.read_bytes() == before, "nothing was new, so nothing is cut"
     log.append([drop("a"), drop("b"), drop("é")])
     assert path.read_bytes() == whole
 
@@ -158,8 +160,53 @@ def test_a_line_torn_by_a_kill_is_cut_off_and_can_be_written_again(path: Path, t
 def test_a_file_that_is_one_torn_line_is_empty(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('{"key": "a", "su', encoding="utf-8")
-    assert len(RowLog(path, Drop)) == 0
-    assert path.read_bytes() == b""
+    log = RowLog(path, Drop)
+    assert (len(log), log.rows()) == (0, [])
+    log.append([drop("b")])
+    assert RowLog(path, Drop).keys() == ["b"]
+
+
+def test_reading_a_log_leaves_a_torn_line_alone(path: Path) -> None:
+    RowLog(path, Drop).append([drop("a")])
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"key": "b", "su')
+    before = path.read_bytes()
+    log = RowLog(path, Drop)
+    assert (len(log), log.keys(), [key for key, _ in log.latest()]) == (1, ["a"], ["a"])
+    log.sync()
+    assert path.read_bytes() == before
+
+
+def test_a_reader_beside_a_writer_loses_nothing(path: Path) -> None:
+    """Every byte of a line arrives alone, and between any two somebody reads."""
+    RowLog(path, Drop).append([drop("a")])
+    spare = path.with_name("spare.jsonl")
+    RowLog(spare, Drop).append([drop("b"), drop("é")])
+    before, coming = path.read_bytes(), spare.read_bytes()
+    for at in range(1, len(coming) + 1):
+        with path.open("ab") as file:
+            file.write(coming[at - 1 : at])
+        keys = ["a", "b", "é"][: 1 + coming[:at].count(b"\n")]
+        assert [key for key, _ in RowLog(path, Drop).items()] == keys
+    assert path.read_bytes() == before + coming
+
+
+def test_a_line_cut_and_written_anew_while_it_is_read_is_not_called_damaged(path: Path) -> None:
+    RowLog(path, Drop).append([drop("a"), drop("b")])
+    torn = path.read_bytes()[:-9]
+    path.write_bytes(torn)
+    reading = RowLog(path, Drop).iterate()
+    assert next(reading)[0] == "a"
+    RowLog(path, Drop).append([drop("c", "x" * 9000)])
+    assert list(reading) == []
+    assert RowLog(path, Drop).keys() == ["a", "c"]
+
+
+def test_bytes_that_are_no_text_are_a_damaged_line(path: Path) -> None:
+    RowLog(path, Drop).append([drop("a")])
+    path.write_bytes(path.read_bytes().replace(b"tie", b"t\xffe"))
+    with pytest.raises(StoreError, match="line 1 is damaged"):
+        RowLog(path, Drop)
 
 
 def full(handle: int) -> None:

@@ -151,7 +151,7 @@ def test_a_damaged_run_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text, encoding="utf-8")
     with pytest.raises(StoreError, match=r"run.json: is damaged or of a newer Charter") as caught:
         opened(tmp_path)
-    assert caught.value.hint.startswith(f"rm -r {tmp_path}")
+    assert caught.value.hint.startswith(f"mv {tmp_path} {tmp_path}.damaged")
     (tmp_path / "run.json").unlink()
     with opened(tmp_path):  # the refusal left no lock behind
         pass

@@ -153,7 +153,9 @@ def _check(results: ResultFile, rows: Sequence[Row], judge: Judge, out: Path) ->
     for key, row in results.rows().items():
         ours = (row.get("judge"), row.get("judge_version")) == (judge.name, judge.version)
         if not ours or subjects.get(key) != row.get("subject"):
-            what = "rows that are not in the data" if ours else f"verdicts of {str(row.get('judge'))[:60]}@{str(row.get('judge_version'))[:60]}"
+            if not {"judge", "judge_version", "subject", "outcome"} <= row.keys():  # somebody's own rows, perhaps the data themselves
+                raise StoreError(f"{out}: holds rows that are no verdicts", "give another --out")
+            what = "rows that are not in the data" if ours else f"verdicts of {str(row['judge'])[:60]}@{str(row['judge_version'])[:60]}"
             raise StoreError(f"{out}: holds {what}", f"give another --out, or remove it: rm {out}")
 
 

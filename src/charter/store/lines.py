@@ -74,7 +74,7 @@ class ResultFile:
             self._torn = end, len(data)
 
     def _foreign(self, why: str) -> StoreError:
-        return StoreError(f"{self.path}: {why}", f"give another --out, or remove it: rm {self.path}")
+        return StoreError(f"{self.path}: {why}", "give another --out")
 
 
 def key_of(value: Any) -> str:

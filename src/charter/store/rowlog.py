@@ -1,7 +1,8 @@
 """Append-only JSONL of rows, keyed by content, readable by eye and by pandas.
 
-A line is ``{"key": …, "id": …, <fields of the row>}``. Appends are whole lines in one write, flushed to disk; a line torn by a kill is cut off
-when the log is next opened. Keys already there are never written twice, so repeating work is harmless.
+A line is ``{"key": …, "id": …, <fields of the row>}``. Appends are whole lines in one write, flushed to disk. A line without an end was torn by a
+kill, or is being written just now: readers pass over it, and who next appends cuts it off. Reading changes nothing, so it needs no lock. Keys
+already there are never written twice, so repeating work is harmless.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from charter.core.errors import StoreError
 from charter.core.rows import Row
@@ -38,8 +39,8 @@ class RowLog(Generic[R]):
         self._synced = -math.inf
         self._keys: dict[str, int] = {}  # the last line of each key
         self._lines = 0
+        self._appended = False
         if path.exists():
-            _cut_torn_line(path)
             with closing(_lines(path)) as lines:
                 for self._lines, line in enumerate(lines, 1):
                     self._keys[self._fields(self._lines, line)["key"]] = self._lines
@@ -81,6 +82,9 @@ class RowLog(Generic[R]):
 
     def _put(self, rows: Collection[tuple[str, R]]) -> None:
         due = time.monotonic() - self._synced >= self._sync_s
+        if not self._appended and self.path.exists():  # only now: whoever merely reads may stand beside one who writes
+            _cut_torn_line(self.path)
+        self._appended = True
         _write(self.path, "".join(_line(key, row) for key, row in rows), due)
         self._keys.update((key, number) for number, (key, _) in enumerate(rows, self._lines + 1))
         self._lines += len(rows)
@@ -118,7 +122,7 @@ class RowLog(Generic[R]):
 
     def _damaged(self, number: int) -> StoreError:
         kind = self.row_type.__name__
-        return StoreError(f"{self.path}: line {number} is damaged or no {kind} of this Charter", f"rm -r {self.path.parent} and run it again")
+        return StoreError(f"{self.path}: line {number} is damaged or no {kind} of this Charter", set_aside(self.path.parent))
 
     def _read(self, number: int, line: str) -> tuple[str, R]:
         fields = self._fields(number, line)
@@ -138,8 +142,15 @@ def _line(key: str, row: Row) -> str:
 
 
 def _lines(path: Path) -> Generator[str, None, None]:
-    with path.open(encoding="utf-8") as file:
-        yield from file
+    """The lines that were whole when the file was opened. Bytes that are no UTF-8 become escapes that JSON does not know."""
+    with path.open("rb") as file:
+        left = _whole(file)
+        file.seek(0)
+        for line in file:
+            left -= len(line)
+            if left < 0:
+                return
+            yield line.decode("utf-8", "backslashreplace")
 
 
 def _write(path: Path, text: str, sync: bool = True) -> None:
@@ -164,17 +175,27 @@ def disk_error(path: Path, error: OSError) -> StoreError:
     return StoreError(f"{path}: cannot be written: {error.strerror}", "give --out a folder that you may write to")
 
 
+def set_aside(folder: Path) -> str:
+    """The next command where rows cannot be read: nothing is lost by it, whosever they are."""
+    return f"mv {folder} {folder}.damaged and run it again"
+
+
+def _whole(file: BinaryIO) -> int:
+    """Where the last whole line ends: back from the end to a line break, block by block, for a log may be larger than memory."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
 def _cut_torn_line(path: Path) -> None:
-    """Back from the end to the last line break, block by block: a log may be larger than memory."""
     with path.open("rb") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - BLOCK)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
-                break
-            end = start
-    if end < size:
+        end = _whole(file)
+        torn = end < file.seek(0, os.SEEK_END)
+    if torn:
         os.truncate(path, end)

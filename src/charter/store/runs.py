@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO, TypeVar
 
 from charter.core.errors import StoreError
 from charter.core.rows import Row, Run, content_id
-from charter.store.rowlog import RowLog, disk_error
+from charter.store.rowlog import RowLog, disk_error, set_aside
 
 R = TypeVar("R", bound=Row)
 TRACKED = ("charter-align", "torch", "transformers", "trl", "peft", "openai")
@@ -102,7 +102,7 @@ def read_run(path: Path) -> Run | None:
     try:
         return Run.model_validate_json(file.read_text(encoding="utf-8"))
     except ValueError:
-        raise StoreError(f"{file}: is damaged or of a newer Charter", f"rm -r {path} and run it again") from None
+        raise StoreError(f"{file}: is damaged or of a newer Charter", set_aside(path)) from None
 
 
 def write_json(path: Path, value: Any) -> None:
