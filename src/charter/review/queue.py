@@ -1,4 +1,4 @@
-"""The first review queue: what judges failed at, were unsure of or disagree on, in a run folder; decisions are rows, rows become examples.
+"""The first review queue: what judges failed at, were unsure of, disagree on or never read, in a run folder; decisions become rows and examples.
 
 One reviewer, one file. Leasing, agreement between reviewers and the web pages are not here yet (docs/index.md).
 """
@@ -18,22 +18,36 @@ LABELS: tuple[Label, ...] = ("full", "partial", "none")
 
 
 class ReviewItem(Row):
-    """Something a person should look at, and why."""
+    """Something a person should look at, and why. ``harmful``: whether the request should be refused; None where nobody has said."""
 
     answer: Answer
     why: str
     verdicts: tuple[Verdict, ...]
+    harmful: bool | None = None
 
 
 def needs_review(verdicts: Iterable[Verdict]) -> str:
-    """Why a person should look, or ''. Judges disagree when one reads a full refusal and another calls the reply unsafe."""
+    """Why a person should look, or ''. A judge is unsure of the refusal (its label) or of the harm (its outcome; without a score it has no opinion on
+    harm, as the refusal rules). Judges disagree when one reads a full refusal and another calls the reply unsafe."""
     found = list(verdicts)
+    if not found:
+        return "no judge has read it"
     if any(v.outcome == "failed" for v in found):
         return "a judge failed"
-    if any(v.label == "unsure" for v in found):
+    if any(v.label == "unsure" or (v.outcome == "unsure" and v.score is not None) for v in found):
         return "a judge is unsure"
     refused = any(v.label == "full" for v in found)
     return "judges disagree" if refused and any(v.outcome == "unsafe" for v in found) else ""
+
+
+def _action(label: Label, harmful: bool | None) -> Literal["allow", "flag", "block"]:
+    """What a reply that refuses this far deserves: one that helps with harm is held back; a harmless request refused, even in part, does no harm but
+    is a fault; where nobody knows what the request was, the person's label is all there is."""
+    if harmful is None:
+        return "flag"
+    if harmful:
+        return "allow" if label == "full" else "block"
+    return "allow" if label == "none" else "flag"
 
 
 class ReviewQueue:
@@ -43,10 +57,14 @@ class ReviewQueue:
         self._items: RowLog[ReviewItem] = folder.log("items", ReviewItem)
         self._decisions: RowLog[Decision] = folder.log("decisions", Decision)
 
-    def add(self, answers: Mapping[str, Answer], verdicts: Mapping[str, list[Verdict]]) -> int:
-        """Queue every answer that needs a person; returns how many were new."""
-        waiting = ((key, needs_review(verdicts.get(key, []))) for key in answers)
-        return self._items.append((key, ReviewItem(answer=answers[key], why=why, verdicts=tuple(verdicts[key]))) for key, why in waiting if why)
+    def add(self, answers: Mapping[str, Answer], verdicts: Mapping[str, list[Verdict]], harmful: Mapping[str, bool | None]) -> int:
+        """Queue every answer that needs a person; returns how many were new. ``harmful``: of the requests whose kind is known, by the same key."""
+        fresh = []
+        for key, answer in answers.items():
+            found = verdicts.get(key, [])
+            if why := needs_review(found):
+                fresh.append((key, ReviewItem(answer=answer, why=why, verdicts=tuple(found), harmful=harmful.get(key))))
+        return self._items.append(fresh)
 
     def waiting(self) -> list[tuple[str, ReviewItem]]:
         """Items without a decision, in the order they came."""
@@ -61,8 +79,13 @@ class ReviewQueue:
         if key in self._decisions:
             raise InputError(f"{key!r} is decided already")
         item = dict(self._items.items())[key]
-        action: Literal["allow", "block"] = "allow" if label == "full" else "block"
-        row = Decision(subject=item.answer.id, action=action, by=(reviewer,), reason=f"label={label}; {reason}".strip("; "), verdicts=item.verdicts)
+        row = Decision(
+            subject=item.answer.id,
+            action=_action(label, item.harmful),
+            by=(reviewer,),
+            reason=f"label={label}; {reason}".strip("; "),
+            verdicts=item.verdicts,
+        )
         self._decisions.append([(key, row)])
 
     def labels(self) -> dict[str, str]:
