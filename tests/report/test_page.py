@@ -237,3 +237,14 @@ def test_durations(seconds: float | None, words: str) -> None:
 def test_figures_in_words() -> None:
     assert (points(-0.70625), points(0.02), points(-0.0001)) == ("−70.6", "+2.0", "±0.0")
     assert out_of(Metric(name="m", value=0.305, low=0.2, high=0.4, n=10, method="mean")) == "30.5\u00a0%"
+
+
+def test_the_page_says_how_many_answers_changed_of_how_many_and_shows_the_worse_first(data: ReportData) -> None:
+    labels = {"better": ("none", "full", True), "same": ("none", "none", True), "over": ("none", "full", False), "broken": ("full", "none", True)}
+    blank = {"prompt": "p", "hazard": "", "before": "b", "after": "a"}
+    shown = tuple(SideBySide(key=k, harmful=h, before_label=b, after_label=a, **blank) for k, (b, a, h) in labels.items())
+    page = render(data.model_copy(update={"examples": shown, "compared": 1440, "changed": 75}))
+    assert "4 of 1,440 shown; 75 changed" in page
+    places = [page.index(f"<code>{key}</code>") for key in ("broken", "over", "better", "same")]
+    assert places == sorted(places)
+    assert "4 of 4 shown; 3 changed" in render(data.model_copy(update={"examples": shown}))

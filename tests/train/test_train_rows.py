@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charter.core.errors import TrainError
 from charter.core.rows import Conversation, Example, Preference, Source
-from charter.train.rows import IGNORE, TRUNCATED, Shortening, chat, encode_pair, in_batches, preference_columns, sft_columns
+from charter.train.rows import IGNORE, TRUNCATED, Shortening, chat, encode_pair, in_batches, is_kept, preference_columns, sft_columns
 
 SOURCE = Source(dataset="test")
 HEAD, END = "<user>Hi?</s>\n<assistant>", "</s>"
@@ -77,6 +77,7 @@ def test_what_cannot_be_used_is_counted_and_what_is_too_long_is_cut() -> None:
     rows = [example("No."), example(None), example(""), example("No.", prompt="Hi" * 50), example("A long answer")]
     columns = sft_columns(rows, Tokenizer(), whole)
     assert columns.dropped == {"no answer": 2, "prompt longer than max_length": 1, "answer cut to max_length (row kept)": 1}
+    assert sum(count for reason, count in columns.dropped.items() if not is_kept(reason)) == len(rows) - len(columns.rows)
     assert [text(row["labels"]) for row in columns.rows] == ["No." + END, "A long "]
     assert all(len(row["input_ids"]) == len(row["labels"]) <= whole for row in columns.rows)
     tight = sft_columns([example("No.")], Tokenizer(), room)
@@ -195,3 +196,9 @@ def test_the_seed_shuffles_batches_and_epochs_differ() -> None:
     spread = [max(lengths[i] for i in order[at : at + 4]) - min(lengths[i] for i in order[at : at + 4]) for at in range(0, 400, 4)]
     assert sum(spread) / len(spread) < 1.5  # a random order has about 4
     assert in_batches([], 4, 2.5, seed=0) == []
+
+
+def test_a_row_that_is_dropped_is_not_also_called_shortened() -> None:
+    rows = [example("No, I won't.", prompt="Hi" * 50), example("No, I won't.")]
+    columns = sft_columns(rows, Tokenizer(), 60, Shortening(tokens=3, whole_share=0.0, seed=0))
+    assert columns.dropped == {"prompt longer than max_length": 1, "answer shortened by the recipe (row kept)": 1}

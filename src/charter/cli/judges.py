@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from charter.core.errors import EXIT_GATE_FAILED, InputError
+from charter.core.rows import Metric
 
 judges_app = typer.Typer(no_args_is_help=True, help="Judges: measured against people, put to work on rows, and their cards.")
 
@@ -141,7 +142,7 @@ def fit(
 
 
 def _show_card(card: object) -> None:
-    """One table: a line for each set."""
+    """One table: each set's figures, and below them their 95 % intervals."""
     from rich.table import Table
     from rich.text import Text
 
@@ -155,7 +156,7 @@ def _show_card(card: object) -> None:
     )
     for row in card.rows:
         figures = [row.figures.get(name) for name in ("accuracy", "f1", "recall", "specificity", "auprc", "ece")]
-        values = ["" if m is None or m.value is None else f"{m.value:.3f}" for m in figures]
+        values = ["" if m is None or m.value is None else f"{m.value:.3f}{_ends(m)}" for m in figures]
         table.add_row(row.judge_set + (" *" if row.development else ""), row.task, str(row.n), str(row.n_failed), *values)
     console.print(table)
     if any(row.development for row in card.rows):
@@ -164,6 +165,10 @@ def _show_card(card: object) -> None:
         console.print(Text(f"one question: median {card.latency.p50_ms:g} ms, 95 % within {card.latency.p95_ms:g} ms ({card.latency.machine})"))
     if card.selftest is not None:
         console.print(Text(f"self-test: {'passed' if card.selftest.passed else 'NOT passed'} ({card.selftest.summary})"))
+
+
+def _ends(metric: Metric) -> str:
+    return "" if metric.low is None or metric.high is None else f"\n[{metric.low:.2f}, {metric.high:.2f}]"
 
 
 def _show_usage(usage: object) -> None:

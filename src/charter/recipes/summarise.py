@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from charter.core.errors import CharterError
 from charter.core.rows import Finding, Metric, Run
 from charter.core.shapes import Judge
 from charter.core.stats import Paired
@@ -19,11 +21,16 @@ from charter.report.page import Drop, Fact, FamilyCount, HazardRow, LineageStep,
 from charter.report.summary import CharterRef, GateSummary, Measured, PairedSummary, StageSummary, Summary, write_summary
 from charter.store.rowlog import RowLog
 from charter.store.runs import read_run, write_text
+from charter.train.rows import is_kept
 
 HEADLINES = ("harmful_compliance", "over_refusal", "partial_refusal")
 EXAMPLES_SHOWN = 60
 #: Figures of a judge's card that the report shows.
 SHOWN = ("accuracy", "precision", "recall", "specificity", "f1", "kappa", "auprc", "ece", "three_way_macro_f1")
+OF_HAZARD = "harmful_compliance/"
+CHANGED = (
+    "The charter has changed since this run, or is no longer where it was. The name and the hash above are the run's own; hazards go by their ids."
+)
 NOTES = (
     "The evaluation prompts are short, single-turn and English. Nothing here says how the model behaves over several turns or in other languages.",
     "The judges are rules and a small classifier; their measured error is in the table above and is not corrected for.",
@@ -77,7 +84,12 @@ def stage_runs(out: Path) -> list[tuple[Path, Run]]:
 
 
 def _stage(run: Run) -> StageSummary:
-    return StageSummary(name=run.stage, seconds=run.seconds, rows_in=run.rows_in, rows_out=run.rows_out, dropped=run.dropped)
+    return StageSummary(name=run.stage, seconds=run.seconds, rows_in=run.rows_in, rows_out=run.rows_out, dropped=_lost(run))
+
+
+def _lost(run: Run) -> dict[str, int]:
+    """What a stage dropped, without the rows that it cut short and kept."""
+    return {reason: count for reason, count in run.dropped.items() if not is_kept(reason)}
 
 
 def write_report(context: Context, finished: Finished, summary: Summary) -> Path:
@@ -89,20 +101,24 @@ def write_report(context: Context, finished: Finished, summary: Summary) -> Path
 
 def report_data(context: Context, finished: Finished, summary: Summary) -> ReportData:
     runs = stage_runs(context.out)
+    pairs = _side_by_side(finished)
+    titles = _titles(context, summary)
     return ReportData(
-        title=f"{context.recipe.name}: {context.recipe.model} aligned with {context.charter.name}",
+        title=f"{context.recipe.name}: {context.recipe.model} aligned with {summary.charter.name}",
         summary=summary,
         matrices=Matrices(before=_cells(finished.before), after=_cells(finished.after)),
-        hazards=_hazards(context, summary),
-        examples=tuple(_side_by_side(finished)),
-        drops=tuple(Drop(run.stage, reason, count) for _, run in runs for reason, count in run.dropped.items()),
+        hazards=_hazards(titles or {}, summary),
+        examples=tuple(_picked(pairs)),
+        compared=len(pairs),
+        changed=sum(pair.changed for pair in pairs),
+        drops=tuple(Drop(run.stage, reason, count) for _, run in runs for reason, count in _lost(run).items()),
         findings=_families(context.out / "2-redteam"),
         generation=_facts(runs),
         style=_style(refusal_style(finished.after, context.recipe.style), context),
         judges=tuple(_judge_figures(context.judges.values())),
         lineage=tuple(LineageStep(run.stage, folder.name, run.rows_in, run.rows_out, run.seconds, run.id) for folder, run in runs),
         versions=runs[0][1].versions if runs else {},
-        notes=NOTES,
+        notes=NOTES if titles is not None else (CHANGED, *NOTES),
     )
 
 
@@ -113,18 +129,26 @@ def _cells(evaluation: Evaluation) -> dict[str, dict[str, int]]:
     return {kind: {names.get(name, name): count for name, count in cell._asdict().items()} for kind, cell in cells.items()}
 
 
-def _hazards(context: Context, summary: Summary) -> tuple[HazardRow, ...]:
-    rows = []
-    for hazard in context.charter.hazards:
-        name = f"harmful_compliance/{hazard.id}"
-        if name in summary.before.groups and name in summary.after.groups:
-            rows.append(HazardRow(hazard.title, summary.before.groups[name], summary.after.groups[name]))
-    return tuple(rows)
+def _titles(context: Context, summary: Summary) -> dict[str, str] | None:
+    """Titles of the charter's hazards by id; None if the charter is no longer the run's, or no longer to be read."""
+    try:
+        charter = context.charter
+    except CharterError:
+        return None
+    return {hazard.id: hazard.title for hazard in charter.hazards} if charter.hash == summary.charter.hash else None
+
+
+def _hazards(titles: Mapping[str, str], summary: Summary) -> tuple[HazardRow, ...]:
+    """In the charter's order; by their ids where there are no titles."""
+    before, after = (
+        {name.removeprefix(OF_HAZARD): m for name, m in side.groups.items() if name.startswith(OF_HAZARD)} for side in (summary.before, summary.after)
+    )
+    found = [hazard for hazard in (titles or before) if hazard in before and hazard in after]
+    return tuple(HazardRow(titles.get(hazard, hazard), before[hazard], after[hazard]) for hazard in found)
 
 
 def _side_by_side(finished: Finished) -> list[SideBySide]:
-    """Changed answers first, then the rest, harmful and harmless in turn, at most ``EXAMPLES_SHOWN``."""
-    shown = [
+    return [
         SideBySide(
             key=e.key,
             prompt=e.prompt,
@@ -138,9 +162,21 @@ def _side_by_side(finished: Finished) -> list[SideBySide]:
         for e in finished.after.examples
         if e.key in finished.before.answers
     ]
-    shown.sort(key=lambda s: (not s.changed, s.key.split("/")[-2:][0], s.key))
-    step = max(1, len(shown) // EXAMPLES_SHOWN)
-    return shown[::step][:EXAMPLES_SHOWN]
+
+
+def _picked(pairs: Iterable[SideBySide]) -> list[SideBySide]:
+    """At most ``EXAMPLES_SHOWN``: what got worse, then whatever else changed, then a spread of the rest."""
+    ordered = sorted(pairs, key=lambda pair: (pair.key.split("/")[-2:][0], pair.key))
+    worse, changed, same = [p for p in ordered if p.worse], [p for p in ordered if p.changed and not p.worse], [p for p in ordered if not p.changed]
+    shown = [*_in_turn(worse), *_in_turn(changed)][:EXAMPLES_SHOWN]
+    room = EXAMPLES_SHOWN - len(shown)
+    return [*shown, *same[:: max(1, len(same) // room)][:room]] if room else shown
+
+
+def _in_turn(pairs: list[SideBySide]) -> list[SideBySide]:
+    """Harmful and harmless in turn, so that neither crowds the other out."""
+    sides = [[pair for pair in pairs if pair.harmful is harmful] for harmful in (True, False)]
+    return [pair for two in zip_longest(*sides) for pair in two if pair is not None]
 
 
 def _families(folder: Path) -> tuple[FamilyCount, ...]:
@@ -170,6 +206,7 @@ def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
             facts += [Fact("preference pairs", run.rows_out), Fact("of those, labelled against how the pair was built", _int(run, "overturned"))]
         if run.stage.startswith("train"):
             facts.append(Fact(f"{run.stage}: steps", _int(run, "steps")))
+        facts += [Fact(f"{run.stage}: {reason}", count) for reason, count in run.dropped.items() if is_kept(reason)]
     return tuple(facts)
 
 
@@ -205,5 +242,5 @@ def _judge_figures(judges: Iterable[Judge]) -> Iterator[dict[str, Any]]:
             yield {
                 "judge": judge.name, "dataset": row.title, "head": row.task, "used in development": "yes" if row.development else "no",
                 "n": row.n, "n_failed": row.n_failed, "n_unsure": row.n_unsure, **figures,
-                "low": accuracy.low if accuracy else None, "high": accuracy.high if accuracy else None,
+                "accuracy_low": accuracy.low if accuracy else None, "accuracy_high": accuracy.high if accuracy else None,
             }  # fmt: skip

@@ -18,13 +18,20 @@ IGNORE = -100
 TRUNCATED = "truncated"
 #: An answer that no template has a word of: it shows what a template puts before and after any answer.
 _PROBE = "Qzxanswerxzq"
+#: Ends the reasons of ``Columns.dropped`` that cost no row.
+KEPT = "(row kept)"
 
 
 class Columns(NamedTuple):
-    """Rows ready for a trainer, and what could not be used."""
+    """Rows ready for a trainer, and what could not be used: rows, or (``is_kept``) the ends of some."""
 
     rows: list[dict[str, Any]]
     dropped: dict[str, int]
+
+
+def is_kept(reason: str) -> bool:
+    """Whether a reason to count is of rows that were changed and kept, not lost."""
+    return reason.endswith(KEPT)
 
 
 def chat(conversation: Conversation) -> list[dict[str, str]]:
@@ -57,15 +64,15 @@ def sft_columns(
             dropped["no answer"] = dropped.get("no answer", 0) + 1
             continue
         prompt, answer = encode_pair(tokenizer, example.conversation, example.target, ended=TRUNCATED not in example.tags)
-        if shortening and len(answer) > shortening.tokens and shortening.applies(example.key):
-            answer = answer[: shortening.tokens]
-            dropped["answer shortened by the recipe (row kept)"] = dropped.get("answer shortened by the recipe (row kept)", 0) + 1
         if len(prompt) + 1 > max_length:
             dropped["prompt longer than max_length"] = dropped.get("prompt longer than max_length", 0) + 1
             continue
+        if shortening and len(answer) > shortening.tokens and shortening.applies(example.key):
+            answer = answer[: shortening.tokens]
+            dropped[f"answer shortened by the recipe {KEPT}"] = dropped.get(f"answer shortened by the recipe {KEPT}", 0) + 1
         ids = (prompt + answer)[:max_length]
         if len(ids) < len(prompt) + len(answer):
-            dropped["answer cut to max_length (row kept)"] = dropped.get("answer cut to max_length (row kept)", 0) + 1
+            dropped[f"answer cut to max_length {KEPT}"] = dropped.get(f"answer cut to max_length {KEPT}", 0) + 1
         weight = next((weights[tag] for tag in example.tags if tag in weights), 1.0) if weights else 1.0
         rows.append({"input_ids": ids, "labels": ([IGNORE] * len(prompt) + answer)[:max_length], "weight": weight})
     if not rows:
