@@ -11,7 +11,7 @@ from made_runs import graded_run, prompts, xstest_run
 from typer.testing import CliRunner
 
 from charter.cli import app
-from charter.core.errors import InputError
+from charter.core.errors import InputError, StoreError
 from charter.evaluate.exports.tables import answer_rows, frame, metric_rows, write_table
 from charter.evaluate.measured import Measured
 
@@ -89,3 +89,14 @@ def test_the_commands(run: Measured, tmp_path: Path) -> None:
         wrong = CliRunner().invoke(app, ["export", *arguments])
         with pytest.raises(InputError, match=said):
             raise wrong.exception
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_place_where_no_table_can_be_written_is_named(tmp_path: Path, form: str) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    (tmp_path / f"folder.{form}").mkdir()
+    for path in (tmp_path / "file" / f"x.{form}", tmp_path / f"folder.{form}"):
+        with pytest.raises(StoreError, match=r"cannot be written: (Not|Is) a directory|cannot be written: File exists"):
+            write_table(iter([{"reply": "a"}]), path)

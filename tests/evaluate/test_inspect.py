@@ -28,7 +28,7 @@ from made_runs import graded_run, prompts, xstest_run  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from charter.cli import app  # noqa: E402
-from charter.core.errors import InputError  # noqa: E402
+from charter.core.errors import InputError, StoreError  # noqa: E402
 from charter.evaluate.exports.inspect_log import write_log  # noqa: E402
 from charter.evaluate.imports import digest_of, keep  # noqa: E402
 from charter.evaluate.imports.inspect_log import read_inspect  # noqa: E402
@@ -245,3 +245,10 @@ def test_inspects_own_command_finds_our_tasks(tmp_path: Path) -> None:
     assert "consistency/all/flips" in done.stdout
     (log,) = (tmp_path / "logs").glob("*.eval")
     assert imported(log, tmp_path / "run").measurement.benchmark == "consistency"
+
+
+def test_a_place_where_no_log_can_be_written_is_named(tmp_path: Path) -> None:
+    run = xstest_run(tmp_path / "run" / "xstest", ["full", "none"], prompts(1, 1))
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_log(run, tmp_path / "file" / "run.eval")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +210,31 @@ def test_a_log_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None
     (tmp_path / "run").write_text("a file, not a folder", encoding="utf-8")
     with open_log(tmp_path / "run" / "x.log") as log, pytest.raises(StoreError, match="cannot be written"):
         log.write("line")
+
+
+def test_what_a_link_names_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "x.json").write_text("old", encoding="utf-8")
+    for name, target in (("link", "there/x.json"), ("new", "there/y.json")):
+        (tmp_path / name).symlink_to(target)
+        write_text(tmp_path / name, "new")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / target).read_text(encoding="utf-8") == "new"
+    assert sorted(file.name for file in (tmp_path / "there").iterdir()) == ["x.json", "y.json"]
+
+
+def test_pipes_and_devices_are_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "said")
+    assert os.read(reading, 99) == b"said"
+    os.close(reading)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    write_text(Path("/dev/null"), "nothing")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    command = "from pathlib import Path; from charter.store.runs import write_text; write_text(Path('/dev/stdout'), 'said')"
+    assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout == "said"
+    with pytest.raises(StoreError, match="cannot be written: Is a directory"):
+        write_text(tmp_path, "x")
+    assert [file.name for file in tmp_path.iterdir()] == ["pipe"]

@@ -112,14 +112,23 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """``write_json`` for any text."""
-    temporary = path.with_name(path.name + ".tmp")
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """``write_json`` for anything. A link stays, and what it names is written; a device or a pipe is written to as it is."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        if path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc") or (path.exists() and not path.is_file()):
+            path.write_bytes(data)
+            return
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        temporary = target.with_name(target.name + ".tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise disk_error(path, error) from None
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from charter.core.errors import InputError, MissingPartError
 from charter.core.rows import Answer, Conversation, Example, Verdict
 from charter.evaluate.measured import Measured, example_of
-from charter.store.rowlog import RowLog
+from charter.store.rowlog import RowLog, disk_error
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
@@ -36,12 +36,16 @@ def need_inspect() -> None:
 
 
 def write_log(run: Measured, path: Path) -> Path:
-    """Write the run as ``path`` (``.eval`` or ``.json``). Raises MissingPartError without Inspect."""
+    """Write the run as ``path`` (``.eval`` or ``.json``). Raises MissingPartError without Inspect, StoreError where it cannot be written."""
     need_inspect()
     from inspect_ai.log import write_eval_log
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_eval_log(log_of(run), str(path))
+    log = log_of(run)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_eval_log(log, str(path))
+    except OSError as error:
+        raise disk_error(path, error) from None
     return path
 
 

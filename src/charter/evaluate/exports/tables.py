@@ -16,7 +16,7 @@ from charter.core.errors import InputError, MissingPartError
 from charter.core.rows import Conversation
 from charter.evaluate.exports.inspect_log import answers_in_order
 from charter.evaluate.measured import Measured
-from charter.store.runs import write_text
+from charter.store.runs import write_bytes, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,9 +115,10 @@ def _parquet(table: Sequence[dict[str, Any]], columns: Sequence[str], path: Path
         import pyarrow.parquet as pq
     except ImportError:
         raise MissingPartError("Parquet needs pyarrow, which is not installed", "pip install pyarrow, or --format jsonl") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
     found = {name: [_whole(row.get(name)) for row in table] for name in columns}
-    pq.write_table(pa.table(found), path)
+    made = io.BytesIO()
+    pq.write_table(pa.table(found), made)
+    write_bytes(path, made.getvalue())
 
 
 def _whole(value: Any) -> Any:
