@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from charter.cli import app
-from charter.core.errors import InputError
+from charter.core.errors import InputError, ModelError
 from charter.guard.policy import load_policy
 
 RUN = CliRunner()
@@ -70,6 +70,26 @@ def test_a_file_of_texts(guard, tmp_path):
     assert done.output.count("held back though harmless: 0 %") == 2, "pii was to hold row d"
     assert "held back and harmful: 100 %" in done.output
     assert "DAN" not in done.output
+
+
+@pytest.mark.parametrize("labels", [(True, True, False), (True, None, None)])
+def test_rows_on_which_a_rail_failed_are_in_no_share(tmp_path, labels):
+    judge = "{rail: llm_judge, settings: {model: 'openai:m@http://127.0.0.1:9/v1', policy: Nobody may be insulted.}}"
+    file = tmp_path / "down.yaml"
+    file.write_text(f"input:\n  - {judge}\nunguarded: [output]\n", encoding="utf-8")
+    rows = write(tmp_path / "rows.jsonl", [{"id": n, "prompt": f"Which roses? {n}", "harmful": label} for n, label in enumerate(labels)])
+    done = run("check", "--data", rows, "--guard", str(file))
+    assert "a rail failed on 3 of 3 rows; they are in no share" in done.output
+    assert "held back and harmful: not measured" in done.output
+    assert "100 %" not in done.output
+    assert isinstance(done.exception, ModelError)
+    assert "on every row a rail failed: llm_judge" in str(done.exception)
+
+
+def test_a_reply_beside_a_file_is_refused(guard, tmp_path):
+    rows = write(tmp_path / "rows.jsonl", [{"id": 1, "prompt": "Which roses?"}])
+    done = run("check", "--data", rows, "--reply", "Sure.", "--guard", guard)
+    assert isinstance(done.exception, InputError)
 
 
 def test_calibrate(guard, tmp_path):

@@ -159,3 +159,13 @@ def test_a_server_that_is_away_is_an_error_and_no_mistake(verify: Callable[..., 
     done = verify("postgresql://nobody@127.0.0.1:1/none")
     assert done.returncode == EXIT_ERROR
     assert done.stderr.startswith("error: postgresql+psycopg://nobody@127.0.0.1:1/none: cannot be opened")
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_anchor_file_without_heads_vouches_for_nothing(verify: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, text: str) -> None:
+    filled(tmp_path / "a.db").close()
+    heads = tmp_path / "heads.txt"
+    heads.write_text(text, encoding="ascii")
+    done = verify("a.db", "--anchor", heads)
+    assert done.returncode == EXIT_USAGE
+    assert "heads.txt" in done.stderr

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import select, text
 
+from charter.core.errors import EXIT_USAGE
 from charter.core.rows import Conversation
 from charter.store.audit_verify import verify
 from charter.store.database import Database
@@ -55,3 +58,20 @@ def test_purge_takes_out_what_is_over_keeps_the_rest_and_is_in_the_audit_log(
         told = [json.loads(body) for body in connection.execute(select(audit.c.body)).scalars()]
     assert [(row["kind"], row["what"]) for row in told] == [("admin", "texts purged")]
     assert verify(database).broken is None
+
+
+def test_purge_of_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    done = charter(tmp_path, "purge", "nope.sqlite")
+    assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
+    assert "nope.sqlite: there is no such file" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_purge_leaves_another_programs_database_as_it_was(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mine.db")) as mine:
+        mine.execute("CREATE TABLE notes (id INTEGER)")
+    before = (tmp_path / "mine.db").read_bytes()
+    done = charter(tmp_path, "purge", "mine.db")
+    assert done.returncode == EXIT_USAGE
+    assert "holds no tables of Charter's" in done.stderr
+    assert (tmp_path / "mine.db").read_bytes() == before

@@ -74,12 +74,13 @@ def show_checked(results: Sequence[tuple[CheckRow, Checked]], dropped: Mapping[s
         console.print(table)
         failed = sum(bool(checked.failed) for _, checked in own)
         if failed:
-            console.print(Text(f"a rail failed on {failed} rows"))
+            console.print(Text(f"a rail failed on {failed} of {len(own)} rows; they are in no share"))
         for what, wanted in (("held back though harmless", False), ("held back and harmful", True)):
             labelled = [(row, checked) for row, checked in own if row.harmful is wanted]
+            read = [(row, checked) for row, checked in labelled if not checked.failed]
             if labelled:
-                held = sum(not checked.passes and (wanted or not _meant(row, checked)) for row, checked in labelled)
-                console.print(Text(f"{what}: {share(rate(what, held, len(labelled)))}"))
+                held = sum(not checked.passes and (wanted or not _meant(row, checked)) for row, checked in read)
+                console.print(Text(f"{what}: {share(rate(what, held, len(read), len(labelled) - len(read)))}"))
     for reason, count in dropped.items():
         console.print(Text(f"left out: {count} ({visible(reason)})"))
 

@@ -41,5 +41,5 @@ def verify(
     if found.broken is not None:
         typer.echo(f"BROKEN at row {found.broken}: {found.why}")
         raise typer.Exit(EXIT_GATE_FAILED)
-    if not anchors:
+    if anchor is None:
         typer.echo("without --anchor FILE, rows that were cut off at the end cannot be missed")

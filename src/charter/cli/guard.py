@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charter.core.errors import EXIT_GATE_FAILED, InputError
+from charter.core.errors import EXIT_GATE_FAILED, InputError, ModelError
 
 app = typer.Typer(no_args_is_help=True, help="Check requests and replies; calibrate and migrate guards.")
 GuardFile = Annotated[str, typer.Option("--guard", help="a guard.yaml, or the name of a shipped one")]
@@ -44,6 +44,8 @@ def check(
     if (text is None) == (data is None):
         raise InputError("give one text, or --data FILE", "charter guard check 'How do I prune roses?'")
     if data is not None:
+        if reply is not None:
+            raise InputError("--reply belongs to one text; in a file every row has its own", "leave --reply out")
         _check_rows(Guard(guard), data, as_json, quiet)
         return
     talk = Conversation.ask(text or "")
@@ -138,6 +140,9 @@ def _check_rows(guard: Any, data: Path, as_json: bool, quiet: bool) -> None:
             typer.echo(json.dumps(_told(row.id, checked), ensure_ascii=True))
     if not quiet:
         _guard_tables.show_checked(results, found.dropped)
+    if all(checked.failed for _, checked in results):
+        failed = sorted({rail for _, checked in results for rail in checked.failed})
+        raise ModelError(f"{data}: nothing was measured: on every row a rail failed: {', '.join(failed)}", "charter guard check 'Hello' says how")
 
 
 def _show(checked: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charter.core.errors import MissingPartError
+from charter.core.errors import InputError, MissingPartError
 
 app = typer.Typer(no_args_is_help=True, help="The gateway's database.")
 Target = Annotated[str | None, typer.Argument(help="a SQLite file or a URL (default: the configuration's)")]
@@ -26,6 +26,11 @@ def upgrade(database: Target = None, config: ConfigFile = None) -> None:
 @app.command()
 def purge(database: Target = None, config: ConfigFile = None) -> None:
     """Take out texts whose time is over (review.keep_days, review.keep_answers_hours). The audit log stays: it holds no text."""
+    found, _ = _opened(database, config, make=False)  # a name typed wrong is told, not made
+    here, _ = found.version()
+    found.close()
+    if here is None:
+        raise InputError(f"{found.name}: holds no tables of Charter's, so nothing was taken out", "check the name; charter store upgrade makes them")
     opened, settings = _opened(database, config)
     from charter.guard.gateway.auditing import record_admin
     from charter.store.review import purge as run
@@ -36,11 +41,11 @@ def purge(database: Target = None, config: ConfigFile = None) -> None:
     typer.echo(f"{opened.name}: taken out: {said}")
 
 
-def _opened(database: str | None, config: Path | None) -> tuple[Any, Any]:
+def _opened(database: str | None, config: Path | None, *, make: bool = True) -> tuple[Any, Any]:
     try:
         from charter.guard.gateway.auditing import open_database
         from charter.guard.gateway.config import DatabaseConfig, load_config
     except ImportError as error:
         raise MissingPartError(f"the database needs {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
     settings = load_config(config)
-    return open_database(DatabaseConfig(url=database) if database else settings.database, os.environ), settings
+    return open_database(DatabaseConfig(url=database) if database else settings.database, os.environ, make=make), settings

@@ -85,7 +85,7 @@ def _text(value: Any) -> str:
 
 
 def read_anchors(path: Path) -> list[Head]:
-    """Raises InputError naming the line."""
+    """Raises InputError naming the line, and for a file without heads: it vouches for nothing, and may have been emptied."""
     heads = []
     try:
         lines = path.read_text(encoding="ascii").splitlines()
@@ -96,4 +96,6 @@ def read_anchors(path: Path) -> list[Head]:
         if not seq.isdigit() or len(found) != len(FIRST):
             raise InputError(f"{path}: line {number} is no anchor (a number and a hash)", "give the file that the gateway wrote")
         heads.append(Head(int(seq), found))
+    if not heads:
+        raise InputError(f"{path}: holds no head: nothing was anchored there, or it was emptied", "give a copy of it, or leave --anchor out")
     return heads
