@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,24 @@ def test_a_wrong_override_is_named(text: str, what: str) -> None:
         apply_overrides({"name": "one"}, [text])
     assert what in caught.value.message
     assert repr(text) in caught.value.message
+
+
+def grown(first: str, step: str) -> str:
+    """Nine aliases of the line before, nine times over."""
+    return f"a: &a {first}\n" + "".join(f"{new}: &{new} {step % ','.join([f'*{old}'] * 9)}\n" for old, new in itertools.pairwise("abcdefghij"))
+
+
+BOMB, MERGED = grown("[x,x,x,x,x,x,x,x,x]", "[%s]"), grown("{x: 1}", "{<<: [%s]}")
+
+
+@pytest.mark.parametrize("text", [BOMB, MERGED])
+def test_aliases_that_grow_without_end_are_refused_at_once(text: str) -> None:
+    with pytest.raises(InputError, match=r"^r.yaml: line \d+: aliases \(\*name\) repeat more than 10,000 entries"):
+        parse_yaml(text, "r.yaml")
+
+
+def test_an_alias_is_what_it_names() -> None:
+    found = parse_yaml("name: one\ntrain: &t {epochs: 2}\nextra: *t\ngoals: [{id: a}]\n", "r.yaml")
+    assert parse(Recipe, found).extra == Train(epochs=2)
+    long = "goals:\n" + "".join(f"- {{id: a{n}}}\n" for n in range(6000))
+    assert len(parse(Recipe, parse_yaml(f"name: one\n{long}", "r.yaml")).goals) == 6000, "what is written out is no repetition"

@@ -133,3 +133,15 @@ def test_an_argument_that_is_missing(charter: Charter) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "model" in done.stderr.lower()
+
+
+def test_a_mistyped_charter_is_told_which_ones_there_are(charter: Charter) -> None:
+    assert "did you mean 'default'?" in complaint(charter("check", "defualt"), 2)
+
+
+def test_a_key_of_a_charter_cannot_steer_the_terminal(charter: Charter, tmp_path: Path) -> None:
+    (tmp_path / "evil.yaml").write_text('"\\e]0;owned\\a\\u00ad\\u202e": 1\n', encoding="utf-8")
+    done = charter("check", "evil.yaml")
+    assert done.returncode == 2
+    assert "[U+001B]]0;owned[U+0007][U+00AD][U+202E]" in done.stderr
+    assert not set(done.stderr) & set("\x1b\x07\xad\u202e")

@@ -124,15 +124,17 @@ def train_dpo(arguments: Overrides = None, model: ModelOption = None, charter: C
 @app.command()
 def check(file: Annotated[str, typer.Argument(help="a charter: a YAML file or a shipped name")]) -> None:
     """Explain every mistake in a charter, with its line."""
+    from charter.core.visible import visible
     from charter.policy.load import check_charter, load_charter, shipped
 
-    problems = [] if file in shipped() else check_charter(Path(file))
+    known = file in shipped() or not Path(file).expanduser().exists()  # a mistyped name: loading it says which names there are
+    problems = [] if known else check_charter(Path(file))
     for problem in problems:
-        typer.echo(f"{file}: {problem}", err=True)
+        typer.echo(visible(f"{file}: {problem}"), err=True)
     if problems:
         raise typer.Exit(EXIT_USAGE)
     found = load_charter(file)
-    typer.echo(f"{found.name}: {len(found.principles)} principles, {len(found.hazards)} hazards, hash {found.hash}: no mistakes")
+    typer.echo(f"{visible(found.name)}: {len(found.principles)} principles, {len(found.hazards)} hazards, hash {found.hash}: no mistakes")
 
 
 @app.command()

@@ -6,7 +6,6 @@ Whatever a model or a file wrote is escaped before it is shown: no markup is rea
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,18 +22,13 @@ from rich.text import Text
 
 from charter.core.progress import Advance, Reporter
 from charter.core.rows import Metric
+from charter.core.visible import visible as visible
 from charter.report.summary import Summary
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 #: Seconds between two lines of the same work when nobody watches a live bar.
 QUIET_LINE_S = 10.0
 #: Metrics of a benchmark in its table; the rest is in the files.
 SHOWN_METRICS = 12
-
-
-def visible(text: str) -> str:
-    """``text`` without control characters: each is named instead."""
-    return _CONTROL.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
 
 
 def _console() -> Console:
@@ -224,11 +218,13 @@ def show_comparison(result: Any) -> None:
 
 
 def show_stage(result: Any) -> None:
-    """Where a stage's rows are and what it dropped."""
+    """Where a stage's rows are, what it dropped and what it cut short."""
+    from charter.train.rows import is_kept
+
     console = _out()
     console.print(Text(f"{result.run.stage}: {result.run.rows_in} rows in, {result.run.rows_out} out, {result.run.seconds:.0f} s: {result.folder}"))
     for reason, count in result.run.dropped.items():
-        console.print(Text(f"  dropped {count}: {visible(reason)}"))
+        console.print(Text(f"  {'changed' if is_kept(reason) else 'dropped'} {count}: {visible(reason)}"))
 
 
 def show_checks(checks: Sequence[Any]) -> None:

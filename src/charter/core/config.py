@@ -18,6 +18,8 @@ from charter.core.errors import InputError
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+#: Entries that aliases may repeat in one document.
+MOST_REPEATED = 10_000
 
 
 class Config(BaseModel):
@@ -52,7 +54,7 @@ def read_yaml(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file", "check the path, or run: charter list") from None
+        raise InputError(f"{path}: there is no such file", "check the path") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not a YAML file", f"ls {path}") from None
     except UnicodeDecodeError as error:
@@ -68,9 +70,11 @@ def parse_yaml(text: str, name: str) -> Document:
     problems: list[Problem] = []
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:  # before the data are built: merged keys and aliases of aliases grow beyond any memory
+            _walk(node, (), lines, problems, _Repeats(name))
         data = yaml.safe_load(text)
-        if node is not None:
-            _walk(node, (), lines, problems)
+    except InputError:
+        raise
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 0
@@ -80,7 +84,25 @@ def parse_yaml(text: str, name: str) -> Document:
     return Document(name, data, lines, tuple(problems))
 
 
-def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], problems: list[Problem]) -> None:
+class _Repeats:
+    """Counts the entries that stand in a document only because an alias repeats them."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._seen, self._count = name, set[int](), 0
+
+    def __call__(self, node: yaml.Node) -> None:
+        """Raises InputError where they are too many."""
+        self._count += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._count > MOST_REPEATED:
+            line = node.start_mark.line + 1
+            raise InputError(
+                f"{self._name}: line {line}: aliases (*name) repeat more than {MOST_REPEATED:,} entries", "write out what they stand for"
+            )
+
+
+def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], problems: list[Problem], repeats: _Repeats) -> None:
+    repeats(node)
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
@@ -90,10 +112,10 @@ def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], problems: l
                 problems.append(Problem(line, name, f"stands twice (first on line {seen[name]}); keep one"))
             seen[name] = line
             lines[(*path, name)] = line
-            _walk(value, (*path, name), lines, problems)
+            _walk(value, (*path, name), lines, problems, repeats)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*path, index), lines, problems)
+            _walk(value, (*path, index), lines, problems, repeats)
 
 
 def check(model: type[M], document: Document) -> tuple[M | None, list[Problem]]:
