@@ -154,6 +154,8 @@ def _show_card(card: object) -> None:
     table = Table(
         "set", "head", "n", "failed", "accuracy", "F1", "recall", "specificity", "AUPRC", "ECE", title=visible(f"{card.judge}@{card.version}")
     )
+    for column in table.columns:
+        column.overflow = "fold"
     for row in card.rows:
         figures = [row.figures.get(name) for name in ("accuracy", "f1", "recall", "specificity", "auprc", "ece")]
         values = ["" if m is None or m.value is None else f"{m.value:.3f}{_ends(m)}" for m in figures]
@@ -168,7 +170,7 @@ def _show_card(card: object) -> None:
 
 
 def _ends(metric: Metric) -> str:
-    return "" if metric.low is None or metric.high is None else f"\n[{metric.low:.2f}, {metric.high:.2f}]"
+    return "" if metric.low is None or metric.high is None else f"\n{metric.low:.2f}–{metric.high:.2f}"
 
 
 def _show_usage(usage: object) -> None:
