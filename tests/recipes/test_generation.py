@@ -105,7 +105,7 @@ def test_the_run_of_the_stage_counts_what_every_gate_stopped(context: Callable[.
     assert generation.generate_rows(made) == []
     run = read_run(made.out / generation.CRITIQUE)
     assert run is not None
-    stopped = {f"revision stopped: {gate} (its goal has 2 rounds)": 1 for gate in ("near-duplicate", "no critique")}
+    stopped = {f"revision stopped: {gate} (row kept)": 1 for gate in ("near-duplicate", "no critique")}
     assert run.dropped == {"no revision passed the gates": 1, **stopped}
 
 

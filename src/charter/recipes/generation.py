@@ -24,6 +24,7 @@ from charter.recipes.pairing import pair_judge
 from charter.store.answers import ask
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
+from charter.train.rows import KEPT
 
 CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
 #: Small chat models open so when they miss the point; kept as a good answer, it would teach evasion.
@@ -62,7 +63,7 @@ def generate_rows(context: Context) -> list[Example]:
         examples.append((row.key, row) for row in rows)
         folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
         dropped = dict(Counter(drop.reason for drop in drops))
-        dropped |= {f"revision stopped: {gate} (its goal has {part.rounds} rounds)": count for gate, count in revised.stopped.items()}
+        dropped |= {f"revision stopped: {gate} {KEPT}": count for gate, count in revised.stopped.items()}  # its goal is counted by itself
         folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))) + len(left_out), rows_out=len(rows), dropped=dropped, outputs=self_facts)
         return rows
 
