@@ -50,8 +50,8 @@ def evaluate(
     names = {role: name_of(judge) for role, judge in judges.items()}
     evaluation = assemble(tuple(examples), answers, dict(log.items()), names)
     _record(folder, evaluation)
-    unread_labels = Counter(label for label in evaluation.labels.values() if label not in MEASURED)
-    counts = {**(dropped or {}), **dict[str, int](unread_labels)}
+    unread_labels: dict[str, int] = Counter(label for label in evaluation.labels.values() if label not in MEASURED)
+    counts: dict[str, int] = {**(dropped or {}), **unread_labels}
     rows_in = len(examples) + sum((dropped or {}).values())
     status: Literal["done", "failed"] = "failed" if distrusted(evaluation, max_failed) else "done"
     if (folder.run.status, folder.run.dropped) != (status, counts):
