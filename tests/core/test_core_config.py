@@ -166,7 +166,14 @@ def test_overrides_are_read_as_yaml_and_leave_the_original_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("seed", "written key=value"), ("=3", "written key=value"), ("name.x=3", "'name' is not a group of keys"), ("seed=[1", "not valid YAML")],
+    [
+        ("seed", "written key=value"),
+        ("=3", "written key=value"),
+        ("name.x=3", "'name' is not a group of keys"),
+        ("seed=[1", "not valid YAML"),
+        ("name=2026-13-45", "not valid YAML"),
+        (f"name={'[' * 5000}", "not valid YAML"),
+    ],
 )
 def test_a_wrong_override_is_named(text: str, what: str) -> None:
     with pytest.raises(InputError) as caught:

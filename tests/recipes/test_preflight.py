@@ -39,6 +39,12 @@ def test_a_model_without_weights_here(refused: Callable[..., CharterError]) -> N
     assert "only local models can be trained" in str(refused(ModelError, "scripted"))
 
 
+def test_an_attack_that_is_none_and_a_charter_of_other_hazards(refused: Callable[..., CharterError], tiny_model: Path) -> None:
+    """Both were found out after a whole baseline."""
+    assert "nope" in str(refused(InputError, tiny_model, "redteam.attacks=[nope]"))
+    assert "the training goals are of others" in str(refused(InputError, tiny_model, "charter=minimal"))
+
+
 def test_a_gguf_file(refused: Callable[..., CharterError], tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF1234")
     assert "a GGUF file can be run but not trained" in str(refused(ModelError, tmp_path / "model.gguf"))

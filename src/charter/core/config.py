@@ -198,7 +198,7 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
                 raise InputError(f"{text!r}: {name!r} is not a group of keys")
         try:
             target[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that no calendar has
             raise InputError(f"{text!r}: the value is not valid YAML") from None
     return result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from charter.core.errors import ModelError
 from charter.models._device import placement
 from charter.models.hf import HfModel
-from charter.recipes import stages
+from charter.recipes import generation, stages
 from charter.recipes.context import Context
 from charter.store.runs import read_run
 from charter.train import _lora
@@ -16,12 +16,16 @@ from charter.train._adapters import check_lora
 
 
 def preflight(context: Context, methods: Sequence[str]) -> None:
-    """Raise what the trainers of ``methods`` would raise in the end: ModelError for a model that is no folder of weights or hub id, MissingPartError,
-    TrainError for settings of LoRA or a chat template that do not fit, or for several GPUs. Writes nothing, loads no weights."""
+    """Raise what later stages would: InputError for attacks that are none and for a charter that names none of the goals, and of the trainers of
+    ``methods`` ModelError for a model that is no folder of weights or hub id, MissingPartError, TrainError for settings of LoRA or a chat template
+    that do not fit, or for several GPUs. Writes nothing, loads no weights."""
     run = read_run(context.out)
     if run is not None and run.status == "done":
         return
     context.charter.hash  # noqa: B018 - a mistake in the charter is told before anything is said of the model
+    generation.gather(context, ())
+    for name in context.recipe.redteam.attacks:
+        stages.build_attack(name)
     where = stages.local_weights(context)
     if Path(where).is_file():
         raise ModelError(f"{where}: a GGUF file can be run but not trained", "give --model the folder of safetensors weights that it was made from")
