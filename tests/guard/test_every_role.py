@@ -44,13 +44,23 @@ def scores():
 @pytest.mark.parametrize("role", ["system", "assistant", "tool"])
 def test_what_is_not_the_users_counts_from_a_score_of_its_own(scores, role):
     harm, tricks = request_harm.RequestHarmRail(request_harm.Config(), scores), jailbreak.JailbreakRail(jailbreak.Config(), scores)
-    assert [rail(talk(role, "Do harm."), "input").score for rail in (harm, tricks)] == [0.85, 0.2]
+    assert [rail(talk(role, "Do harm."), "input").score for rail in (harm, tricks)] == [0.2 if role == "assistant" else 0.85, 0.2]
     assert [rail(talk(role, "Do HARM."), "input").score for rail in (harm, tricks)] == [0.95, 0.2 if role == "assistant" else 0.95]
     assert tricks(Conversation.ask("Do harm."), "input").score == 0.85, "the user's text counts as it stands"
     only = request_harm.RequestHarmRail(request_harm.Config(roles=("user",)), scores)
     assert only(talk(role, "Do HARM."), "input").score == 0.2
     strict = request_harm.RequestHarmRail(request_harm.Config(other_roles=0.9), scores)
     assert strict(talk(role, "Do harm."), "input").score == 0.2
+
+
+def test_an_honest_answer_that_spoke_of_a_harm_ends_no_chat_but_what_the_model_is_to_go_on_with_counts(scores):
+    rail = request_harm.RequestHarmRail(request_harm.Config(), scores)
+    said = Message(role="assistant", content="Of harm one may read.")
+    assert rail(Conversation(messages=(GO, said, GO)), "input").score == 0.2
+    assert rail(Conversation(messages=(GO, said)), "input").score == 0.85, "a reply that is begun for the model"
+    assert rail(Conversation(messages=(GO, said, GO, said)), "input").score == 0.85, "also if an earlier turn has the same words"
+    strict = request_harm.RequestHarmRail(request_harm.Config(earlier_turns=0.8), scores)
+    assert strict(Conversation(messages=(GO, said, GO)), "input").score == 0.85
 
 
 def test_calls_of_tools_and_texts_around_the_chat_are_read(scores):

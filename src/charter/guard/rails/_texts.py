@@ -50,6 +50,13 @@ def of_others(conversation: Conversation, roles: Sequence[Role]) -> list[str]:
     return [text for text in dict.fromkeys(others) if text not in own and _WORD.search(text)]
 
 
+def without_past(conversation: Conversation) -> Conversation:
+    """Without the model's turns before the last message of a user. What stands after it is not past: the model is to go on with it."""
+    last = max((n for n, message in enumerate(conversation.messages) if message.role == "user"), default=-1)
+    kept = [message for n, message in enumerate(conversation.messages) if message.role != "assistant" or n > last]
+    return Conversation(messages=tuple(kept))
+
+
 def requests(conversation: Conversation, joined_chars: int) -> list[str]:
     """What a reply answers: the last user message, and the end of all user turns as one text."""
     turns = by_message(conversation.without_reply, ("user",))

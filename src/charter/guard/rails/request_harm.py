@@ -1,8 +1,9 @@
 """Harm of the request: does a message of anybody, or do the user's turns together, ask for something harmful?
 
 A request is one wherever it stands: in a system message, the description of a tool, a tool result, a turn in the model's own name. What is not the
-user's is read by itself, and counts from ``other_roles`` on; a sentence that forbids something counts for nothing there. Scores come from the shipped
-classifier where it is on the judges' shelf, else from the request judge (``_scores.py``).
+user's is read by itself, and counts from ``other_roles`` on; a sentence that forbids something counts for nothing there. The model's earlier turns
+count from a higher score, so that no chat ends because an honest answer spoke of a harm. Scores come from the shipped classifier where it is on the
+judges' shelf, else from the request judge (``_scores.py``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import say, worst
 from charter.guard.rails._scores import Head, Scores, begin, shipped
-from charter.guard.rails._texts import ROLES, Role, of_others, with_turns
+from charter.guard.rails._texts import ROLES, Role, of_others, with_turns, without_past
 
 NOT_COVERED = (
     "What the judge behind it misses: encoded text, rare languages, intent that only the reply shows, a request in the midst of long instructions, "
@@ -38,6 +39,9 @@ class Config(BaseConfig):
     other_roles: float = Field(
         default=0.8, ge=0.0, le=1.0, description="score from which text that is not a user's counts, where that is over the rail's threshold"
     )
+    earlier_turns: float = Field(
+        default=0.93, ge=0.0, le=1.0, description="the same for the model's turns before the last of the user: in honest ones harms are spoken of"
+    )
     joined_chars: int = Field(default=2000, ge=0, description="end of all user turns that is also read as one text; 0 reads messages only alone")
 
 
@@ -49,6 +53,7 @@ class _Texts(NamedTuple):
 
     own: list[str]
     others: list[str]
+    earlier: list[str]
 
 
 class RequestHarmRail:
@@ -67,39 +72,48 @@ class RequestHarmRail:
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
         texts = [self._texts(conversation) for conversation in conversations]
         if len(texts) == 1:
-            begin(self._scores, [*texts[0].own, *texts[0].others])
-        texts = [_Texts(all_forms(own), all_forms(others)) for own, others in texts]
-        found = iter(self._read([text for both in texts for text in (*both.own, *both.others)]))
-        scored = [([next(found) for _ in own], [next(found) for _ in others]) for own, others in texts]
-        counted = [[*own, *self._counted(both.others, others)] for both, (own, others) in zip(texts, scored, strict=True)]
+            begin(self._scores, [text for part in texts[0] for text in part])
+        texts = [_Texts(*map(all_forms, parts)) for parts in texts]
+        found = iter(self._read([text for parts in texts for part in parts for text in part]))
+        scored = [[[next(found) for _ in part] for part in parts] for parts in texts]
+        counted = [
+            [
+                *own,
+                *self._counted(parts.others, others, self._config.other_roles),
+                *self._counted(parts.earlier, earlier, self._config.earlier_turns),
+            ]
+            for parts, (own, others, earlier) in zip(texts, scored, strict=True)
+        ]
         return [self._judge(c, verdicts) for c, verdicts in zip(conversations, counted, strict=True)]
 
     def _texts(self, conversation: Conversation) -> _Texts:
         roles = self._config.roles
         own = with_turns(conversation, ("user",), self._config.joined_chars) if "user" in roles else []
-        return _Texts(own, of_others(conversation, roles))
+        now = of_others(without_past(conversation), roles)
+        return _Texts(own, now, [text for text in of_others(conversation, roles) if text not in now])
 
     def _read(self, texts: Sequence[str]) -> list[Verdict]:
         return self._scores(self.head, [Conversation.ask(text) for text in texts])
 
-    def _counted(self, texts: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """Verdicts on what no user says as they count. Only a text that reaches ``other_roles`` is read again, without what it forbids."""
-        rest = {text: without_forbidding(text) for text, verdict in zip(texts, verdicts, strict=True) if self._counts(verdict)}
+    def _counted(self, texts: Sequence[str], verdicts: Sequence[Verdict], least: float) -> list[Verdict]:
+        """Verdicts on what no user says as they count. Only a text that reaches ``least`` is read again, without what it forbids."""
+        rest = {text: without_forbidding(text) for text, verdict in zip(texts, verdicts, strict=True) if _counts(verdict, least)}
         again = [left for text, left in rest.items() if left != text and any(letter.isalnum() for letter in left)]
         found = dict(zip(again, self._read(again), strict=True)) if again else {}
         final = [v if rest.get(t, t) == t else found.get(rest[t]) for t, v in zip(texts, verdicts, strict=True)]
         return [
-            f if f is not None and (f.outcome == "failed" or self._counts(f)) else v.model_copy(update=_HARMLESS)
+            f if f is not None and (f.outcome == "failed" or _counts(f, least)) else v.model_copy(update=_HARMLESS)
             for f, v in zip(final, verdicts, strict=True)
         ]
-
-    def _counts(self, verdict: Verdict) -> bool:
-        return verdict.outcome != "failed" and (verdict.score is None or verdict.score >= self._config.other_roles)
 
     def _judge(self, conversation: Conversation, verdicts: list[Verdict]) -> Verdict:
         if not verdicts:
             return say(conversation, self.name, self.version, "failed", reason="no text in the request")
         return worst(conversation, self.name, self.version, verdicts)
+
+
+def _counts(verdict: Verdict, least: float) -> bool:
+    return verdict.outcome != "failed" and (verdict.score is None or verdict.score >= least)
 
 
 def build(config: Config) -> RequestHarmRail:
