@@ -84,7 +84,7 @@ def test_a_broken_a_cut_and_a_refusing_model_are_seen():
     assert (found["looping"].value, found["cut"].value) == (0.25, 0.25)
     assert found["words"].value == pytest.approx((16 + 50 + 8 + 9) / 4, abs=1)
     assert found["repetition"].value == pytest.approx((1 - 5 / 47) / 4)
-    assert found["refused"].method == "wilson95; refusal@4"
+    assert found["refused"].method == f"wilson95; refusal@{refusal.RefusalJudge.version}"
 
 
 def test_the_same_words_to_everybody_lower_distinct_and_length_does_not():

@@ -171,7 +171,7 @@ def test_nothing_to_judge_is_failed(judge: classifier.ClassifierJudge, text: str
     assert judge(Conversation.ask("Hello?").with_reply(text)).outcome == "failed"
 
 
-@pytest.mark.parametrize("text", ["\ud800 half", "\U0001f600" * 300, "\x00\x01\x02", "x" * 5000, "ما هو الطقس؟", "天气怎么样？", "a\u200b" * 400])
+@pytest.mark.parametrize("text", ["\ud800 half", "\U0001f600" * 300, "\x00\x01\x02 a", "x" * 5000, "ما هو الطقس؟", "天气怎么样？", "a\u200b" * 400])
 def test_hostile_text_gets_a_verdict(judge: classifier.ClassifierJudge, text: str) -> None:
     verdict = judge(Conversation.ask(text))
     assert verdict.score is not None

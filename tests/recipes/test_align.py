@@ -253,7 +253,7 @@ def test_a_weight_on_a_tag_that_no_row_can_have_is_refused_before_anything_is_do
         align(load_recipe(None, ["train.sft.weights={plian: 5}"], {"model": "scripted"}), tmp_path / "run")
     assert caught.value.exit_code == 2
     assert not (tmp_path / "run").exists()
-    stages._check_weights(load_recipe(None, ["train.sft.weights={'kind:definition': 2, 'by:writer': 2, truncated: 0.5}"], {}))
+    stages.check_weights(load_recipe(None, ["train.sft.weights={'kind:definition': 2, 'by:writer': 2, truncated: 0.5}"], {}))
 
 
 def test_a_run_finished_before_folders_named_weights_is_still_finished(tiny_model: Path, tmp_path: Path) -> None:

@@ -192,8 +192,8 @@ def test_one_missing_metric_is_said_and_the_rest_still_drawn(data: ReportData) -
     assert parsed(page).tags["svg"] == 3
 
 
-def test_harmful_text_is_folded_and_changed_answers_come_first(page: str) -> None:
-    assert page.index("harm-017") < page.index("look-009") < page.index("plain-003")
+def test_harmful_text_is_folded_and_answers_that_got_worse_come_first(page: str) -> None:
+    assert page.index("look-009") < page.index("harm-017") < page.index("plain-003")
     start = page.index("A request that the charter forbids.")
     assert page.rindex("<details", 0, start) > page.rindex("</details>", 0, start)
     assert "<details open" not in page

@@ -141,9 +141,11 @@ def fit(
     typer.echo(f"{made.bias:+8.3f}  bias\nfitted on {made.fitted['rows']} rows, {failed} answers failed: {out}")
 
 
+_FIGURES = {"accuracy": "accuracy", "f1": "F1", "recall": "recall", "specificity": "specificity", "auprc": "AUPRC", "ece": "ECE"}
+
+
 def _show_card(card: object) -> None:
-    """One table: each set's figures, and below them their 95 % intervals."""
-    from rich.table import Table
+    """Each set's figures with their 95 % intervals, as lines: a table of so many numbers fits no terminal."""
     from rich.text import Text
 
     from charter.cli.terminal import _out, visible
@@ -151,16 +153,12 @@ def _show_card(card: object) -> None:
 
     assert isinstance(card, Card)
     console = _out()
-    table = Table(
-        "set", "head", "n", "failed", "accuracy", "F1", "recall", "specificity", "AUPRC", "ECE", title=visible(f"{card.judge}@{card.version}")
-    )
-    for column in table.columns:
-        column.overflow = "fold"
+    console.print(Text(visible(f"{card.judge}@{card.version}"), style="bold"))
     for row in card.rows:
-        figures = [row.figures.get(name) for name in ("accuracy", "f1", "recall", "specificity", "auprc", "ece")]
-        values = ["" if m is None or m.value is None else f"{m.value:.3f}{_ends(m)}" for m in figures]
-        table.add_row(row.judge_set + (" *" if row.development else ""), row.task, str(row.n), str(row.n_failed), *values)
-    console.print(table)
+        console.print(Text(visible(f"{row.judge_set}{' *' if row.development else ''}, {row.task}: {row.n} rows, {row.n_failed} failed")))
+        figures = ((said, row.figures.get(name)) for name, said in _FIGURES.items())
+        values = [f"{said} {metric.value:.3f}{_ends(metric)}" for said, metric in figures if metric is not None and metric.value is not None]
+        console.print(Text(f"  {'; '.join(values) or 'nothing to measure'}"))
     if any(row.development for row in card.rows):
         console.print(Text("* used while the judge was made: these figures flatter"))
     if card.latency is not None:
@@ -170,7 +168,7 @@ def _show_card(card: object) -> None:
 
 
 def _ends(metric: Metric) -> str:
-    return "" if metric.low is None or metric.high is None else f"\n{metric.low:.2f}–{metric.high:.2f}"
+    return "" if metric.low is None or metric.high is None else f" [{metric.low:.2f}, {metric.high:.2f}]"
 
 
 def _show_usage(usage: object) -> None:

@@ -109,7 +109,7 @@ def finished_seconds(folder: Path) -> float:
 
 def open_root(context: Context) -> RunFolder:
     """The run's own folder, which refuses another recipe, another model under the same name, and other rows in ``evaluation.data``."""
-    _check_weights(context.recipe)
+    check_weights(context.recipe)
     config = {"recipe": context.recipe.model_dump(mode="json"), "charter": context.charter.hash, "model": context.identity}
     inputs = {"evaluation": hash_of(context.evaluation_examples)} if context.recipe.evaluation.data is not None else {}
     found = read_run(context.out)
@@ -128,7 +128,7 @@ def _finished_before(found: Run, context: Context) -> bool:
         return False
 
 
-def _check_weights(recipe: Recipe) -> None:
+def check_weights(recipe: Recipe) -> None:
     """Raise InputError for a weight on a tag that no row can have: it would change nothing."""
     unknown = [tag for tag in recipe.train.sft.weights if tag not in KINDS and not tag.startswith(("principle:", "by:"))]
     if unknown and (missing := sorted(set(unknown) - {tag for row in starter.build(ALL_PARTS) for tag in row.tags})):
