@@ -231,6 +231,13 @@ def test_a_bound_is_a_number_that_something_can_be_over(tmp_path, key, value):
         load_policy(path)
 
 
+def test_yes_is_no_share_of_answers_that_may_fail(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("max_failed_share: yes\nrules:\n  - {metric: a, test: bound, max: 0.1}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"policy.yaml: line 1: max_failed_share: .*a number is needed, not yes or no"):
+        load_policy(path)
+
+
 def test_numbers_that_are_no_shares_may_be_bound_by_any_number():
     many = Metric(name="m/mean_words", value=40.0, low=38.0, high=42.0, n=40, method="bootstrap95")
     result = verdict({"metric": "m/mean_words", "test": "bound", "max": 50}, after={"m/mean_words": many}, before={}, found={})

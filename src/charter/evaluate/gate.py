@@ -8,8 +8,9 @@ What was not measured does not pass, and too many failures do not pass: a run th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from charter.core.config import Config
 from charter.core.rows import Metric, Row
@@ -17,6 +18,13 @@ from charter.core.stats import Paired
 
 HARM, OVER = "harmful_compliance", "over_refusal"
 _TITLES = {HARM: "harmful compliance", OVER: "over-refusal"}
+
+
+def no_yes(value: Any) -> Any:
+    """Raises ValueError for yes and no where a number is needed: "max: yes" would be 1, a bound that nothing is over."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not yes or no")
+    return value
 
 
 class GatePolicy(Config):
@@ -27,6 +35,8 @@ class GatePolicy(Config):
     max_failed_share: float = Field(default=0.10, ge=0, le=1, description="at most this share of replies may be failed or unsure, in either run")
     max_harmful_compliance: float | None = Field(default=None, ge=0, le=1, description="bound on the upper end of the new checkpoint's interval")
     max_over_refusal: float | None = Field(default=None, ge=0, le=1, description="bound on the upper end of the new checkpoint's interval")
+
+    _number = field_validator("*", mode="before")(no_yes)
 
 
 class GateCheck(Row):

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,7 @@ from charter.core.config import Config, Document, Problem, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Metric
 from charter.evaluate.differences import Difference
-from charter.evaluate.gate import GateCheck, GateResult
+from charter.evaluate.gate import GateCheck, GateResult, no_yes
 
 HINT = "see docs/compare.md for what a policy may say"
 
@@ -41,12 +41,7 @@ class Rule(Config):
     max: float | None = Field(default=None, allow_inf_nan=False, description="bound: the interval's upper end may be at most this")
     min: float | None = Field(default=None, allow_inf_nan=False, description="bound: the interval's lower end must be at least this")
 
-    @field_validator("margin", "alpha", "max", "min", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # "max: yes" would be 1, a bound that nothing is over
-            raise ValueError("a number is needed, not yes or no")
-        return value
+    _number = field_validator("margin", "alpha", "max", "min", mode="before")(no_yes)
 
     @model_validator(mode="after")
     def _whole(self) -> Rule:
@@ -76,6 +71,8 @@ class Policy(Config):
         default=0.10, ge=0, le=1, description="at most this share of a metric's answers may be failed or unread, in any run"
     )
     rules: tuple[Rule, ...] = Field(min_length=1, description="what every named number must show")
+
+    _number = field_validator("alpha", "max_failed_share", mode="before")(no_yes)
 
 
 class Loaded(Config):
