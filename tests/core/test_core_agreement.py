@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from charter.core.agreement import Confusion, auc, average_precision, bootstrap, calibration_error, confusion, estimates, recall_at
+from charter.core.agreement import Confusion, Figure, auc, average_precision, bootstrap, calibration_error, confusion, estimates, recall_at
+from charter.core.stats import wilson
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.500001, 0.9, 1.0]) | st.floats(0, 1), st.booleans()), min_size=4, max_size=60)
 
@@ -86,14 +87,52 @@ def test_rows_of_one_group_are_drawn_together():
     assert together == (0.0, 1.0)
 
 
-@given(st.integers(1, 30), st.integers(0, 30))
+@given(st.integers(1, 30), st.integers(1, 30))
 @settings(max_examples=15)
 def test_an_estimate_lies_in_its_interval(yes, no):
     gold = np.array([True] * yes + [False] * no)
-    found = estimates(["share", "nothing"], lambda i: [float(gold[i].mean()), None], yes + no, n_failed=2, draws=100)
+    shown = [Figure("share"), Figure("nothing")]
+    found = estimates(shown, lambda i: [float(gold[i].mean()), None], yes + no, n_failed=2, draws=100)
     metric = found["share"]
     assert metric.low is not None
     assert metric.low <= metric.value <= metric.high
     assert (metric.n, metric.n_failed) == (yes + no, 2)
     assert (found["nothing"].value, found["nothing"].low) == (None, None)
-    assert estimates(["x"], lambda i: [1.0], 0)["x"].value is None
+    assert estimates([Figure("x")], lambda i: [1.0], 0)["x"].value is None
+
+
+def right(said, gold, groups=None):
+    """Accuracy and specificity of yes/no answers."""
+    said, gold = np.array(said, dtype=bool), np.array(gold, dtype=bool)
+
+    def values(rows):
+        counts = confusion(said[rows], gold[rows])
+        return [counts.accuracy, counts.specificity]
+
+    return estimates([Figure("accuracy"), Figure("specificity", of=~gold)], values, len(gold), groups=groups, draws=200)
+
+
+def test_no_error_seen_in_a_few_rows_is_as_unsure_as_wilson_says():
+    found = right([True] * 12 + [False] * 12, [True] * 12 + [False] * 12)
+    assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx(wilson(24, 24))
+    assert found["accuracy"].low == pytest.approx(0.862, abs=5e-4)
+    assert (found["specificity"].low, found["specificity"].high) == pytest.approx(wilson(12, 12))
+    assert found["specificity"].n == 12
+    assert found["accuracy"].method == "bootstrap95 over rows; all draws agree, so Wilson's for none of 24 rows"
+    wrong = right([False] * 10, [True] * 10)["accuracy"]
+    assert (wrong.low, wrong.high) == pytest.approx(wilson(0, 10))
+
+
+def test_where_groups_agree_their_number_counts_and_not_that_of_their_rows():
+    groups = [f"g{i // 4}" for i in range(24)]
+    found = right([True] * 12 + [False] * 12, [True] * 12 + [False] * 12, groups)
+    assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx(wilson(6, 6))
+    assert (found["specificity"].low, found["specificity"].high) == pytest.approx(wilson(3, 3))
+    assert (found["accuracy"].n, found["specificity"].n) == (24, 12)
+
+
+def test_rows_of_a_single_group_have_no_interval():
+    found = right([True] * 23 + [False], [True] * 24, ["one"] * 24)["accuracy"]
+    assert found.value == pytest.approx(23 / 24)
+    assert (found.low, found.high) == (None, None)
+    assert bootstrap(lambda i: [0.5, None], 24, ["one"] * 24) == [None, None]

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn import metrics as sk
+from typer.testing import CliRunner
 
+from charter.cli import app
 from charter.core.errors import DataError, InputError
 from charter.core.registry import find, names
 from charter.core.rows import Verdict
@@ -126,8 +128,37 @@ def test_rows_by_hazard_and_rows_of_one_group(tmp_path):
     assert row.groups["hate"].specificity == Share(value=0.0, low=0.0, high=0.4345, n=5)
     assert row.groups["privacy"].specificity is None
     assert (row.groups["privacy"].n, row.groups["privacy"].n_failed, row.groups["privacy"].fn) == (5, 5, 5)
-    assert row.figures["accuracy"].method == "bootstrap95 over groups"
-    assert row.figures["accuracy"].low == row.figures["accuracy"].high  # every group is the same
+    accuracy = row.figures["accuracy"]  # every group is the same: five that agree prove little of a sixth
+    assert accuracy.method == "bootstrap95 over groups; all draws agree, so Wilson's for none of 5 groups"
+    assert accuracy.low < 0.2 < accuracy.value < 0.6 < accuracy.high
+    assert [row.figures[name].n for name in ("accuracy", "precision", "recall", "specificity")] == [15, 10, 10, 5]
+
+
+def test_a_judge_without_an_error_is_as_unsure_as_its_rows_are_few(tmp_path):
+    """Ranking figures rest on positives and on negatives: the rarer of them counts."""
+    row = card_row(tmp_path, [("unsafe 0.9", 1)] * 4 + [("safe 0.1", 0)] * 20)
+    low = {name: round(row.figures[name].low, 3) for name in ("accuracy", "recall", "f1", "kappa", "auc", "auprc", "recall_at_1_fpr")}
+    assert low == {"accuracy": 0.862, "recall": 0.51, "f1": 0.51, "kappa": 0.02, "auc": 0.51, "auprc": 0.51, "recall_at_1_fpr": 0.51}
+    assert row.figures["ece"].low < row.figures["ece"].value < row.figures["ece"].high
+    harmless = card_row(tmp_path, [("unsafe 0.9", 0)] + [("safe 0.1", 0)] * 20)
+    assert (harmless.figures["kappa"].value, harmless.figures["kappa"].low) == (0.0, None)  # there is nothing to tell apart
+
+
+def test_a_figure_without_an_interval_says_so_on_the_page_and_in_the_terminal(tmp_path):
+    write(tmp_path, rows_of([("unsafe 0.9", 1), ("safe 0.2", 0), ("safe 0.4", 1)], who=["one"] * 3))
+    (tmp_path / "mine.yaml").write_text(
+        "title: Mine\ntask: harmful_reply\nlicence: none\nparts:\n  - {files: [mine.csv], prompt: q, reply: a, group: who,\n"
+        "     label: {column: gold, positive: ['1'], negative: ['0']}}\n"
+    )
+    harm = build_judge("harm")
+    done = measuring.measure_judge(harm, tmp_path, tmp_path / "out", sets=[str(tmp_path / "mine.yaml")])
+    metric = done.card.rows[0].figures["accuracy"]
+    assert metric.value is not None
+    assert (metric.low, metric.high) == (None, None)
+    assert f"| accuracy | {metric.value:.3f} | none | 3 |" in done.page.read_text()
+    shown = CliRunner().invoke(app, ["judges", "card", "harm", "--cards", str(done.json.parent)])
+    assert f"accuracy {metric.value:.3f} [no interval]" in " ".join(shown.output.split())
+    assert done.card.rates("harmful_reply").sensitivity.n == 2  # what corrects a rate is counted, so it needs no interval of the card's
 
 
 def test_heads_beside_the_main_one_are_read_at_their_own_threshold():

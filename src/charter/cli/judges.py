@@ -168,7 +168,7 @@ def _show_card(card: object) -> None:
 
 
 def _ends(metric: Metric) -> str:
-    return "" if metric.low is None or metric.high is None else f" [{metric.low:.2f}, {metric.high:.2f}]"
+    return " [no interval]" if metric.low is None or metric.high is None else f" [{metric.low:.2f}, {metric.high:.2f}]"
 
 
 def _show_usage(usage: object) -> None:

@@ -11,11 +11,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.core.resampling import no_variance
 from charter.core.rows import Metric
 
 Labels = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 Figures = Callable[[NDArray[np.int64]], Sequence[float | None]]
+#: Ends of an interval that are nearer than this are the same: sums in another order differ by as much.
+SAME = 1e-9
+
+
+class Figure(NamedTuple):
+    """What one of ``Figures`` is called, and of which rows it is. ``of``: those in its denominator (None: all). ``rests_on``: kinds of rows that it
+    needs some of each of, such as positives and negatives (none named: ``of``). Both have shape (n,)."""
+
+    name: str
+    of: Labels | None = None
+    rests_on: tuple[Labels, ...] = ()
+    bounds: tuple[float, float] = (0.0, 1.0)
 
 
 class Confusion(NamedTuple):
@@ -118,9 +131,12 @@ def calibration_error(scores: Scores, gold: Labels, bins: int = 15) -> float | N
 
 def bootstrap(figures: Figures, n: int, groups: Sequence[str] | None = None, draws: int = 1000, seed: int = 0) -> list[tuple[float, float] | None]:
     """95 % percentile intervals of ``figures`` (a function of row numbers to values) over resamples of ``n`` rows, or of whole ``groups`` of rows
-    where rows of one group are not independent (Efron and Tibshirani 1993, chapter 13). None where too few resamples have a value."""
+    where rows of one group are not independent (Efron and Tibshirani 1993, chapter 13). None where too few resamples have a value, and where all
+    rows are of one group: it can only be drawn as it is, which says nothing of others."""
     rng = np.random.default_rng(seed)
     members = _members(groups) if groups is not None else None
+    if members is not None and len(members) == 1:
+        return [None for _ in figures(np.arange(n))]
     found: list[list[float]] = []
     for _ in range(draws):
         if members is None:
@@ -147,14 +163,37 @@ def _members(groups: Sequence[str]) -> list[NDArray[np.int64]]:
 
 
 def estimates(
-    names: Sequence[str], figures: Figures, n: int, *, n_failed: int = 0, groups: Sequence[str] | None = None, draws: int = 1000
+    shown: Sequence[Figure], figures: Figures, n: int, *, n_failed: int = 0, groups: Sequence[str] | None = None, draws: int = 1000
 ) -> dict[str, Metric]:
-    """``figures`` over all rows, each a Metric with its bootstrap interval. A figure of nothing has value None."""
-    values = list(figures(np.arange(n))) if n else [None] * len(names)
-    spreads = bootstrap(figures, n, groups, draws) if n else [None] * len(names)
-    method = f"bootstrap95 over {'groups' if groups is not None else 'rows'}"
+    """``figures`` over all rows, each a Metric by its name in ``shown``, with its bootstrap interval and the number of rows in its denominator.
+
+    A figure of nothing has value None. Where the draws agree there is no variance to draw from, and the interval is as wide as Wilson's for none of
+    the rows, or groups of rows, that the figure rests on: no error seen in a few is no proof of none. One group gives no interval.
+    """
+    values = list(figures(np.arange(n))) if n else [None] * len(shown)
+    spreads = bootstrap(figures, n, groups, draws) if n else [None] * len(shown)
     found = {}
-    for name, value, spread in zip(names, values, spreads, strict=True):
-        low, high = (min(spread[0], value), max(spread[1], value)) if spread is not None and value is not None else (None, None)
-        found[name] = Metric(name=name, value=value, low=low, high=high, n=n, n_failed=n_failed, method=method)
+    for figure, value, spread in zip(shown, values, spreads, strict=True):
+        low, high, method = _interval(figure, value, spread, n, groups)
+        of = n if figure.of is None else int(figure.of.sum())
+        found[figure.name] = Metric(name=figure.name, value=value, low=low, high=high, n=of, n_failed=n_failed, method=method)
     return found
+
+
+def _interval(
+    figure: Figure, value: float | None, spread: tuple[float, float] | None, n: int, groups: Sequence[str] | None
+) -> tuple[float | None, float | None, str]:
+    """Both ends, and how they were made."""
+    over = "rows" if groups is None else "groups"
+    method = f"bootstrap95 over {over}"
+    if value is None or spread is None:
+        return None, None, method
+    low, high = min(spread[0], value), max(spread[1], value)
+    if high - low > SAME:
+        return low, high, method
+    kinds = figure.rests_on or (np.ones(n, dtype=bool) if figure.of is None else figure.of,)
+    units = min(int(rows.sum()) if groups is None else len({groups[i] for i in np.nonzero(rows)[0]}) for rows in kinds)
+    if units < 2:
+        return None, None, f"{method}; too few to draw from"
+    ends = no_variance(value, units, figure.bounds, 0.95)
+    return ends.low, ends.high, f"{method}; all draws agree, so Wilson's for none of {units} {over}"

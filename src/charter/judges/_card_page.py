@@ -57,7 +57,7 @@ def _groups(row: CardRow) -> list[str]:
 
 
 def _interval(metric: Metric) -> str:
-    return "" if metric.low is None or metric.high is None else f"{metric.low:.3f} to {metric.high:.3f}"
+    return "none" if metric.low is None or metric.high is None else f"{metric.low:.3f} to {metric.high:.3f}"
 
 
 def _share(share: Share | None) -> str:

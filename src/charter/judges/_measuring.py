@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charter.core.agreement import Confusion, auc, average_precision, calibration_error, confusion, estimates, recall_at
+from charter.core.agreement import Confusion, Figure, Labels, auc, average_precision, calibration_error, confusion, estimates, recall_at
 from charter.core.rows import Metric, Verdict
 from charter.core.shapes import Judge
 from charter.core.stats import rate
@@ -147,10 +147,7 @@ def _figures(items: Sequence[Item], reads: Sequence[Read], verdicts: Sequence[Ve
     groups = [i.group for i in items] if items and all(i.group for i in items) else None
     classes = [i.kind for i in items] if any(i.kind == "partial" for i in items) else None
     labels = [v.label for v in verdicts]
-    names = ["f1", "kappa"]
-    names += ["auc", "auprc", "ece", "recall_at_1_fpr", "recall_at_5_fpr"] if scores is not None else []
-    names += ["three_way_accuracy", "three_way_macro_f1"] if classes else []
-    names += ["accuracy", "precision", "recall", "specificity"] if groups else []
+    shown = _shown(said, gold, scores is not None, classes is not None, groups is not None)
 
     def values(rows: np.ndarray) -> list[float | None]:
         counts = confusion(said[rows], gold[rows])
@@ -163,9 +160,23 @@ def _figures(items: Sequence[Item], reads: Sequence[Read], verdicts: Sequence[Ve
         return found + ([counts.accuracy, counts.precision, counts.recall, counts.specificity] if groups else [])
 
     made = {} if groups else _shares(confusion(said, gold), n_failed)
-    made |= estimates(names, values, len(items), n_failed=n_failed, groups=groups, draws=draws)
-    order = ["accuracy", "precision", "recall", "specificity", *names]
+    made |= estimates(shown, values, len(items), n_failed=n_failed, groups=groups, draws=draws)
+    order = ["accuracy", "precision", "recall", "specificity", *(figure.name for figure in shown)]
     return {name: _rounded(made[name]) for name in dict.fromkeys(order)}
+
+
+def _shown(said: Labels, gold: Labels, scored: bool, classed: bool, grouped: bool) -> list[Figure]:
+    """What ``values`` gives, in its order. What compares positives with negatives is as unsure as the rarer of them makes it."""
+    both = (gold, ~gold)
+    shown = [Figure("f1", rests_on=(said | gold,)), Figure("kappa", rests_on=both, bounds=(-1.0, 1.0))]
+    if scored:
+        shown += [Figure("auc", rests_on=both), Figure("auprc", rests_on=both), Figure("ece")]
+        shown += [Figure("recall_at_1_fpr", rests_on=both), Figure("recall_at_5_fpr", rests_on=both)]
+    if classed:
+        shown += [Figure("three_way_accuracy"), Figure("three_way_macro_f1")]
+    if grouped:
+        shown += [Figure("accuracy"), Figure("precision", of=said), Figure("recall", of=gold), Figure("specificity", of=~gold)]
+    return shown
 
 
 def _shares(c: Confusion, n_failed: int) -> dict[str, Metric]:
@@ -199,7 +210,9 @@ def _hazards(judge: Judge, items: Items, verdicts: Sequence[Verdict], part: str,
         each = [_f1([(gold == name, name in said) for gold, said in mine]) for name in names]
         return [first, sum(each) / len(each), *each]
 
-    figures = estimates(["accuracy", "macro_f1", *(f"f1/{n}" for n in names)], values, len(kept), n_failed=len(verdicts) - len(kept), draws=draws)
+    named = {name: np.array([gold == name or name in said for gold, said in kept], dtype=bool) for name in names}
+    shown = [Figure("accuracy"), Figure("macro_f1"), *(Figure(f"f1/{name}", rests_on=(rows,)) for name, rows in named.items())]
+    figures = estimates(shown, values, len(kept), n_failed=len(verdicts) - len(kept), draws=draws)
     counts = {name: Confusion(*_counts([(gold == name, name in said) for gold, said in kept])) for name in names}
     return CardRow(
         judge_set=items.name, title=judge_set.title, task="hazard", labelled_by=judge_set.labelled_by, decision="hazards that the verdict names",
