@@ -192,7 +192,7 @@ def _interval(
     if high - low > SAME:
         return low, high, method
     kinds = figure.rests_on or (np.ones(n, dtype=bool) if figure.of is None else figure.of,)
-    units = min(int(rows.sum()) if groups is None else len({groups[i] for i in np.nonzero(rows)[0]}) for rows in kinds)
+    units = min(int(rows.sum()) if groups is None else len({groups[i] for i in np.nonzero(rows)[0].tolist()}) for rows in kinds)
     if units < 2:
         return None, None, f"{method}; too few to draw from"
     ends = no_variance(value, units, figure.bounds, 0.95)
