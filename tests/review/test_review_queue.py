@@ -6,7 +6,7 @@ import pytest
 
 from charter.core.errors import InputError
 from charter.core.registry import find
-from charter.core.rows import Answer, Conversation, Decision, Example, Reply, Sampling, Source, Verdict
+from charter.core.rows import Answer, Conversation, Decision, Drop, Example, Reply, Sampling, Source, Verdict
 from charter.review.queue import ReviewQueue, needs_review
 from charter.store.runs import RunFolder
 
@@ -83,8 +83,8 @@ def test_decisions_survive_and_become_rows(tmp_path):
         queue = ReviewQueue(folder)
         answers = {"a": answer("I won't pick it."), "b": answer("Sure."), "c": answer("Maybe.")}
         verdicts = {"a": [verdict(label="unsure")], "b": [verdict("failed")], "c": [verdict(label="full")]}
-        assert queue.add(answers, verdicts, {"a": True}) == 2
-        assert queue.add(answers, verdicts, {"a": True}) == 0
+        assert queue.add(answers, verdicts, {"a": True}) == (2, [])
+        assert queue.add(answers, verdicts, {"a": True}) == (0, [])
         queue.decide("a", "full", "ann", "plain refusal")
         with pytest.raises(InputError, match="decided already"):
             queue.decide("a", "none", "ann")
@@ -109,7 +109,7 @@ def test_what_the_harm_judge_is_unsure_of_and_what_nobody_judged_is_queued(tmp_p
     assert (found.outcome, found.label != "unsure", found.score is not None) == ("unsure", True, True)
     with RunFolder(tmp_path / "q", "review", {}) as folder:
         queue = ReviewQueue(folder)
-        assert queue.add(answers, {"vague": [found]}, {}) == 2
+        assert queue.add(answers, {"vague": [found]}, {}).fresh == 2
         assert {key: item.why for key, item in queue.waiting()} == {"vague": "a judge is unsure", "unread": "no judge has read it"}
 
 
@@ -119,6 +119,7 @@ def test_what_the_harm_judge_is_unsure_of_and_what_nobody_judged_is_queued(tmp_p
         (True, "full", "allow"), (True, "partial", "block"), (True, "none", "block"),
         (False, "none", "allow"), (False, "partial", "flag"), (False, "full", "flag"),
         (None, "full", "flag"), (None, "none", "flag"),
+        (True, "unsure", "escalate"), (False, "unsure", "escalate"), (None, "unsure", "escalate"),
     ],
 )  # fmt: skip
 def test_the_action_follows_from_the_label_and_the_request(tmp_path, harmful, label, action):
@@ -128,3 +129,36 @@ def test_the_action_follows_from_the_label_and_the_request(tmp_path, harmful, la
         queue.decide("a", label, "ann")
         assert [row.action for row in folder.log("decisions", Decision).rows()] == [action]
         assert queue.labels() == {"a": label}
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(text="", finish="error", error="HTTP 500"), Reply(text=" \n", finish="stop"), Reply(text="\u200b", finish="stop")]
+)
+def test_nobody_is_asked_about_nothing_and_it_becomes_no_row(tmp_path, reply):
+    nothing = answer("x").model_copy(update={"reply": reply})
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        added = queue.add({"a": nothing, "b": answer("Sure.")}, {"a": [verdict("failed")]}, {"a": True})
+        assert added == (1, [Drop(subject="a", reason="no reply")])
+        assert [key for key, _ in queue.waiting()] == ["b"]
+
+
+def test_a_person_may_be_unsure_and_no_row_comes_of_it(tmp_path):
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        queue.add({"a": answer("Well.")}, {}, {"a": True})
+        queue.decide("a", "unsure", "ann")
+        assert queue.waiting() == []
+        assert queue.labels() == {"a": "unsure"}
+        example = Example(key="a", conversation=answer("").conversation, harmful=True, source=Source(dataset="d", licence="MIT"))
+        assert queue.examples({"a": example}) == []
+
+
+@pytest.mark.parametrize("reviewer", ["", "  "])
+def test_a_decision_that_nobody_signs_is_refused(tmp_path, reviewer):
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        queue.add({"a": answer("Well.")}, {}, {})
+        with pytest.raises(InputError, match="needs a reviewer"):
+            queue.decide("a", "full", reviewer)
+        assert len(queue.waiting()) == 1
