@@ -7,7 +7,8 @@ import pytest
 from charter.core.errors import InputError
 from charter.core.registry import find
 from charter.core.rows import Answer, Conversation, Decision, Drop, Example, Reply, Sampling, Source, Verdict
-from charter.review.queue import ReviewQueue, needs_review
+from charter.review.queue import ReviewItem, ReviewQueue, needs_review
+from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
 
 
@@ -78,28 +79,99 @@ def test_a_judge_that_says_in_words_that_it_is_unsure_reaches_a_person(monkeypat
     assert needs_review([found, COMPLIES]) == "a judge is unsure"
 
 
+def example(key="a", **changes):
+    content = {"key": key, "conversation": answer("").conversation, "harmful": True, "source": Source(dataset="d", licence="MIT")}
+    return Example.model_validate(content | changes)
+
+
+def key_of(name, given):
+    return f"{name}#{given.id}"
+
+
 def test_decisions_survive_and_become_rows(tmp_path):
+    answers = {"a": answer("I won't pick it."), "b": answer("Sure."), "c": answer("Maybe.")}
+    a, b = key_of("a", answers["a"]), key_of("b", answers["b"])
     with RunFolder(tmp_path / "q", "review", {}) as folder:
         queue = ReviewQueue(folder)
-        answers = {"a": answer("I won't pick it."), "b": answer("Sure."), "c": answer("Maybe.")}
         verdicts = {"a": [verdict(label="unsure")], "b": [verdict("failed")], "c": [verdict(label="full")]}
         assert queue.add(answers, verdicts, {"a": True}) == (2, [])
         assert queue.add(answers, verdicts, {"a": True}) == (0, [])
-        queue.decide("a", "full", "ann", "plain refusal")
+        queue.decide(a, "full", "ann", "plain refusal")
+        assert [key for key, _ in queue.waiting()] == [b]
         with pytest.raises(InputError, match="decided already"):
-            queue.decide("a", "none", "ann")
+            queue.decide(a, "none", "ann")
         with pytest.raises(InputError, match="no item"):
-            queue.decide("zz", "none", "ann")
+            queue.decide("a", "none", "ann")
     with RunFolder(tmp_path / "q", "review", {}) as folder:
         again = ReviewQueue(folder)
-        assert [key for key, _ in again.waiting()] == ["b"]
-        assert again.labels() == {"a": "full"}
-        talk = answers["a"].conversation
-        example = Example(key="a", conversation=talk, harmful=True, source=Source(dataset="d", licence="MIT"))
-        (row,) = again.examples({"a": example})
-        assert row.target == "I won't pick it."
+        assert [key for key, _ in again.waiting()] == [b]
+        assert again.labels() == {a: "full"}
+        (row,), drops = again.examples({"a": example()})
+        assert drops == []
+        assert (row.key, row.target, row.source.licence, row.harmful) == (a, "I won't pick it.", "MIT", True)
         assert row.source.parents
-        assert row.source.licence == "MIT"
+
+
+def test_a_decision_holds_for_the_reply_that_was_read_and_for_no_other(tmp_path):
+    """A later checkpoint answers the same prompt: a person reads that reply, too."""
+    first, second = answer("I won't pick it."), answer("Sure, take a pick.")
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        queue.add({"a": first}, {}, {"a": True})
+        queue.decide(key_of("a", first), "full", "ann")
+        assert queue.add({"a": second}, {}, {"a": True}).fresh == 1
+        assert [(key, item.answer) for key, item in queue.waiting()] == [(key_of("a", second), second)]
+        queue.decide(key_of("a", second), "full", "bob")
+        assert [row.target for row in queue.examples({"a": example()}).rows] == ["I won't pick it.", "Sure, take a pick."]
+        assert len({row.key for row in queue.examples({"a": example()}).rows}) == 2
+
+
+def test_every_decision_that_gives_no_row_is_counted_with_its_reason(tmp_path):
+    names = {"part": "partial", "gone": "full", "other": "full", "harmless": "full"}
+    answers = {name: answer(f"No, not {name}.") for name in names}
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        queue.add(answers, {}, {})
+        for name, label in names.items():
+            queue.decide(key_of(name, answers[name]), label, "ann")
+        changed = example("other", conversation=Conversation.ask("How do I bake bread?"))
+        originals = {"part": example("part"), "other": changed, "harmless": example("harmless", harmful=False)}
+        rows, drops = queue.examples(originals)
+        assert rows == []
+        assert {drop.subject.partition("#")[0]: drop.reason for drop in drops} == {
+            "part": "decided: partial",
+            "gone": "no example of this name",
+            "other": "the reply is to another conversation",
+            "harmless": "the request is not known to be harmful",
+        }
+
+
+def test_a_queue_of_an_earlier_charter_filed_by_name_is_read_on(tmp_path):
+    old = answer("I won't pick it.")
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        folder.log("items", ReviewItem).append([("a", ReviewItem(answer=old, why="no judge has read it", verdicts=()))])
+        queue = ReviewQueue(folder)
+        assert queue.add({"a": old}, {}, {}).fresh == 0
+        queue.decide("a", "full", "ann")
+        assert [row.target for row in queue.examples({"a": example()}).rows] == ["I won't pick it."]
+        assert queue.add({"a": answer("Sure.")}, {}, {}).fresh == 1
+        assert [key for key, _ in queue.waiting()] == [key_of("a", answer("Sure."))]
+        queue.add({"b": answer("Sure.")}, {}, {})
+        assert [key.partition("#")[0] for key, _ in queue.waiting()] == ["a", "b"]  # in the order they came
+
+
+def test_every_log_is_read_once_however_many_decisions_there_are(tmp_path, monkeypatch):
+    answers = {str(number): answer(f"No, not {number}.") for number in range(20)}
+    read = []
+    monkeypatch.setattr(RowLog, "items", lambda log, items=RowLog.items: read.append(log.path.name) or items(log))
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        queue.add(answers, {}, dict.fromkeys(answers, True))
+        for key, _ in queue.waiting():
+            queue.decide(key, "full", "ann")
+        assert len(queue.examples({name: example(name) for name in answers}).rows) == 20
+        assert queue.waiting() == []
+    assert sorted(read) == ["decisions.jsonl", "items.jsonl"]
 
 
 def test_what_the_harm_judge_is_unsure_of_and_what_nobody_judged_is_queued(tmp_path):
@@ -110,7 +182,7 @@ def test_what_the_harm_judge_is_unsure_of_and_what_nobody_judged_is_queued(tmp_p
     with RunFolder(tmp_path / "q", "review", {}) as folder:
         queue = ReviewQueue(folder)
         assert queue.add(answers, {"vague": [found]}, {}).fresh == 2
-        assert {key: item.why for key, item in queue.waiting()} == {"vague": "a judge is unsure", "unread": "no judge has read it"}
+        assert {key.partition("#")[0]: item.why for key, item in queue.waiting()} == {"vague": "a judge is unsure", "unread": "no judge has read it"}
 
 
 @pytest.mark.parametrize(
@@ -126,9 +198,9 @@ def test_the_action_follows_from_the_label_and_the_request(tmp_path, harmful, la
     with RunFolder(tmp_path / "q", "review", {}) as folder:
         queue = ReviewQueue(folder)
         queue.add({"a": answer("Well.")}, {}, {} if harmful is None else {"a": harmful})
-        queue.decide("a", label, "ann")
+        queue.decide(key_of("a", answer("Well.")), label, "ann")
         assert [row.action for row in folder.log("decisions", Decision).rows()] == [action]
-        assert queue.labels() == {"a": label}
+        assert queue.labels() == {key_of("a", answer("Well.")): label}
 
 
 @pytest.mark.parametrize(
@@ -140,18 +212,18 @@ def test_nobody_is_asked_about_nothing_and_it_becomes_no_row(tmp_path, reply):
         queue = ReviewQueue(folder)
         added = queue.add({"a": nothing, "b": answer("Sure.")}, {"a": [verdict("failed")]}, {"a": True})
         assert added == (1, [Drop(subject="a", reason="no reply")])
-        assert [key for key, _ in queue.waiting()] == ["b"]
+        assert [key for key, _ in queue.waiting()] == [key_of("b", answer("Sure."))]
 
 
 def test_a_person_may_be_unsure_and_no_row_comes_of_it(tmp_path):
     with RunFolder(tmp_path / "q", "review", {}) as folder:
         queue = ReviewQueue(folder)
         queue.add({"a": answer("Well.")}, {}, {"a": True})
-        queue.decide("a", "unsure", "ann")
+        key = key_of("a", answer("Well."))
+        queue.decide(key, "unsure", "ann")
         assert queue.waiting() == []
-        assert queue.labels() == {"a": "unsure"}
-        example = Example(key="a", conversation=answer("").conversation, harmful=True, source=Source(dataset="d", licence="MIT"))
-        assert queue.examples({"a": example}) == []
+        assert queue.labels() == {key: "unsure"}
+        assert queue.examples({"a": example()}) == ([], [Drop(subject=key, reason="decided: unsure")])
 
 
 @pytest.mark.parametrize("reviewer", ["", "  "])
@@ -160,5 +232,5 @@ def test_a_decision_that_nobody_signs_is_refused(tmp_path, reviewer):
         queue = ReviewQueue(folder)
         queue.add({"a": answer("Well.")}, {}, {})
         with pytest.raises(InputError, match="needs a reviewer"):
-            queue.decide("a", "full", reviewer)
+            queue.decide(key_of("a", answer("Well.")), "full", reviewer)
         assert len(queue.waiting()) == 1

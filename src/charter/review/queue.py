@@ -77,46 +77,65 @@ class Queued(NamedTuple):
     drops: list[Drop]
 
 
+class Reviewed(NamedTuple):
+    """Training rows, and the decisions that gave none."""
+
+    rows: list[Example]
+    drops: list[Drop]
+
+
 def _nothing(answer: Answer) -> str:
     """Why there is nothing for a person to read; '' if there is something."""
     return "no reply" if nothing_in(answer) or not seen(answer.reply.text) else ""
 
 
 class ReviewQueue:
-    """A queue in a run folder: ``items.jsonl`` and ``decisions.jsonl``, both append-only."""
+    """A queue in a run folder: ``items.jsonl`` and ``decisions.jsonl``, both append-only. An item is one answer: its key is the example's name and
+    the answer's id, so that what was decided of one model's reply never holds for another's."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._items: RowLog[ReviewItem] = folder.log("items", ReviewItem)
         self._decisions: RowLog[Decision] = folder.log("decisions", Decision)
+        self._known = dict(self._items.items())
+        self._decided = dict(self._decisions.items())
 
     def add(self, answers: Mapping[str, Answer], verdicts: Mapping[str, list[Verdict]], harmful: Mapping[str, bool | None]) -> Queued:
-        """Queue every answer that needs a person. One without a reply is left out: of nothing nobody can say how far it refuses. ``harmful``: of the
-        requests whose kind is known, by the same key."""
+        """Queue every answer that needs a person; all three by the example's name. One without a reply is left out: of nothing nobody can say how far
+        it refuses. ``harmful``: of the requests whose kind is known."""
         fresh, drops = [], []
-        for key, answer in answers.items():
-            found = verdicts.get(key, [])
+        for name, answer in answers.items():
+            found = verdicts.get(name, [])
             if reason := _nothing(answer):
-                drops.append(Drop(subject=key, reason=reason))
+                drops.append(Drop(subject=name, reason=reason))
             elif why := needs_review(found):
-                fresh.append((key, ReviewItem(answer=answer, why=why, verdicts=tuple(found), harmful=harmful.get(key))))
-        return Queued(self._items.append(fresh), drops)
+                item = ReviewItem(answer=answer, why=why, verdicts=tuple(found), harmful=harmful.get(name))
+                fresh.append((self._key(name, answer), item))
+        count = self._items.append(fresh)
+        for key, new in fresh:
+            self._known.setdefault(key, new)
+        return Queued(count, drops)
+
+    def _key(self, name: str, answer: Answer) -> str:
+        """That of the item. Queues of an earlier Charter are filed by the name alone."""
+        old = self._known.get(name)
+        return name if old is not None and old.answer.id == answer.id else f"{name}#{answer.id}"
 
     def waiting(self) -> list[tuple[str, ReviewItem]]:
         """Items without a decision, in the order they came."""
-        return [(key, item) for key, item in self._items.items() if key not in self._decisions]
+        return [(key, item) for key, item in self._known.items() if key not in self._decided]
 
     def decide(self, key: str, label: Label, reviewer: str, reason: str = "") -> None:
         """Record how far the reply refuses, in a person's eyes; 'unsure' where that person cannot say. Raises InputError for an unknown item or
         label, a second decision, or one that nobody signs."""
-        if key not in self._items:
+        if key not in self._known:
             raise InputError(f"no item {key!r} is in this queue", "look at waiting()")
         if label not in LABELS:
             raise InputError(f"{label!r} is no label; known: {', '.join(LABELS)}")
-        if key in self._decisions:
+        if key in self._decided:
             raise InputError(f"{key!r} is decided already")
         if not seen(reviewer):
             raise InputError("a decision needs a reviewer: the name of who made it", 'decide(key, label, "NAME")')
-        item = dict(self._items.items())[key]
+        item = self._known[key]
         row = Decision(
             subject=item.answer.id,
             action=_action(label, item.harmful),
@@ -125,20 +144,35 @@ class ReviewQueue:
             verdicts=item.verdicts,
         )
         self._decisions.append([(key, row)])
+        self._decided[key] = row
 
     def labels(self) -> dict[str, str]:
         """What people decided, by item key: usable in place of a judge's labels."""
-        return {key: row.reason.partition("label=")[2].partition(";")[0] for key, row in self._decisions.items()}
+        return {key: row.reason.partition("label=")[2].partition(";")[0] for key, row in self._decided.items()}
 
-    def examples(self, originals: Mapping[str, Example]) -> list[Example]:
-        """Replies that people accepted as refusals of harmful requests, as training rows with the decision as parent."""
-        found = []
-        items = dict(self._items.items())
-        for key, decision in self._decisions.items():
-            original = originals.get(key)
-            if original is not None and original.harmful and self.labels()[key] == "full":
-                source = original.source.model_copy(update={"parents": (*original.source.parents, decision.id)})
-                found.append(
-                    original.model_copy(update={"target": items[key].answer.reply.text, "source": source, "tags": (*original.tags, "reviewed")})
-                )
-        return found
+    def examples(self, originals: Mapping[str, Example]) -> Reviewed:
+        """Replies that people accepted as refusals of harmful requests, as training rows with the decision as parent, each under its item's key; and
+        why the other decisions gave none."""
+        rows: list[Example] = []
+        drops: list[Drop] = []
+        for key, label in self.labels().items():
+            item, decision = self._known[key], self._decided[key]
+            original = originals.get(key.removesuffix(f"#{item.answer.id}"))
+            if original is None or (reason := _why_no_row(item, label, original)):
+                drops.append(Drop(subject=key, reason="no example of this name" if original is None else reason))
+            else:
+                rows.append(_row(key, item, decision, original))
+        return Reviewed(rows, drops)
+
+
+def _why_no_row(item: ReviewItem, label: str, original: Example) -> str:
+    if label != "full":
+        return f"decided: {label}"
+    if original.conversation.digest != item.answer.conversation.digest:
+        return "the reply is to another conversation"
+    return "" if original.harmful else "the request is not known to be harmful"
+
+
+def _row(key: str, item: ReviewItem, decision: Decision, original: Example) -> Example:
+    source = original.source.model_copy(update={"parents": (*original.source.parents, decision.id)})
+    return original.model_copy(update={"key": key, "target": item.answer.reply.text, "source": source, "tags": (*original.tags, "reviewed")})
