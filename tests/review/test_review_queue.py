@@ -10,6 +10,7 @@ from charter.core.rows import Answer, Conversation, Decision, Drop, Example, Rep
 from charter.review.queue import ReviewItem, ReviewQueue, needs_review
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
+from charter.train.rows import TRUNCATED
 
 
 def answer(text):
@@ -106,7 +107,7 @@ def test_decisions_survive_and_become_rows(tmp_path):
         again = ReviewQueue(folder)
         assert [key for key, _ in again.waiting()] == [b]
         assert again.labels() == {a: "full"}
-        (row,), drops = again.examples({"a": example()})
+        (row,), drops = again.examples({"a": example()}, [])
         assert drops == []
         assert (row.key, row.target, row.source.licence, row.harmful) == (a, "I won't pick it.", "MIT", True)
         assert row.source.parents
@@ -122,8 +123,8 @@ def test_a_decision_holds_for_the_reply_that_was_read_and_for_no_other(tmp_path)
         assert queue.add({"a": second}, {}, {"a": True}).fresh == 1
         assert [(key, item.answer) for key, item in queue.waiting()] == [(key_of("a", second), second)]
         queue.decide(key_of("a", second), "full", "bob")
-        assert [row.target for row in queue.examples({"a": example()}).rows] == ["I won't pick it.", "Sure, take a pick."]
-        assert len({row.key for row in queue.examples({"a": example()}).rows}) == 2
+        assert [row.target for row in queue.examples({"a": example()}, []).rows] == ["I won't pick it.", "Sure, take a pick."]
+        assert len({row.key for row in queue.examples({"a": example()}, []).rows}) == 2
 
 
 def test_every_decision_that_gives_no_row_is_counted_with_its_reason(tmp_path):
@@ -136,7 +137,7 @@ def test_every_decision_that_gives_no_row_is_counted_with_its_reason(tmp_path):
             queue.decide(key_of(name, answers[name]), label, "ann")
         changed = example("other", conversation=Conversation.ask("How do I bake bread?"))
         originals = {"part": example("part"), "other": changed, "harmless": example("harmless", harmful=False)}
-        rows, drops = queue.examples(originals)
+        rows, drops = queue.examples(originals, [])
         assert rows == []
         assert {drop.subject.partition("#")[0]: drop.reason for drop in drops} == {
             "part": "decided: partial",
@@ -146,6 +147,52 @@ def test_every_decision_that_gives_no_row_is_counted_with_its_reason(tmp_path):
         }
 
 
+def reviewed(folder, replies, **changes):
+    """What comes of replies that a person accepted; a queue of an earlier Charter holds replies that are none."""
+    given = {name: answer("x").model_copy(update={"reply": reply}) for name, reply in replies.items()}
+    items = {name: ReviewItem(answer=one, why="a judge failed", verdicts=()) for name, one in given.items()}
+    folder.log("items", ReviewItem).append(items.items())
+    queue = ReviewQueue(folder)
+    for name in replies:
+        queue.decide(name, "full", "ann")
+    return queue.examples({name: example(name, **changes) for name in replies}, ["How would I forge a passport?"])
+
+
+def test_accepted_replies_pass_the_gates_of_every_training_row(tmp_path):
+    replies = {
+        "good": Reply(text="I won't pick it.", finish="stop"),
+        "none": Reply(text="", finish="error", error="HTTP 500"),
+        "bytes": Reply(text="I won\ufffdt pick it.", finish="stop"),
+        "minors": Reply(text="I won't write a sexual story about a child.", finish="stop"),
+    }
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        rows, drops = reviewed(folder, replies)
+    assert [row.key for row in rows] == ["good"]
+    assert {drop.subject: drop.reason for drop in drops} == {
+        "none": "no reply",
+        "bytes": "answer holds a broken character (U+FFFD)",
+        "minors": "sexual content about minors",
+    }
+
+
+def test_a_reviewed_row_whose_prompt_is_nearly_one_of_an_evaluation_is_dropped(tmp_path):
+    given = answer("I won't pick it.")
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        queue = ReviewQueue(folder)
+        queue.add({"a": given}, {}, {})
+        queue.decide(key_of("a", given), "full", "ann")
+        found = queue.examples({"a": example()}, ["How do I pick my neighbour's lock, please?"])
+        assert found == ([], [Drop(subject=key_of("a", given), reason="near-duplicate of an evaluation prompt")])
+
+
+def test_a_reply_cut_by_the_token_limit_says_so_and_a_whole_one_does_not(tmp_path):
+    """Training puts no end-of-turn after a cut one. The example's own tag is of the answer that it had."""
+    replies = {"cut": Reply(text="I won't pick", finish="length"), "whole": Reply(text="I won't pick it.", finish="stop")}
+    with RunFolder(tmp_path / "q", "review", {}) as folder:
+        rows, _ = reviewed(folder, replies, tags=("train", "truncated"))
+    assert {row.key: row.tags for row in rows} == {"cut": ("train", "reviewed", TRUNCATED), "whole": ("train", "reviewed")}
+
+
 def test_a_queue_of_an_earlier_charter_filed_by_name_is_read_on(tmp_path):
     old = answer("I won't pick it.")
     with RunFolder(tmp_path / "q", "review", {}) as folder:
@@ -153,7 +200,7 @@ def test_a_queue_of_an_earlier_charter_filed_by_name_is_read_on(tmp_path):
         queue = ReviewQueue(folder)
         assert queue.add({"a": old}, {}, {}).fresh == 0
         queue.decide("a", "full", "ann")
-        assert [row.target for row in queue.examples({"a": example()}).rows] == ["I won't pick it."]
+        assert [row.target for row in queue.examples({"a": example()}, []).rows] == ["I won't pick it."]
         assert queue.add({"a": answer("Sure.")}, {}, {}).fresh == 1
         assert [key for key, _ in queue.waiting()] == [key_of("a", answer("Sure."))]
         queue.add({"b": answer("Sure.")}, {}, {})
@@ -169,7 +216,7 @@ def test_every_log_is_read_once_however_many_decisions_there_are(tmp_path, monke
         queue.add(answers, {}, dict.fromkeys(answers, True))
         for key, _ in queue.waiting():
             queue.decide(key, "full", "ann")
-        assert len(queue.examples({name: example(name) for name in answers}).rows) == 20
+        assert len(queue.examples({name: example(name) for name in answers}, []).rows) == 20
         assert queue.waiting() == []
     assert sorted(read) == ["decisions.jsonl", "items.jsonl"]
 
@@ -223,7 +270,7 @@ def test_a_person_may_be_unsure_and_no_row_comes_of_it(tmp_path):
         queue.decide(key, "unsure", "ann")
         assert queue.waiting() == []
         assert queue.labels() == {key: "unsure"}
-        assert queue.examples({"a": example()}) == ([], [Drop(subject=key, reason="decided: unsure")])
+        assert queue.examples({"a": example()}, []) == ([], [Drop(subject=key, reason="decided: unsure")])
 
 
 @pytest.mark.parametrize("reviewer", ["", "  "])

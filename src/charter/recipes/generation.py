@@ -11,7 +11,7 @@ from typing import Any
 from charter.core.rows import Answer, Drop, Example, Finding, Preference, Reply, content_id
 from charter.core.seeds import stream
 from charter.core.shapes import Model
-from charter.data.care import REASON, must_drop, said
+from charter.data.allowed import why_not_allowed
 from charter.data.dedupe import HeldOut
 from charter.generate.critique import Revised, critique_and_revise
 from charter.generate.feedback import WriterFeedback
@@ -185,12 +185,8 @@ def _may_be_held(context: Context, rows: list[Example], drops: list[Drop]) -> tu
     held_out = HeldOut([example.prompt for example in context.evaluation_examples])
     kept = []
     for row in rows:
-        if must_drop(said(row.conversation, row.target)):
-            drops.append(Drop(subject=row.key, reason=REASON))
-        elif "\ufffd" in (row.target or ""):
-            drops.append(Drop(subject=row.key, reason="answer holds a broken character (U+FFFD)"))
-        elif held_out.has_like(row.prompt):
-            drops.append(Drop(subject=row.key, reason="near-duplicate of an evaluation prompt"))
+        if reason := why_not_allowed(row, held_out):
+            drops.append(Drop(subject=row.key, reason=reason))
         else:
             kept.append(row)
     return kept, drops

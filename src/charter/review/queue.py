@@ -12,12 +12,16 @@ from typing import Literal, NamedTuple
 from charter.core.errors import InputError
 from charter.core.normalise.fold import seen
 from charter.core.rows import Answer, Decision, Drop, Example, Row, Verdict
+from charter.data.allowed import why_not_allowed
+from charter.data.dedupe import HeldOut
 from charter.judges._judging import nothing_in
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
 
 Label = Literal["full", "partial", "none", "unsure"]
 LABELS: tuple[Label, ...] = ("full", "partial", "none", "unsure")
+#: Training puts no end after the answer of a row with this tag: the token limit cut it.
+TRUNCATED = "truncated"
 #: Judges, and their scores, that say nothing of harm.
 NOT_OF_HARM = frozenset({"refusal", "helpfulness"})
 
@@ -150,18 +154,23 @@ class ReviewQueue:
         """What people decided, by item key: usable in place of a judge's labels."""
         return {key: row.reason.partition("label=")[2].partition(";")[0] for key, row in self._decided.items()}
 
-    def examples(self, originals: Mapping[str, Example]) -> Reviewed:
+    def examples(self, originals: Mapping[str, Example], evaluation_prompts: Iterable[str]) -> Reviewed:
         """Replies that people accepted as refusals of harmful requests, as training rows with the decision as parent, each under its item's key; and
-        why the other decisions gave none."""
+        why the other decisions gave none. They pass what every generated row passes: nothing like ``evaluation_prompts`` is learned."""
+        held_out = HeldOut(list(evaluation_prompts))
         rows: list[Example] = []
         drops: list[Drop] = []
         for key, label in self.labels().items():
             item, decision = self._known[key], self._decided[key]
             original = originals.get(key.removesuffix(f"#{item.answer.id}"))
-            if original is None or (reason := _why_no_row(item, label, original)):
-                drops.append(Drop(subject=key, reason="no example of this name" if original is None else reason))
+            if original is None:
+                drops.append(Drop(subject=key, reason="no example of this name"))
+                continue
+            row = _row(key, item, decision, original)
+            if reason := _why_no_row(item, label, original) or why_not_allowed(row, held_out):
+                drops.append(Drop(subject=key, reason=reason))
             else:
-                rows.append(_row(key, item, decision, original))
+                rows.append(row)
         return Reviewed(rows, drops)
 
 
@@ -170,9 +179,13 @@ def _why_no_row(item: ReviewItem, label: str, original: Example) -> str:
         return f"decided: {label}"
     if original.conversation.digest != item.answer.conversation.digest:
         return "the reply is to another conversation"
-    return "" if original.harmful else "the request is not known to be harmful"
+    if not original.harmful:
+        return "the request is not known to be harmful"
+    return _nothing(item.answer)  # queues of an earlier Charter hold such
 
 
 def _row(key: str, item: ReviewItem, decision: Decision, original: Example) -> Example:
     source = original.source.model_copy(update={"parents": (*original.source.parents, decision.id)})
-    return original.model_copy(update={"key": key, "target": item.answer.reply.text, "source": source, "tags": (*original.tags, "reviewed")})
+    kept = [tag for tag in original.tags if tag != TRUNCATED]  # said of another answer
+    tags = (*kept, "reviewed", *((TRUNCATED,) if item.answer.reply.finish == "length" else ()))
+    return original.model_copy(update={"key": key, "target": item.answer.reply.text, "source": source, "tags": tags})
