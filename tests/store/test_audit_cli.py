@@ -169,3 +169,44 @@ def test_an_anchor_file_without_heads_vouches_for_nothing(verify: Callable[..., 
     done = verify("a.db", "--anchor", heads)
     assert done.returncode == EXIT_USAGE
     assert "heads.txt" in done.stderr
+
+
+def keyed(where: Path, anchor: Path) -> None:
+    """Nine rows under the key ``k`` and an anchor file."""
+    database = Database(where)
+    log = AuditLog(database, key=b"k", anchor=anchor, anchor_s=0.0)
+    for done in [log.append(Row(f"r{n}", {"n": n})) for n in range(9)]:
+        done.result(30)
+    log.close()
+    database.close()
+
+
+def test_the_log_that_a_gateways_file_names_is_verified_by_that_files_key_and_anchor(
+    verify: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("CHARTER_DATABASE_URL", raising=False)
+    monkeypatch.setenv("CHAIN", "k")
+    filled(tmp_path / "state" / "charter" / "gateway.db").close()  # an old one, which is whole
+    real, heads, config = tmp_path / "real.db", tmp_path / "heads", tmp_path / "gateway.yaml"
+    config.write_text(f"database: {{url: {real}}}\naudit: {{key_env: CHAIN, anchor: {heads}}}\n", encoding="utf-8")
+    keyed(real, heads)
+    done = verify("--config", config)
+    assert (done.returncode, f"sqlite:///{real}: 9 rows are whole" in done.stdout) == (EXIT_PASSED, True), done.stdout + done.stderr
+    assert f"{heads}: " in done.stdout, "says by which anchor"
+    with sqlite3.connect(real) as connection:
+        connection.execute("DROP TRIGGER audit_no_delete")
+        connection.execute("DELETE FROM audit WHERE seq = 9")
+    connection.close()
+    done = verify("--config", config)
+    assert (done.returncode, "BROKEN at row 9" in done.stdout) == (EXIT_GATE_FAILED, True), "only the anchor can tell"
+    assert verify(real, "--key-env", "CHAIN").returncode == EXIT_PASSED, "a database that is named needs no file"
+    assert verify(real, "--config", config).returncode == EXIT_GATE_FAILED
+    assert verify("--config", config, "--key-env", "NONE").returncode == EXIT_GATE_FAILED
+
+
+def test_an_anchor_that_the_file_names_and_that_is_gone_is_told(verify: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    filled(tmp_path / "a.db").close()
+    (tmp_path / "gateway.yaml").write_text(f"database: {{url: {tmp_path}/a.db}}\naudit: {{anchor: {tmp_path}/heads}}\n", encoding="utf-8")
+    done = verify("--config", "gateway.yaml")
+    assert (done.returncode, f"{tmp_path}/heads: cannot be read" in done.stderr) == (EXIT_USAGE, True)

@@ -97,5 +97,5 @@ def read_anchors(path: Path) -> list[Head]:
             raise InputError(f"{path}: line {number} is no anchor (a number and a hash)", "give the file that the gateway wrote")
         heads.append(Head(int(seq), found))
     if not heads:
-        raise InputError(f"{path}: holds no head: nothing was anchored there, or it was emptied", "give a copy of it, or leave --anchor out")
+        raise InputError(f"{path}: holds no head: nothing was anchored there, or it was emptied", "charter audit verify --anchor COPY")
     return heads
