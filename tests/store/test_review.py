@@ -14,7 +14,7 @@ from charter.core.rows import Conversation, Finding, Source, Verdict
 from charter.store.database import Database
 from charter.store.reports import Report, file_report
 from charter.store.review import add_items, purge
-from charter.store.review_rows import Answer, Item
+from charter.store.review_rows import Answer, Item, item_row
 from charter.store.tables import kept_text, report, review_item
 
 DAY_S = 86_400.0
@@ -22,11 +22,11 @@ Opener = Callable[[], Database]
 TALK = Conversation.ask("What is the tallest tree?").with_reply("A redwood \ud83c stood there\0.")
 
 
-def item(number: int, why: str = "escalated", stage: str = "input") -> Item:
+def item(number: int, why: str = "escalated", stage: str = "input", choice: int | None = None) -> Item:
     verdict = Verdict(subject="s", outcome="unsafe", score=0.9, judge="harm", judge_version="1")
     source = Source(dataset="guard", revision="p@1", row=f"subject-{number}")
     finding = Finding(attack="production", family="guard", target="m", goal=stage, conversation=TALK, verdict=verdict, source=source)
-    return Item(f"r{number}", f"d{number}", why, stage, "p@1", finding)
+    return Item(f"r{number}", f"d{number}", why, stage, "p@1", finding, choice_index=choice)
 
 
 def said(answer: str, reporter: str = "one", kind: str = "report", **more: object) -> Report:
@@ -70,6 +70,37 @@ def test_a_report_brings_forward_the_choice_that_it_names_and_no_other(open_data
         assert file_report(database, said("r1", reporter, choice_index=choice), keep_s=DAY_S).verified
     found = {Finding.model_validate_json(str(row["finding"])).conversation.reply: (row["why"], row["priority"]) for row in items(database)}
     assert found == {"second": ("report", 51), "A redwood ? stood there\0.": ("flagged", 11)}
+
+
+@pytest.mark.parametrize(
+    ("queued", "verified"),
+    [
+        (item(1, "flagged", "output", 1), True),
+        (item(1, "escalated", "output", 1), True),
+        (item(1, "flagged", "output", 0), False),
+        (item(1, "escalated", "input"), False),
+        (item(1, "flagged", "output"), False),  # of a gateway that did not tell the choice yet
+    ],
+)
+@pytest.mark.parametrize("first", ["text", "report"])
+def test_where_no_answers_are_kept_only_an_item_of_the_reported_choice_is_it(open_database: Opener, queued: Item, verified: bool, first: str) -> None:
+    database = open_database()
+    if first == "text":
+        add_items(database, [queued], [], DAY_S, 0)
+    filed = file_report(database, said("r1", choice_index=1), keep_s=DAY_S)
+    if first == "report":
+        add_items(database, [queued], [], DAY_S, 0)
+        filed = file_report(database, said("r1", choice_index=1), keep_s=DAY_S)
+    assert filed.verified == verified
+    [found] = items(database)
+    assert (found["priority"] != item_row(queued, 0.0, 0.0)["priority"]) == verified, "only what was reported comes forward"
+
+
+def test_a_choice_that_was_withheld_is_not_another_one_that_was_kept(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [item(1, "escalated", "output", 2)], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
+    assert not file_report(database, said("r1", choice_index=1), keep_s=DAY_S).verified
+    assert file_report(database, said("r1", choice_index=2), keep_s=DAY_S).verified
 
 
 def test_one_report_for_each_answer_and_reporter_and_priority_by_reporters(open_database: Opener) -> None:

@@ -124,7 +124,8 @@ def _decision(connection: Connection, given: Report) -> str:
 
 
 def _text(connection: Connection, given: Report, decision: str) -> _Found | None:
-    """The answer that a report is about, as it was really given: queued already, or kept."""
+    """The answer that a report is about, as it was really given: queued already, or kept. What was queued of another choice, or of the request, is
+    not it: nobody may put a text before people by reporting another one."""
     if not decision:
         return None
     kept = connection.execute(select(kept_text).where(kept_text.c.decision_id == decision)).mappings().first()
@@ -132,14 +133,17 @@ def _text(connection: Connection, given: Report, decision: str) -> _Found | None
     reported = hash_of("reported", decision, str(given.choice_index))
     query = select(review_item).where(review_item.c.decision_id == decision, review_item.c.finding.is_not(None))
     for row in connection.execute(query.order_by(review_item.c.stage.desc(), review_item.c.id)).mappings():
-        # where the choice's own text is known, only what is about that text is it: another choice may be queued, or the request alone
-        mine = row["why"] != "report" and (talk is None or Finding.model_validate_json(row["finding"]).conversation.id == talk.id)
+        if talk is None:
+            mine = row["stage"] == "output" and row["choice_index"] == given.choice_index
+        else:
+            mine = row["why"] != "report" and Finding.model_validate_json(row["finding"]).conversation.id == talk.id
         if mine or row["id"] == reported:
             return _Found(row["id"], None)
     if kept is None or talk is None:
         return None
     finding = _finding(talk, given.category, kept["model"], Source(dataset="reports", revision=kept["policy"], row=kept["request_id"]))
-    item = Item(kept["request_id"], decision, "report", "output", kept["policy"], finding, kept["key_name"], kept["response_id"])
+    named = (kept["request_id"], decision, "report", "output", kept["policy"])
+    item = Item(*named, finding, kept["key_name"], kept["response_id"], given.choice_index)
     return _Found(reported, item)
 
 

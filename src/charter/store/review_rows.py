@@ -19,7 +19,7 @@ _QUEUE_LOCK = 0x52455657  # any number, the same in every process
 
 class Item(NamedTuple):
     """Something to look at. ``subject`` tells items of one decision apart; the same item is never queued twice. ``key_name`` and ``response_id``:
-    whose request it was, and how the answer calls itself ('' if it has no name)."""
+    whose request it was, and how the answer calls itself ('' if it has no name). ``choice_index``: which choice it is of, None for a request."""
 
     request_id: str
     decision_id: str
@@ -29,6 +29,7 @@ class Item(NamedTuple):
     finding: Finding
     key_name: str = ""
     response_id: str = ""
+    choice_index: int | None = None
 
 
 class Answer(NamedTuple):
@@ -59,6 +60,7 @@ def item_row(item: Item, now: float, keep_s: float) -> dict[str, Any]:
         "decision_id": item.decision_id,
         "key_name": item.key_name,
         "response_id": item.response_id,
+        "choice_index": item.choice_index,
         "why": item.why,
         "stage": item.stage,
         "policy": item.policy[:128],

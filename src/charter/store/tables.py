@@ -35,7 +35,8 @@ api_key = Table(
 )
 
 #: What people should look at. ``finding`` is a Finding row as JSON, text included: it is deleted when ``keep_until_unix_s`` has passed.
-#: ``key_name``: whose request it was. ``response_id``: the answer's own id, as its body has it.
+#: ``key_name``: whose request it was. ``response_id``: the answer's own id, as its body has it. ``choice_index``: which choice of it; none for a
+#: request, and for an item that a gateway of before version 0005 queued.
 #: ``lease_until_unix_s``, ``holder`` and ``lease_token`` are for the review queue: a lease that has run out is free.
 review_item = Table(
     "review_item",
@@ -57,6 +58,7 @@ review_item = Table(
     Column("lease_until_unix_s", Float),
     Column("holder", String(64)),
     Column("lease_token", String(64)),
+    Column("choice_index", Integer),
     Index("ix_review_item_queue", "state", "priority", "created_unix_s"),
 )
 

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from gateway_said import completion, events
+from gateway_upstream import answers, chunk, streams
 from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import select
 
@@ -97,6 +99,27 @@ def test_a_report_is_about_what_was_really_said(gateway: Any) -> None:
     assert again.json() == {"report_id": filed.json()["report_id"], "duplicate": True}
     [kept] = rows(database, report, id=filed.json()["report_id"])
     assert "user 7" not in json.dumps(kept)
+
+
+def test_where_no_answers_are_kept_a_report_finds_the_flagged_choice_that_it_names_and_no_other(launch: Any, tmp_path: Path) -> None:
+    running = launch(guard(), mode="strict", database={"url": str(tmp_path / "g.db")})
+    database = Database(tmp_path / "g.db")
+    pieces = [chunk(text, index) for index, text in ((2, "Plain."), (1, "An odd one."), (0, "Plainer."))]
+    pieces += [chunk(index=index, finish="stop") for index in (1, 2, 0)]
+    with httpx.Client(base_url=running.root, trust_env=False, timeout=20) as client:
+        for stream in (False, True):
+            name = f"named-{stream}"
+            running.upstream.script = streams(events(*pieces)) if stream else answers(completion("Plainer.", "An odd one.", "Plain."))
+            asked = {**ask("hello"), "n": 3, "stream": stream}
+            assert client.post("/v1/chat/completions", json=asked, headers={"x-request-id": name}).status_code == 200
+            [item] = rows(database, review_item, request_id=name)
+            assert (item["stage"], item["choice_index"]) == ("output", 1)
+            for choice in (0, 1, 2):
+                body = {"request_id": name, "category": "hate", "choice_index": choice}
+                assert client.post("/v1/safety/reports", json=body).status_code == 202
+            told = {row["choice_index"]: row["verified"] for row in rows(database, report, 3, answer=name)}
+            assert told == {0: 0, 1: 1, 2: 0}
+    database.close()
 
 
 def test_an_answer_that_nobody_knows_is_kept_as_unverified(gateway: Any) -> None:

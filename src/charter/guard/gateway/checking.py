@@ -92,7 +92,8 @@ class Checking:
             return []
         conversations = [self._conversation(each) for each in said]
         found = list(await asyncio.gather(*(self.guard.acheck(conversation, "output") for conversation in conversations)))
-        self.exchange.outputs += found
+        for each, checked in zip(said, found, strict=True):
+            self.exchange.heard(checked, each.choice)
         await self.record(found, "output")
         if any(checked.unavailable for checked in found):
             raise unavailable()
@@ -181,7 +182,7 @@ class Checking:
             return ""  # the client wants what is said to it scored first, and an error is no reply that could be
         if self.active:
             checked = await self.guard.acheck(self.prompts[0].with_reply(message), "output")
-            self.exchange.outputs.append(checked)
+            self.exchange.heard(checked, None)
             await self.record([checked], "output")
             message = (checked.conversation.reply or "") if checked.passes else ""
             self.exchange.bypass += checked.bypass
@@ -207,7 +208,7 @@ class Checking:
         if approval.checked is not None and approval.checked.bypass:  # text leaves on this check's word, whatever the last one says
             self.exchange.bypass += approval.checked.bypass
         if not approval.passes and approval.checked is not None and approval.checked.unavailable:
-            self.exchange.outputs.append(approval.checked)
+            self.exchange.heard(approval.checked, choice)
             await self.record([approval.checked], "output")
             raise unavailable()
         return approval
@@ -217,7 +218,7 @@ class Checking:
         if checked is None:
             self.exchange.blocked_by.append(why)
             return Withheld(self.guard.refusal(f"{self.exchange.decision_id} {choice}"), self.refusal_in_content)
-        self.exchange.outputs.append(checked)
+        self.exchange.heard(checked, choice)
         await self.record([checked], "output")
         return self.words(checked)
 

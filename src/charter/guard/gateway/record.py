@@ -32,6 +32,7 @@ class Exchange:
     code: str = ""  # error code sent, '' if none
     inputs: list[Checked] = field(default_factory=list)
     outputs: list[Checked] = field(default_factory=list)
+    choices: list[int | None] = field(default_factory=list)  # of ``outputs``, one each: which choice it is of; None for an upstream's error
     replies: dict[int, Checked] = field(default_factory=dict)  # of the choices that went out whole: their checks, which are in ``outputs`` too
     bypass: list[str] = field(default_factory=list)
     blocked_by: list[str] = field(default_factory=list)  # why something was withheld that no check withheld: it could not be masked, grew too long
@@ -40,6 +41,11 @@ class Exchange:
     input_ms: float = 0.0
     first_chunk_ms: float | None = None
     held_ms: float | None = None  # longest that a piece of a stream was held back
+
+    def heard(self, checked: Checked, choice: int | None) -> None:
+        """A check of what the model server said."""
+        self.outputs.append(checked)
+        self.choices.append(choice)
 
 
 def settle_outcome(exchange: Exchange) -> None:
