@@ -69,7 +69,7 @@ def test_a_report_brings_forward_the_choice_that_it_names_and_no_other(open_data
     for reporter, choice in (("one", 1), ("two", 1), ("three", 0)):
         assert file_report(database, said("r1", reporter, choice_index=choice), keep_s=DAY_S).verified
     found = {Finding.model_validate_json(str(row["finding"])).conversation.reply: (row["why"], row["priority"]) for row in items(database)}
-    assert found == {"second": ("report", 51), "A redwood ? stood there\0.": ("flagged", 11)}
+    assert found == {"second": ("report", 51), "A redwood ? stood there\0.": ("flagged", 50)}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,18 @@ def test_one_report_for_each_answer_and_reporter_and_priority_by_reporters(open_
     for reporter in ("two", "three"):
         assert not file_report(database, said("r1", reporter), keep_s=DAY_S).duplicate
     assert [row["priority"] for row in items(database)] == [52]
+
+
+@pytest.mark.parametrize(("why", "after"), [("sampled", [50, 51, 52]), ("flagged", [50, 51, 52]), ("escalated", [101, 102, 103])])
+def test_an_answer_that_a_rail_saw_too_never_comes_after_one_that_was_only_reported(open_database: Opener, why: str, after: list[int]) -> None:
+    database = open_database()
+    add_items(database, [item(1, why, "output", 0)], [Answer("r2", "d2", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
+    for reporter, wanted in zip(("one", "two", "three"), after, strict=True):
+        assert file_report(database, said("r1", reporter), keep_s=DAY_S).verified
+        file_report(database, said("r2", reporter), keep_s=DAY_S)
+        found = {row["request_id"]: row["priority"] for row in items(database)}
+        assert found["r1"] == wanted
+        assert found["r1"] >= found["r2"]
 
 
 def test_reports_at_the_same_moment_are_one(open_database: Opener) -> None:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Finding, Source, Verdict
 from charter.store.database import Database
-from charter.store.review_rows import Answer, Item, alone, conversation_of, hash_of, is_there, item_row
+from charter.store.review_rows import PRIORITY, Answer, Item, alone, conversation_of, hash_of, is_there, item_row
 from charter.store.tables import kept_text, report, review_item
 
 
@@ -162,12 +162,15 @@ def _finding(talk: Conversation, category: str, model: str, source: Source) -> F
 
 
 def _raise(connection: Connection, found: _Found, keep_s: float) -> None:
-    """Queue what was reported, or bring it forward by one for every further reporter; with its text, if that was taken out meanwhile."""
+    """Queue what was reported, or bring it forward: by one for every reporter, and at least to where an answer stands that was only reported. If its
+    text was taken out meanwhile, it comes back."""
     row = {} if found.item is None else {**item_row(found.item, time.time(), keep_s), "id": found.id}
     if row and not is_there(connection, review_item.c.id, found.id):
         connection.execute(insert(review_item).values(**row))
         return
-    connection.execute(update(review_item).where(review_item.c.id == found.id).values(priority=review_item.c.priority + 1))
+    more = review_item.c.priority + 1
+    sooner = case((more < PRIORITY["report"], PRIORITY["report"]), else_=more)
+    connection.execute(update(review_item).where(review_item.c.id == found.id).values(priority=sooner))
     if row:
         again = {name: row[name] for name in ("finding", "hazard", "state", "keep_until_unix_s")}
         again |= dict.fromkeys(("lease_until_unix_s", "holder", "lease_token"))

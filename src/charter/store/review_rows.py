@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from charter.core.rows import Conversation, Finding
 from charter.store.database import Database
 
-#: Higher is sooner. A report adds one for every further person who reports the same answer.
+#: Higher is sooner. A report brings what is queued already to its own place at least, and every person who reports the same answer adds one.
 PRIORITY = {"escalated": 100, "report": 50, "flagged": 10, "sampled": 0}
 _QUEUE_LOCK = 0x52455657  # any number, the same in every process
 
