@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
@@ -170,6 +171,28 @@ def test_texts_go_when_their_time_is_over_and_rows_stay(open_database: Opener) -
     with database.read() as connection:
         assert connection.execute(select(kept_text)).all() == []
         assert connection.execute(select(report.c.comment)).scalars().all() == [""]
+
+
+def test_what_was_taken_out_is_in_no_file_any_more(tmp_path: Path) -> None:
+    database, other = Database(tmp_path / "a.db", busy_s=900.0), Database(tmp_path / "a.db")  # who waited for the reader would wait for so long
+    secret = "a text of which nothing may stay " * 500  # over several pages of the file
+    talk = Conversation.ask(secret).with_reply(secret)
+    queued = [each._replace(finding=each.finding.model_copy(update={"conversation": talk})) for each in map(item, range(20))]
+    add_items(database, queued, [Answer(f"r{number}", f"d{number}", "p@1", "m", {0: talk}) for number in range(20)], DAY_S, DAY_S)
+    file_report(database, said("r1", comment="nothing may stay"), keep_s=DAY_S)
+
+    def found() -> set[str]:
+        return {each.name for each in tmp_path.iterdir() if b"nothing may stay" in each.read_bytes()}
+
+    assert found()
+    with other.read() as connection:
+        connection.execute(select(report.c.id)).all()  # a reader that needs the log as it is
+        assert tuple(purge(database, time.time() + 2 * DAY_S)) == (20, 20, 1)
+        assert not database.forget()
+    assert tuple(purge(database)) == (0, 0, 0)
+    assert found() == set()
+    database.close()
+    other.close()
 
 
 def test_a_comment_goes_by_the_rule_of_its_own_day_whatever_else_is_kept(open_database: Opener) -> None:

@@ -129,6 +129,29 @@ class Database:
         with self.read() as connection:
             return MigrationContext.configure(connection).get_current_revision(), _head()
 
+    def forget(self) -> bool:
+        """Leave nothing of what was deleted in SQLite's files: it stays readable in the log beside the database until that is emptied. Never waits,
+        for writers would wait with it, and never raises: False where somebody reads or writes just now, and then it has to be asked again. True where
+        there is no such log; a server's files are the server's."""
+        if not self.is_sqlite:
+            return True
+        try:
+            fairy = self.engine.raw_connection()
+            try:
+                cursor = fairy.cursor()
+                [patience_ms] = cursor.execute("PRAGMA busy_timeout").fetchone()
+                cursor.execute("PRAGMA busy_timeout=0")
+                busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                cursor.execute(f"PRAGMA busy_timeout={patience_ms}")
+            except BaseException:
+                fairy.invalidate()
+                raise
+            finally:
+                fairy.close()
+        except (SQLAlchemyError, self._driver.Error):
+            return False
+        return not busy
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -191,7 +214,8 @@ def _engine(url: URL, busy_s: float, make: bool = True) -> Engine:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON") if make else ("query_only=ON",):
+        # what is deleted is overwritten: texts whose time is over may not stay in free pages
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON") if make else ("query_only=ON",):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -49,7 +49,8 @@ def add_items(database: Database, items: Sequence[Item], answers: Sequence[Answe
 
 
 def purge(database: Database, now: float | None = None) -> Purged:
-    """Take out every text whose time is over. The rows stay, without it; the audit log never had any. Raises StoreError."""
+    """Take out every text whose time is over, of the database's files too. The rows stay, without it; the audit log never had any. Where somebody
+    reads the database at that moment, SQLite's log keeps the texts until the next purge. Raises StoreError."""
     at = time.time() if now is None else now
     with database.write() as connection:
         due = [review_item.c.keep_until_unix_s < at, review_item.c.finding.is_not(None)]
@@ -59,4 +60,5 @@ def purge(database: Database, now: float | None = None) -> Purged:
         answers = connection.execute(delete(kept_text).where(kept_text.c.keep_until_unix_s < at)).rowcount
         ends = func.coalesce(report.c.keep_until_unix_s, report.c.created_unix_s + _UNTOLD_S)
         comments = connection.execute(update(report).where(ends < at, report.c.comment != "").values(comment="")).rowcount
+    database.forget()  # each time: the one before may have found it busy
     return Purged(items, answers, comments)
