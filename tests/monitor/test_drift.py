@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from functools import cache
 
@@ -59,9 +60,16 @@ def test_every_look_has_its_part_of_alpha(earlier, later, looks):
         assert many.p == (None if one.p is None else min(1.0, looks * one.p))
 
 
-def test_less_than_one_look_is_no_look():
-    with pytest.raises(ValueError, match="at least one look"):
-        shifts([], [], looks=0)
+@pytest.mark.parametrize("looks", [0, -1, 1.5, math.nan, math.inf, True])
+def test_what_is_no_whole_number_of_looks_is_refused(looks):
+    with pytest.raises(ValueError, match="whole number of looks, at least one"):
+        shifts(["full"] * 90, ["none"] * 90, looks=looks)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0, -0.01, math.nan, math.inf, True])
+def test_an_alpha_by_which_nothing_or_everything_would_alarm_is_refused(alpha):
+    with pytest.raises(ValueError, match="alpha between 0 and 1"):
+        shifts(["full"] * 90, ["none"] * 90, alpha)
 
 
 def test_many_looks_at_one_baseline_alarm_falsely_no_more_often_than_alpha(monkeypatch):

@@ -34,10 +34,13 @@ def shifts(earlier: Sequence[str], later: Sequence[str], alpha: float = 0.01, lo
     unread, which is a rate of its own among all labels: a model whose replies can no longer be read has moved.
 
     ``looks``: how many windows will be compared with ``earlier`` in all; the chance that any of them alarms falsely is then at most ``alpha``.
-    Raises ValueError for less than one.
+    Raises ValueError for an ``alpha`` that is not between 0 and 1 (nothing would ever alarm, or everything), and for looks that are no whole number
+    of at least one.
     """
-    if looks < 1:
-        raise ValueError(f"shifts needs at least one look, got {looks}")
+    if isinstance(alpha, bool) or not 0.0 < alpha < 1.0:
+        raise ValueError(f"shifts needs an alpha between 0 and 1, got {alpha}")
+    if isinstance(looks, bool) or not isinstance(looks, int) or looks < 1:
+        raise ValueError(f"shifts needs a whole number of looks, at least one, got {looks}")
     pairs = [(_share(label, earlier), _share(label, later)) for label in LABELS]
     pairs.append((_unread(earlier), _unread(later)))
     adjusted = [None if math.isnan(p) else min(1.0, looks * p) for p in holm([_fisher(a, b) for a, b in pairs])]
