@@ -150,6 +150,17 @@ def test_an_idempotency_key_stands_for_one_report(open_database: Opener) -> None
     assert file_report(database, said("r2", key_name="other", reporter="x"), keep_s=DAY_S, idempotency="key-1").id != first.id
 
 
+def test_an_idempotency_key_still_stands_for_its_report_when_the_comment_is_taken_out(open_database: Opener) -> None:
+    database = open_database()
+    first = file_report(database, said("r1", comment="they said"), keep_s=DAY_S, idempotency="key-1")
+    with pytest.raises(InputError, match="idempotency"):
+        file_report(database, said("r1", comment="they said more"), keep_s=DAY_S, idempotency="key-1")
+    assert purge(database, time.time() + 2 * DAY_S).comments == 1
+    assert file_report(database, said("r1", comment="they said"), keep_s=DAY_S, idempotency="key-1") == first._replace(duplicate=True)
+    with pytest.raises(InputError, match="idempotency"):
+        file_report(database, said("r2", comment="they said"), keep_s=DAY_S, idempotency="key-1")
+
+
 def test_feedback_is_kept_and_queues_nothing(open_database: Opener) -> None:
     database = open_database()
     add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, DAY_S)
