@@ -177,3 +177,27 @@ def test_a_gateway_finds_its_guards_beside_its_file(etc, tmp_path):
     Path("away.yaml").write_text(BESIDE, encoding="utf-8")
     with pytest.raises(InputError, match=re.escape(f"{etc}/away.yaml: there is no such file")):
         load_policy(load_config(etc / "gateway.yaml").guard)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("gateway.db", "{etc}/gateway.db"),
+        ("data/gateway.db", "{etc}/data/gateway.db"),
+        ("sqlite:///gateway.db", "sqlite:///{etc}/gateway.db"),
+        ("/var/lib/charter/gateway.db", "/var/lib/charter/gateway.db"),
+        ("sqlite:////var/lib/charter/gateway.db", "sqlite:////var/lib/charter/gateway.db"),
+        ("~/gateway.db", "~/gateway.db"),
+        ("postgresql://charter@db/charter", "postgresql://charter@db/charter"),
+        ("", ""),
+    ],
+)
+def test_a_gateway_finds_its_database_and_its_anchor_beside_its_file(etc, given, found):
+    (etc / "gateway.yaml").write_text(f"database: {{url: '{given}'}}\naudit: {{anchor: heads, wait_s: 7}}\n", encoding="utf-8")
+    for path in (etc / "gateway.yaml", os.path.relpath(etc / "gateway.yaml")):
+        config = load_config(path)
+        assert str(config.database.url) == found.format(etc=etc)
+        assert (config.audit.anchor, config.audit.wait_s) == (f"{etc}/heads", 7.0)
+    (etc / "gateway.yaml").write_text("audit: {anchor: /mnt/heads}\n", encoding="utf-8")
+    assert load_config(etc / "gateway.yaml").audit.anchor == "/mnt/heads"
+    assert load_config(None).audit.anchor == ""

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from charter.core.errors import InputError, MissingPartError
+from charter.core.errors import InputError, MissingPartError, StoreError
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the gateway's clients.")
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="the gateway.yaml whose database holds the keys")]
+_OTHER = "charter keys add NAME makes the first one; --config FILE names the gateway.yaml whose database it is"
 Name = Annotated[str, typer.Argument(help="what people call the key; the audit log names it")]
 
 
@@ -28,6 +29,7 @@ def add(
     """Make a key. It is shown once and kept only as a hash."""
     settings, database, pepper = _opened(config)
     from charter.guard.gateway.app import surfaces
+    from charter.guard.gateway.auditing import admin_row
     from charter.guard.gateway.keys import SCOPES
     from charter.store.keys import add_key
 
@@ -40,16 +42,19 @@ def add(
     if policy and policy not in settings.guards:
         known_guards = ", ".join(settings.guards) or "none"
         raise InputError(f"no guard is called {policy!r} in the gateway's configuration (guards: {known_guards})", "write guards: {NAME: FILE}")
-    made = add_key(database, name, pepper=pepper, guard=policy, scopes=wanted, requests_per_minute=rpm, concurrency=concurrency)
-    _recorded(settings, database, "key added", name)
+    row = admin_row(settings.audit, database, os.environ, "key added", name)
+    try:  # a key that is there without its row would never be shown, and its name be taken
+        made = add_key(database, name, pepper=pepper, guard=policy, scopes=wanted, requests_per_minute=rpm, concurrency=concurrency, also=row)
+    except StoreError as error:
+        raise type(error)(f"no key was made (it is kept with its audit row or not at all): {error.message}", error.hint) from None
     typer.echo(made.secret)
     typer.echo("this is the only time that it is shown", err=True)
 
 
 @app.command("list")
 def list_keys(config: ConfigFile = None) -> None:
-    """Every key, with the beginning by which people know it."""
-    _, database, _ = _opened(config)
+    """Every key, with the beginning by which people know it. Makes no database."""
+    _, database, _ = _opened(config, make=False)
     from charter.store.keys import all_keys
 
     for key in all_keys(database):
@@ -62,29 +67,33 @@ def list_keys(config: ConfigFile = None) -> None:
 @app.command()
 def revoke(name: Name, config: ConfigFile = None) -> None:
     """Shut a key out. Every gateway on this database follows within seconds."""
+    _, found, _ = _opened(config, make=False)  # a file that is named wrong is told, not made
+    here, _ = found.version()
+    found.close()
+    if here is None:
+        raise InputError(f"{found.name}: holds no tables of Charter's, so no key", _OTHER)
     settings, database, _ = _opened(config)
+    from charter.guard.gateway.auditing import record_admin
     from charter.store.keys import revoke_key
 
     revoke_key(database, name)
-    _recorded(settings, database, "key revoked", name)
+    record_admin(settings.audit, database, os.environ, "key revoked", name)
     typer.echo(f"{name}: revoked")
 
 
-def _opened(config: Path | None) -> tuple[Any, Any, bytes]:
+def _opened(config: Path | None, *, make: bool = True) -> tuple[Any, Any, bytes]:
     try:
         from charter.guard.gateway.auditing import open_database
         from charter.guard.gateway.config import load_config
+        from charter.store.database import MissingError
     except ImportError as error:
         raise MissingPartError(f"keys need {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
     settings = load_config(config)
-    return settings, open_database(settings.database, os.environ), os.environ.get(settings.keys.pepper_env, "").encode()
-
-
-def _recorded(settings: Any, database: Any, what: str, name: str) -> None:
-    """What an administrator did stands in the audit log too."""
-    from charter.guard.gateway.auditing import record_admin
-
-    record_admin(settings.audit, database, os.environ, what, name)
+    try:
+        database = open_database(settings.database, os.environ, make=make)
+    except MissingError as error:
+        raise InputError(f"{error.message}, so there is no key", _OTHER) from None
+    return settings, database, os.environ.get(settings.keys.pepper_env, "").encode()
 
 
 def _day(unix_s: float) -> str:

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, text
+from sqlalchemy import Connection, insert, select, text
 
 from charter.core.errors import StoreError
 from charter.store.database import Database, UnreachableError
@@ -200,10 +200,7 @@ class AuditLog:
             if self._tried is not None and self._is_there(cursor, self._tried[0]):  # under the lock: an earlier try is over by now
                 return self._tried
             head = self._head(cursor)
-            made = []
-            for row, *_ in batch:
-                head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, self._key))
-                made.append({"seq": head.seq, "request_id": row.request_id, "body": row.body, "hash": head.hash})
+            head, made = _linked(head, [row for row, *_ in batch], self._key)
             cursor.executemany(self._insert, made)
             self._tried = head, batch
         return head, batch
@@ -218,6 +215,25 @@ class AuditLog:
     def _is_there(self, cursor: Any, head: Head) -> bool:
         cursor.execute(self._at, {"seq": head.seq})
         return bool(cursor.fetchone() == (head.hash,))
+
+
+def append_within(database: Database, connection: Connection, row: Row, key: bytes | None = None) -> None:
+    """One row, in a transaction that is another's: it is there exactly when what it tells of is. Raises SQLAlchemyError, which ``Database.write``
+    knows."""
+    if not database.is_sqlite:
+        connection.execute(text(_LOCK))
+    found = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+    _, made = _linked(Head(*found) if found is not None else Head(0, FIRST), [Written(row.request_id, canonical(row.body))], key)
+    connection.execute(_INSERT, made)
+
+
+def _linked(head: Head, rows: Sequence[Written], key: bytes | None) -> tuple[Head, list[dict[str, Any]]]:
+    """The rows as they are stored behind ``head``, and the head after them."""
+    made = []
+    for row in rows:
+        head = Head(head.seq + 1, chained(head.hash, head.seq + 1, row.request_id, row.body, key))
+        made.append({"seq": head.seq, "request_id": row.request_id, "body": row.body, "hash": head.hash})
+    return head, made
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:

@@ -32,6 +32,10 @@ class UnreachableError(StoreError):
     """A database that is locked, or whose server is away: the same may go well later."""
 
 
+class MissingError(InputError):
+    """A SQLite file that is not there and is not to be made."""
+
+
 class UnreadableError(StoreError):
     """A file that is no database of Charter's, or a damaged one: another file has to be named, as for any other input that cannot be read."""
 
@@ -45,14 +49,14 @@ class Database:
         """``spec``: the path of a SQLite file, or a URL. ``password``: in place of the URL's. ``busy_s``: how long to wait for another writer.
         ``make``: tables are made or upgraded; else the database is read as it is, and nothing in it can be changed.
 
-        Raises InputError for a URL that is none or, without ``make``, a file that is not there; UnreadableError for a file that is no database or a
-        damaged one; StoreError where it cannot be opened for another reason or belongs to a newer Charter.
+        Raises InputError for a URL that is none; MissingError, without ``make``, for a file that is not there; UnreadableError for one that is no
+        database or a damaged one; StoreError where it cannot be opened for another reason or belongs to a newer Charter.
         """
         url = _url(spec)
         self.url = url.set(password=password) if password and url.host else url
         self.name = self.url.render_as_string(hide_password=True)
         if not make and is_missing(spec):
-            raise InputError(f"{url.database}: there is no such file", f"give {FORMS}")
+            raise MissingError(f"{url.database}: there is no such file", f"give {FORMS}")
         self.engine = _engine(self.url, busy_s, make)
         self._driver: Any = self.engine.dialect.loaded_dbapi
         try:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from charter.core.errors import InputError, StoreError
 from charter.store.database import Database
@@ -56,8 +57,12 @@ def add_key(
     scopes: frozenset[str] = frozenset({"api", "reports"}),
     requests_per_minute: int | None = None,
     concurrency: int | None = None,
+    also: Callable[[Connection], None] | None = None,
 ) -> NewKey:
-    """Make a key. Raises InputError for a name that is none or was used before: rows of the audit log name keys, so a name is never given twice."""
+    """Make a key. ``also``: what is written in the same transaction, so that there is no key without it.
+
+    Raises InputError for a name that is none or was used before: rows of the audit log name keys, so a name is never given twice. Raises StoreError
+    where it cannot be kept; then there is no key."""
     if not 1 <= len(name) <= 64 or not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise InputError(f"{name[:64]!r} is no name for a key", "letters, digits, - _ and . make a name, such as: charter keys add web-app")
     secret = PREFIX + secrets.token_urlsafe(32)
@@ -66,6 +71,8 @@ def add_key(
         found = connection.execute(select(api_key.c.revoked_unix_s).where(api_key.c.name == name)).first()
         if found is None:
             connection.execute(insert(api_key).values(**{**key._asdict(), "scopes": " ".join(sorted(scopes))}))
+            if also is not None:
+                also(connection)
     if found is not None:
         state = "is in use" if found[0] is None else "was revoked, and a name is not used twice"
         raise InputError(f"a key called {name!r} {state}", f"charter keys add {name}-2")

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from sqlalchemy import Connection
+
 from charter.core.errors import InputError, StoreError
 from charter.guard.decision import Account, Checked
 from charter.guard.gateway.config import AuditConfig, DatabaseConfig, GatewayConfig
 from charter.guard.gateway.record import AuditError, Exchange
 from charter.store import audit as store
-from charter.store.audit import AuditLog, Row
+from charter.store.audit import AuditLog, Row, append_within
 from charter.store.database import Database, is_missing
 
 _LONGEST = 200
@@ -115,11 +117,21 @@ def record_admin(config: AuditConfig, database: Database, environ: Mapping[str, 
     """One row about what an administrator did, by a command. Raises AuditError."""
     log = AuditLog(database, key=environ.get(config.key_env, "").encode() or None)
     try:
-        log.append(Row("", {"v": 1, "kind": "admin", "at_unix_ms": time.time_ns() // 1_000_000, "what": what, "name": name})).result(config.wait_s)
+        log.append(_admin(what, name)).result(config.wait_s)
     except (store.AuditError, TimeoutError):
         raise StoreError(f"{what}, but the audit log could not be written", "charter audit verify") from None
     finally:
         log.close()
+
+
+def admin_row(config: AuditConfig, database: Database, environ: Mapping[str, str], what: str, name: str) -> Callable[[Connection], None]:
+    """As ``record_admin``, for who has a transaction of his own: what writes the row in it."""
+    key = environ.get(config.key_env, "").encode() or None
+    return lambda connection: append_within(database, connection, _admin(what, name), key)
+
+
+def _admin(what: str, name: str) -> Row:
+    return Row("", {"v": 1, "kind": "admin", "at_unix_ms": time.time_ns() // 1_000_000, "what": what, "name": name})
 
 
 def decision(exchange: Exchange, checked: Checked, stage: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from charter.guard.policy import shipped
 
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
 Count = Annotated[int, Field(ge=1)]
+_SQLITE = "sqlite:///"
 _HINT = "docs/gateway.md explains every key"
 
 
@@ -82,7 +83,8 @@ class DatabaseConfig(Config):
     """Where audit, keys, reports and the queue for people are. Several gateways may share one."""
 
     url: str = Field(
-        default="", description="a SQLite file or postgresql://USER@HOST/NAME; left out: see url_env, else a file in the user's state folder"
+        default="",
+        description="a SQLite file, looked up beside this file, or postgresql://USER@HOST/NAME; left out: see url_env, else one in the state folder",
     )
     url_env: str = Field(default="CHARTER_DATABASE_URL", description="environment variable that holds the URL, used where url is left out")
     password_file_env: str = Field(default="CHARTER_DATABASE_PASSWORD_FILE", description="environment variable that names a file with the password")
@@ -95,7 +97,9 @@ class AuditConfig(Config):
         default="strict", description="strict: nothing leaves before its row is on the disk; relaxed: rows may be lost; off: none (both are bypasses)"
     )
     key_env: str = Field(default="CHARTER_AUDIT_KEY", description="environment variable with a key for the chain's hashes (HMAC); may be unset")
-    anchor: str = Field(default="", description="file to which the chain's head is appended once a minute; keep it elsewhere")
+    anchor: str = Field(
+        default="", description="file, looked up beside this file, to which the chain's head is appended once a minute; keep it elsewhere"
+    )
     wait_s: Seconds = Field(default=5.0, description="strict: how long a row may take before what it tells of is withheld")
     queue: Count = Field(default=10_000, description="rows that may wait; more are refused at once")
 
@@ -153,8 +157,8 @@ class GatewayConfig(Config):
 
 
 def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> GatewayConfig:
-    """The file at ``path`` (None: all defaults), with ``overrides`` by dotted key (None: not given). Guards with a relative path lie beside the
-    file. Raises InputError with a line per mistake."""
+    """The file at ``path`` (None: all defaults), with ``overrides`` by dotted key (None: not given). Guards, a SQLite file and an anchor that have a
+    relative path there lie beside it. Raises InputError with a line per mistake."""
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     if path is None:
         return _overridden(GatewayConfig(), given)
@@ -162,9 +166,26 @@ def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None
     document = read_yaml(file)
     if document.data is None:
         raise InputError(f"{document.name}: is empty", "leave --config out for the defaults")
-    config, folder = parse(GatewayConfig, document, _HINT), file.absolute().parent
+    config = _beside(parse(GatewayConfig, document, _HINT), file.absolute().parent)
+    return _overridden(config, given)
+
+
+def _beside(config: GatewayConfig, folder: Path) -> GatewayConfig:
+    """With full paths: one meaning, wherever the gateway and the commands that look after its database are started."""
     guards = {name: placed(spec, folder, shipped()) for name, spec in config.guards.items()}
-    return _overridden(config.model_copy(update={"guard": placed(config.guard, folder, shipped()), "guards": guards}), given)
+    found: dict[str, Any] = {"guard": placed(config.guard, folder, shipped()), "guards": guards}
+    found["database"] = config.database.model_copy(update={"url": _database(config.database.url, folder)})
+    if config.audit.anchor:
+        found["audit"] = config.audit.model_copy(update={"anchor": str(folder / Path(config.audit.anchor).expanduser())})
+    return config.model_copy(update=found)
+
+
+def _database(url: str, folder: Path) -> str:
+    """``url`` as it is where it names no file, none at all, or one by its full path."""
+    prefix, file = (_SQLITE, url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else ("", url)
+    if not file or "://" in file or file.startswith((":memory:", "~")) or Path(file).is_absolute():
+        return url
+    return f"{prefix}{folder / file}"
 
 
 def _overridden(config: GatewayConfig, given: dict[str, Any]) -> GatewayConfig:
