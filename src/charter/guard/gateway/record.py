@@ -32,7 +32,7 @@ class Exchange:
     code: str = ""  # error code sent, '' if none
     inputs: list[Checked] = field(default_factory=list)
     outputs: list[Checked] = field(default_factory=list)
-    choices: list[int | None] = field(default_factory=list)  # of ``outputs``, one each: which choice it is of; None for an upstream's error
+    choices: list[tuple[Checked, int]] = field(default_factory=list)  # of those in ``outputs`` that are of a choice: which one
     replies: dict[int, Checked] = field(default_factory=dict)  # of the choices that went out whole: their checks, which are in ``outputs`` too
     bypass: list[str] = field(default_factory=list)
     blocked_by: list[str] = field(default_factory=list)  # why something was withheld that no check withheld: it could not be masked, grew too long
@@ -43,9 +43,14 @@ class Exchange:
     held_ms: float | None = None  # longest that a piece of a stream was held back
 
     def heard(self, checked: Checked, choice: int | None) -> None:
-        """A check of what the model server said."""
+        """A check of what the model server said; ``choice`` is None for an error of its own."""
         self.outputs.append(checked)
-        self.choices.append(choice)
+        if choice is not None:
+            self.choices.append((checked, choice))
+
+    def choice_of(self, checked: Checked) -> int | None:
+        """Which choice a check is of; None for a request or an error."""
+        return next((choice for each, choice in self.choices if each is checked), None)
 
 
 def settle_outcome(exchange: Exchange) -> None:

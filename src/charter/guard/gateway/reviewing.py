@@ -38,10 +38,9 @@ class ReviewSink:
         self._thread.start()
 
     def done(self, exchange: Exchange) -> None:
-        checks = [*((checked, None) for checked in exchange.inputs), *zip(exchange.outputs, exchange.choices, strict=True)]
-        for checked, choice in checks:
+        for checked in (*exchange.inputs, *exchange.outputs):
             if checked.review:
-                self._put(item_of(exchange, checked, choice))
+                self._put(item_of(exchange, checked))
         if self._config.keep_answers_hours and exchange.status == 200:
             talks = {choice: checked.conversation for choice, checked in exchange.replies.items()}
             if talks:
@@ -98,9 +97,8 @@ class ReviewSink:
                 log.error("texts whose time is over cannot be taken out: %s", error.message)
 
 
-def item_of(exchange: Exchange, checked: Checked, choice: int | None) -> Item:
-    """A check as a row for people; ``choice``: the one that it is of, None for a request. A check that no rail gave a verdict on says so: that is a
-    failure, and no score."""
+def item_of(exchange: Exchange, checked: Checked) -> Item:
+    """A check as a row for people. A check that no rail gave a verdict on says so: that is a failure, and no score."""
     try:
         finding = checked.finding(exchange.model or exchange.endpoint, exchange.request_id)
     except ValueError:
@@ -115,4 +113,4 @@ def item_of(exchange: Exchange, checked: Checked, choice: int | None) -> Item:
             source=Source(dataset="guard", revision=checked.policy, row=checked.decision.subject, run=exchange.request_id),
         )
     named = (exchange.request_id, exchange.decision_id, checked.review, checked.stage, checked.policy)
-    return Item(*named, finding, exchange.key, exchange.response_id, choice)
+    return Item(*named, finding, exchange.key, exchange.response_id, exchange.choice_of(checked))
