@@ -25,7 +25,7 @@ from charter.cli.keys import app as keys_app
 from charter.cli.report import report
 from charter.cli.serve import serve
 from charter.cli.store import app as store_app
-from charter.core.errors import EXIT_GATE_FAILED, EXIT_USAGE, CharterError
+from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_USAGE, CharterError
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -170,6 +170,8 @@ def _stage(stage: str, arguments: list[str] | None, model: str | None, charter: 
     with terminal.reporter(folder / "charter.log", quiet) as reporter:
         result = single.run_stage(stage, recipe, folder, reporter)
     terminal.show_stage(result)
+    if result.reasons:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _recipe_and_overrides(arguments: list[str] | None) -> tuple[str | None, list[str]]:

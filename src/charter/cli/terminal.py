@@ -225,6 +225,7 @@ def show_stage(result: Any) -> None:
     console.print(Text(f"{result.run.stage}: {result.run.rows_in} rows in, {result.run.rows_out} out, {result.run.seconds:.0f} s: {result.folder}"))
     for reason, count in result.run.dropped.items():
         console.print(Text(f"  {'changed' if is_kept(reason) else 'dropped'} {count}: {visible(reason)}"))
+    _show_distrust(console, result.reasons)
 
 
 def show_checks(checks: Sequence[Any]) -> None:

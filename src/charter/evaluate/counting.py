@@ -10,6 +10,7 @@ from charter.core.errors import InputError
 from charter.core.rows import Example, Metric, Verdict, content_id
 from charter.core.shapes import Judge
 from charter.core.stats import Z95
+from charter.core.trust import too_many
 from charter.evaluate.corrected import with_corrected
 from charter.evaluate.measured import MEASUREMENTS, Measurement, examples_id, judging_id
 from charter.evaluate.shelved import Options, Shelved, draws
@@ -130,14 +131,6 @@ def distrust(verdicts: Mapping[str, Sequence[Verdict]], max_failed: float) -> tu
     """Why a run cannot be trusted; () if it can: more than a share ``max_failed`` of its answers failed."""
     failed = [verdict.reason for said in verdicts.values() for verdict in said if verdict.outcome == "failed"]
     return too_many(failed, sum(map(len, verdicts.values())), max_failed)
-
-
-def too_many(failed: Sequence[str], total: int, max_failed: float) -> tuple[str, ...]:
-    """``distrust`` by the reasons of the failed ones."""
-    if not total or len(failed) <= max_failed * total:
-        return ()
-    often = "; ".join(f"{count} x {reason[:120] or 'no reason given'}" for reason, count in Counter(failed).most_common(3))
-    return (f"{len(failed)} of {total} answers failed ({100 * len(failed) / total:.1f} %, at most {100 * max_failed:g} % may): {often}",)
 
 
 def record(folder: RunFolder, found: Measurement, numbers: Sequence[Metric]) -> Measurement:

@@ -10,7 +10,7 @@ from charter.core.errors import InputError, StoreError
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Answer, Example, Metric, Sampling, Verdict
 from charter.core.shapes import Judge, Model
-from charter.evaluate.counting import too_many
+from charter.core.trust import too_many
 from charter.evaluate.evaluation import MEASURED, Evaluation, Judging, assemble, load_evaluation
 from charter.evaluate.matrix import metrics
 from charter.judges._judging import judge_log, key_of, name_of, nothing_in

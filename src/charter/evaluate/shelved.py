@@ -8,11 +8,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 from charter.core.rows import content_id
+from charter.core.trust import MAX_FAILED as MAX_FAILED
 from charter.evaluate.benchmark import Benchmark, DataConfig
 from charter.evaluate.plan import Disguise
-
-#: More failed answers than this share, and the run cannot be trusted.
-MAX_FAILED = 0.10
 
 
 class Shelved(NamedTuple):

@@ -11,7 +11,7 @@ from charter.evaluate.compare import compare
 from charter.evaluate.evaluation import load_evaluation
 from charter.evaluate.gate import GateResult, gate
 from charter.evaluate.matrix import metrics
-from charter.recipes import generation, stages
+from charter.recipes import generation, redteaming, stages
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context
 from charter.recipes.preflight import preflight
@@ -52,7 +52,7 @@ def _run(context: Context, reporter: Reporter) -> Path:
     with reporter.stage("baseline"):
         stages.measure(context, stages.BASELINE, None, context.identity)
     with reporter.stage("red team"):
-        stages.redteam(context)
+        redteaming.require(redteaming.redteam(context))
     with reporter.stage("generate"):
         rows = generation.generate_rows(context)
         preferences = generation.generate_preferences(context, rows)

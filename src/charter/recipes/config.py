@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from charter.core.config import Config, Document, apply_overrides, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Sampling
+from charter.core.trust import MAX_FAILED
 from charter.evaluate.gate import GatePolicy
 from charter.evaluate.style import StyleBars
 from charter.judges.pairwise import Config as PairConfig
@@ -39,6 +40,9 @@ class RedteamPart(Config):
     goals: int = Field(default=10, ge=1)
     attacks: tuple[str, ...] = ("direct", "jailbreak", "authority", "injection")
     max_tokens: int = Field(default=32, ge=1)
+    max_failed: float = Field(
+        default=MAX_FAILED, ge=0.0, le=1.0, description="share of attempts without a readable answer above which nothing is made of the campaign"
+    )
 
 
 class GeneratePart(Config):

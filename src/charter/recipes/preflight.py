@@ -8,7 +8,7 @@ from pathlib import Path
 from charter.core.errors import ModelError
 from charter.models._device import placement
 from charter.models.hf import HfModel
-from charter.recipes import generation, stages
+from charter.recipes import generation, redteaming, stages
 from charter.recipes.context import Context
 from charter.store.runs import read_run
 from charter.train import _lora
@@ -26,7 +26,7 @@ def preflight(context: Context, methods: Sequence[str]) -> None:
     stages.check_weights(context.recipe)
     generation.gather(context, ())
     for name in context.recipe.redteam.attacks:
-        stages.build_attack(name)
+        redteaming.build_attack(name)
     where = stages.local_weights(context)
     if Path(where).is_file():
         raise ModelError(f"{where}: a GGUF file can be run but not trained", "give --model the folder of safetensors weights that it was made from")

@@ -21,7 +21,7 @@ from charter.evaluate.runner import distrusted, evaluate, load_evaluation
 from charter.evaluate.shelved import MAX_FAILED
 from charter.models import load_model
 from charter.models._identity import identity
-from charter.recipes import generation, stages
+from charter.recipes import generation, redteaming, stages
 from charter.recipes.align import judge_outcome
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context, build_judge, hash_of
@@ -46,8 +46,11 @@ class Compared(NamedTuple):
 
 
 class StageDone(NamedTuple):
+    """``reasons`` say why its numbers cannot be trusted; () if they can."""
+
     run: Run
     folder: Path
+    reasons: tuple[str, ...] = ()
 
 
 def default_folder(command: str, *parts: str) -> Path:
@@ -102,11 +105,12 @@ def run_stage(stage: str, recipe: Recipe, out: Path, reporter: Reporter = SILENT
     if methods:
         preflight(context, methods)
     with stages.open_root(context):
-        name = _run_until(stage, context)
+        reasons = redteaming.redteam(context)
+        name = redteaming.REDTEAM if stage == "redteam" else _run_until(stage, context, reasons)
     run = read_run(out / name)
     if run is None:
         raise InputError(f"{out / name}: the stage left no run", "run it again")
-    return StageDone(run, out / name)
+    return StageDone(run, out / name, reasons)
 
 
 def _methods_until(stage: str, recipe: Recipe) -> tuple[str, ...]:
@@ -119,10 +123,8 @@ def _methods_until(stage: str, recipe: Recipe) -> tuple[str, ...]:
     return methods[: methods.index(stage) + 1]
 
 
-def _run_until(stage: str, context: Context) -> str:
-    stages.redteam(context)
-    if stage == "redteam":
-        return stages.REDTEAM
+def _run_until(stage: str, context: Context, reasons: tuple[str, ...]) -> str:
+    redteaming.require(reasons)
     rows = generation.generate_rows(context)
     if stage == "critique":
         return generation.CRITIQUE

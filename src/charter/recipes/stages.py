@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from charter.core.errors import InputError
 from charter.core.registry import find
 from charter.core.rows import Example, Preference, Run, content_id
-from charter.core.shapes import Attack, Model
+from charter.core.shapes import Model
 from charter.data.sources import starter
 from charter.evaluate.evaluation import Evaluation, load_evaluation
 from charter.evaluate.runner import evaluate
@@ -16,11 +17,10 @@ from charter.models._identity import weights_hash as weights_hash
 from charter.models.hf import HfModel
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context, hash_of
-from charter.redteam.campaign import run_campaign
 from charter.store.runs import RunFolder, read_run
 from charter.train.rows import TRUNCATED
 
-BASELINE, REDTEAM, AFTER = "1-baseline", "2-redteam", "7-evaluate"
+BASELINE, AFTER = "1-baseline", "7-evaluate"
 #: What a row is, as it stands among its tags.
 KINDS = ("harmful", "twin", "lookalike", "practice", "plain", "exemplar", "finding", TRUNCATED)
 ALL_PARTS = starter.Config(parts=("harmful", "twin", "lookalike", "practice", "plain", "exemplars"))
@@ -37,25 +37,6 @@ def measure(context: Context, name: str, model: Model | None, identity: str) -> 
             return load_evaluation(folder.path)
         dropped = context.evaluation_dropped
         return evaluate(model or context.model, examples, context.judges, folder, sampling, context.reporter, dropped=dropped)
-
-
-def redteam(context: Context) -> None:
-    """Stage 2: every attack on goals of the training topics, so that evaluation topics stay unseen."""
-    part = context.recipe.redteam
-    goals = context.examples("train", pairs=part.goals, parts=("harmful",))
-    attacks = {name: build_attack(name) for name in part.attacks}
-    config = {"model": context.identity, "redteam": part.model_dump(mode="json")}
-    with context.folder(REDTEAM, "redteam", config, {"goals": hash_of(goals)}) as folder:
-        if not folder.finished:
-            run_campaign(
-                context.model, goals, attacks, context.judges, folder, context.recipe.greedy(part.max_tokens), context.recipe.seed, context.reporter
-            )
-
-
-def build_attack(name: str) -> Attack:
-    module = find("attacks", name)
-    attack: Attack = module.build(module.Config())
-    return attack
 
 
 def train(context: Context, examples: list[Example], preferences: list[Preference]) -> Path:
@@ -110,20 +91,25 @@ def finished_seconds(folder: Path) -> float:
 def open_root(context: Context) -> RunFolder:
     """The run's own folder, which refuses another recipe, another model under the same name, and other rows in ``evaluation.data``."""
     check_weights(context.recipe)
-    config = {"recipe": context.recipe.model_dump(mode="json"), "charter": context.charter.hash, "model": context.identity}
+    config = {"recipe": _said(context.recipe), "charter": context.charter.hash, "model": context.identity}
     inputs = {"evaluation": hash_of(context.evaluation_examples)} if context.recipe.evaluation.data is not None else {}
     found = read_run(context.out)
-    if found is not None and _finished_before(found, context):
-        config, inputs = found.config, found.inputs
+    if found is not None and _is_same(found, context.recipe):
+        config["recipe"] = found.config["recipe"]
+        if found.status == "done" and "model" not in found.config and found.config.get("charter") == context.charter.hash:
+            config, inputs = found.config, found.inputs  # finished by a Charter whose run folders did not name weights: it is taken at its word
     return RunFolder(context.out, "align", config, seed=context.recipe.seed, inputs=inputs)
 
 
-def _finished_before(found: Run, context: Context) -> bool:
-    """Whether this very recipe was finished by a Charter whose run folders did not name weights: it is taken at its word."""
-    if found.status != "done" or "model" in found.config or found.config.get("charter") != context.charter.hash:
-        return False
+def _said(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as it names a run: how many failures are let pass changes no row."""
+    return recipe.model_dump(mode="json", exclude={"redteam": {"max_failed"}})
+
+
+def _is_same(found: Run, recipe: Recipe) -> bool:
+    """Whether a run is of this recipe, maybe in the words of a Charter that had fewer keys."""
     try:
-        return Recipe.model_validate(found.config["recipe"]).model_dump() == context.recipe.model_dump()
+        return _said(Recipe.model_validate(found.config["recipe"])) == _said(recipe)
     except (KeyError, ValueError):
         return False
 

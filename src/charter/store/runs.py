@@ -66,12 +66,15 @@ class RunFolder:
         self.run = self.run.model_copy(update={**update, "outputs": outputs or {}, "seconds": round(spent, 3), "status": "done"})
         self._save()
 
-    def settle(self, *, rows_in: int, rows_out: int, dropped: dict[str, int], status: Literal["done", "failed"]) -> None:
-        """``finish`` for a folder that may grow after it was done, and may end as failed: what is true now is written."""
+    def settle(
+        self, *, rows_in: int, rows_out: int, dropped: dict[str, int], status: Literal["done", "failed"], outputs: dict[str, str] | None = None
+    ) -> None:
+        """``finish`` for a folder that may grow after it was done, and may end as failed: what is true now is written. Without ``outputs`` those that
+        it has stay."""
         spent = self.run.seconds + time.monotonic() - self._started
         self._started = time.monotonic()
         update = {"rows_in": rows_in, "rows_out": rows_out, "dropped": dict(sorted(dropped.items())), "seconds": round(spent, 3), "status": status}
-        self.run = self.run.model_copy(update=update)
+        self.run = self.run.model_copy(update=update if outputs is None else {**update, "outputs": outputs})
         self._save()
 
     def clear_unfinished(self, *names: str) -> None:
