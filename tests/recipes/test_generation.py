@@ -22,6 +22,7 @@ from charter.policy.load import load_charter
 from charter.recipes import generation
 from charter.recipes.config import load_recipe
 from charter.recipes.context import Context
+from charter.recipes.findings import FOREIGN, OUTSIDE, ROW_ALREADY, SURPLUS
 from charter.recipes.generation import Material, sft_rows
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder, read_run
@@ -168,6 +169,24 @@ def test_an_attack_that_does_not_quote_its_goal_becomes_no_harmless_row(context:
     assert drops == [Drop(subject=f"{unquoted}/benign", reason=generation.UNTWINNED)]
 
 
+def test_every_finding_that_becomes_no_row_is_counted_with_why(context: Callable[..., Context]) -> None:
+    made = context()
+    part = made.recipe.generate.model_copy(update={"pairs": 20, "findings": 2})
+    made.recipe = made.recipe.model_copy(update={"generate": part})
+    goals, _ = generation.gather(made, [])
+    inside = {row.key for row in goals.goals}
+    outside = next(row for row in made.examples("train", parts=("harmful",)) if row.key not in inside)
+    foreign = outside.model_copy(update={"hazard": "another"})
+    found = [finding(goals.goals[0], f"{n}: {goals.goals[0].prompt}") for n in range(5)]
+    direct = finding(goals.goals[1], goals.goals[1].prompt).model_copy(update={"family": "direct"})
+    lost = {direct: ROW_ALREADY, finding(outside, f"Please. {outside.prompt}"): OUTSIDE, finding(foreign, f"Now. {foreign.prompt}"): FOREIGN}
+    material, drops = generation.gather(made, [*found, *lost])
+    assert len([row for row in material.goals if "finding" in row.tags]) == 2
+    assert Counter(drop.reason for drop in drops) == {SURPLUS: 3, **dict.fromkeys(lost.values(), 1)}
+    reasons = {drop.subject: drop.reason for drop in drops}
+    assert all(reasons[row.id] == reason for row, reason in lost.items())
+
+
 def test_a_harmless_row_that_could_not_be_made_is_counted_with_the_stage(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
     lost = Drop(subject="f/benign", reason=generation.UNTWINNED)
     monkeypatch.setattr(generation, "gather", lambda context, found: (Material([], [], [example("fine", "Bread?")], []), [lost]))
@@ -180,7 +199,9 @@ def test_a_harmless_row_that_could_not_be_made_is_counted_with_the_stage(context
 def finding(goal: Example, prompt: str) -> Finding:
     conversation = Conversation.ask(prompt).with_reply("Sure.")
     verdict = Verdict(subject=conversation.id, outcome="unsafe", judge="harm", judge_version="1")
-    return Finding(attack="a", family="f", target="t", goal=goal.prompt, conversation=conversation, verdict=verdict, source=goal.source)
+    return Finding(
+        attack="a", family="f", target="t", goal=goal.prompt, hazard=goal.hazard, conversation=conversation, verdict=verdict, source=goal.source
+    )
 
 
 def test_a_prompt_with_one_word_of_an_evaluation_prompt_changed_is_not_learned_from(context: Callable[..., Context], tmp_path: Path) -> None:

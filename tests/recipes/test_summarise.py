@@ -23,8 +23,16 @@ def campaign(path, *metrics):
 
 def test_the_report_counts_goals_and_shows_attempts_beside_them(tmp_path):
     attempts = rate("attempt_success/jailbreak", 9, 80)
-    folder = campaign(tmp_path, rate("attack_success", 5, 20), rate("attack_success/jailbreak", 4, 18, 2), rate("attempt_success", 9, 80), attempts)
-    assert _families(folder) == (FamilyCount("jailbreak", 18, 4, 2, attempts),)
+    every, partly = rate("attempt_success", 9, 120), rate("attack_partial/jailbreak", 3, 18, 2)
+    folder = campaign(tmp_path, rate("attack_success", 5, 20), rate("attack_success/jailbreak", 4, 18, 2), every, attempts, partly)
+    assert _families(folder) == (FamilyCount("all families", 20, 5, 0, every), FamilyCount("jailbreak", 18, 4, 2, attempts, 3))
+
+
+def test_the_report_says_how_many_hazards_no_goal_was_of(tmp_path):
+    with RunFolder(tmp_path, "redteam", {}) as folder:
+        folder.finish(rows_in=1, rows_out=1, outputs={"hazards_untouched": "fraud, weapons"})
+        run = folder.run
+    assert Fact("hazards of the charter that no goal of the red team is of", 2) in _facts([(tmp_path, run)])
 
 
 def test_what_an_older_campaign_called_its_success_is_shown_as_attempts(tmp_path):

@@ -90,7 +90,7 @@ def data(summary: Summary) -> ReportData:
             Drop("evaluate", "no readable reply", 0),
         ),
         findings=(
-            FamilyCount("role play", 40, 9, 1, rate("attempt_success/role play", 11, 160, 7)),
+            FamilyCount("role play", 40, 9, 1, rate("attempt_success/role play", 11, 160, 7), 6),
             FamilyCount("encoding", 40, 0),
             FamilyCount("persuasion", 0, 0, 12),
         ),

@@ -89,7 +89,11 @@ app.command()(evaluate)
 
 @app.command()
 def redteam(arguments: Overrides = None, model: ModelOption = None, charter: CharterOption = None, out: Out = None, quiet: Quiet = False) -> None:
-    """Attack a model with the recipe's campaign; what succeeds becomes findings.jsonl."""
+    """Attack a model with the recipe's campaign; what succeeds becomes findings.jsonl.
+
+    Goals are of the training topics. A model that Charter trained has learned from these: redteam.split=evaluation attacks it with held-out ones,
+    redteam.data=FILE.jsonl with your own. An attack's settings: redteam.attacks='[{jailbreak: {per_goal: 4}}]'.
+    """
     _stage("redteam", arguments, model, charter, out, quiet)
 
 

@@ -218,14 +218,32 @@ def show_comparison(result: Any) -> None:
 
 
 def show_stage(result: Any) -> None:
-    """Where a stage's rows are, what it dropped and what it cut short."""
+    """Where a stage's rows are, what it dropped and what it cut short; of a campaign, what it found."""
     from charter.train.rows import is_kept
 
-    console = _out()
-    console.print(Text(f"{result.run.stage}: {result.run.rows_in} rows in, {result.run.rows_out} out, {result.run.seconds:.0f} s: {result.folder}"))
+    console, run = _out(), result.run
+    if result.found is None:
+        console.print(Text(f"{run.stage}: {run.rows_in} rows in, {run.rows_out} out, {run.seconds:.0f} s: {result.folder}"))
+    else:
+        _show_found(console, result)
     for reason, count in result.run.dropped.items():
         console.print(Text(f"  {'changed' if is_kept(reason) else 'dropped'} {count}: {visible(reason)}"))
     _show_distrust(console, result.reasons)
+
+
+def _show_found(console: Console, result: Any) -> None:
+    """Findings by hazard, then how many goals and attempts succeeded, with how many there were."""
+    run, found = result.run, result.found
+    failed = run.dropped.get("failed", 0)
+    console.print(Text(f"{run.stage}: {run.rows_out + failed} attempts, {run.rows_out} of them read, {run.seconds:.0f} s: {result.folder}"))
+    by_hazard = ", ".join(f"{visible(hazard)} {count}" for hazard, count in found.findings.most_common())
+    console.print(Text(f"findings: {found.findings.total()}{f' ({by_hazard}): {result.folder}/findings.jsonl' if by_hazard else ''}"))
+    table = Table("metric", "share [95 % interval]", title="what got through, and what was refused only in part")
+    for name, metric in found.metrics.items():
+        table.add_row(visible(name), f"{share(metric)}{' goals' if name.startswith('attack_') else ' attempts'}" if metric.n else "not measured")
+    console.print(table)
+    if found.untouched:
+        console.print(Text(f"no goal is of the hazards {visible(found.untouched)}; more goals reach more: redteam.goals=N"))
 
 
 def show_checks(checks: Sequence[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from charter.core.config import Config, Document, apply_overrides, parse, read_yaml
 from charter.core.errors import InputError
@@ -14,6 +14,7 @@ from charter.core.trust import MAX_FAILED
 from charter.evaluate.gate import GatePolicy
 from charter.evaluate.style import StyleBars
 from charter.judges.pairwise import Config as PairConfig
+from charter.recipes.attacks import Entry, Named, name_of
 from charter.train.trainers.dpo import Config as DpoConfig
 from charter.train.trainers.sft import Config as SftConfig
 
@@ -35,14 +36,33 @@ class EvaluationPart(Config):
 
 
 class RedteamPart(Config):
-    """The first campaign, on goals of the training topics: what succeeds becomes a finding and a training row."""
+    """The campaign: every attack on every goal. What succeeds is a finding. Up to generate.findings of those whose goal is a training row become
+    rows too, except direct requests, whose goals are rows already; what does not is counted."""
 
-    goals: int = Field(default=10, ge=1)
-    attacks: tuple[str, ...] = ("direct", "jailbreak", "authority", "injection")
+    goals: int = Field(default=10, ge=1, description="harmful requests to attack with, spread over the hazards that the charter names")
+    split: Literal["train", "evaluation"] = Field(
+        default="train",
+        description="topics of the goals: train; or evaluation, the held-out ones, for a model that was trained: what is found is never trained on",
+    )
+    data: Path | None = Field(default=None, description="your own goals instead (JSONL as evaluation.data): all its harmful rows; never trained on")
+    attacks: tuple[Entry, ...] = Field(
+        default=("direct", "jailbreak", "authority", "injection"), description="by name, or with settings: {jailbreak: {per_goal: 4}}"
+    )
     max_tokens: int = Field(default=32, ge=1)
     max_failed: float = Field(
-        default=MAX_FAILED, ge=0.0, le=1.0, description="share of attempts without a readable answer above which nothing is made of the campaign"
+        default=MAX_FAILED, ge=0.0, le=1.0, description="share of attempts without a reply or a verdict above which nothing is made of the campaign"
     )
+
+    @field_validator("attacks")
+    @classmethod
+    def _each_once(cls, value: tuple[Named, ...]) -> tuple[Named, ...]:
+        names = [name_of(entry) for entry in value]
+        if not names:
+            raise ValueError("names no attack; charter list attacks")
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        if doubled is not None:
+            raise ValueError(f"names {doubled} twice")
+        return value
 
 
 class GeneratePart(Config):

@@ -76,10 +76,11 @@ class Context:
         practice: int | None = None,
         plain: int | None = None,
         parts: tuple[str, ...] | None = None,
+        first: tuple[str, ...] = (),
     ) -> list[Example]:
-        """Starter rows of one side of the split."""
+        """Starter rows of one side of the split; the pairs ``first`` are taken before others."""
         limits = {"limit": pairs, "lookalike_limit": lookalikes, "practice_limit": practice, "plain_limit": plain}
-        options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, **limits}
+        options: dict[str, Any] = {"split": split, "seed": self.recipe.seed, "first": first, **limits}
         if parts:
             options["parts"] = parts
         return starter.build(starter.Config(**options))

@@ -20,7 +20,10 @@ from charter.generate.preferences import Pair, label
 from charter.generate.refusals import RefusalWriter, has_starters_voice
 from charter.models import load_model
 from charter.recipes.context import Context, hash_of
+from charter.recipes.findings import FOREIGN as FOREIGN
+from charter.recipes.findings import attacked, framed, sort_out
 from charter.recipes.pairing import pair_judge
+from charter.recipes.redteaming import REDTEAM
 from charter.store.answers import ask
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
@@ -31,7 +34,7 @@ CRITIQUE, PREFERENCES = "3-critique", "4-preferences"
 _EVASIVE = re.compile(
     r"^(i'?m (sorry|unable|not|just|only)|sorry|i apolog|as an? (ai|chatbot|language))|\b(chatbot|language model|ai assistant)\b", re.I
 )
-FOREIGN, OTHER_VOICE = "the charter has no such hazard", "a refusal in the voice of another charter"
+OTHER_VOICE = "a refusal in the voice of another charter"
 UNTWINNED = "the attack does not quote its goal, so it has no harmless counterpart"
 
 
@@ -48,7 +51,7 @@ class Material:
 def generate_rows(context: Context) -> list[Example]:
     """Stage 3: critique and revise, own answers for harmless requests, gates; returns the SFT rows of ``examples.jsonl``."""
     part = context.recipe.generate
-    found = RowLog(context.out / "2-redteam" / "findings.jsonl", Finding).rows()
+    found = RowLog(context.out / REDTEAM / "findings.jsonl", Finding).rows()
     material, left_out = gather(context, found)
     config = {"generate": part.model_dump(mode="json"), "model": context.identity, "charter": context.charter.hash}
     config["feedback"] = part.feedback if part.feedback == "writer" else context.identity_of(part.feedback)
@@ -71,10 +74,11 @@ def generate_rows(context: Context) -> list[Example]:
 def gather(context: Context, findings: Iterable[Finding]) -> tuple[Material, list[Drop]]:
     """Training topics and hazards of the charter only (``named_by``); exemplar refusals only in its own voice. Every finding brings the same framing
     around a harmless request, so that the framing itself is not what is refused; where the goal does not stand in the framing word for word,
-    there is nothing to put the harmless request in place of, and that row is dropped."""
+    there is nothing to put the harmless request in place of, and that row is dropped. A finding that becomes no row is dropped too, with why."""
     part = context.recipe.generate
-    goals = context.examples("train", pairs=part.pairs, parts=("harmful",))
-    twins = context.examples("train", pairs=part.pairs, parts=("twin",))
+    first = attacked(context)
+    goals = context.examples("train", pairs=part.pairs, parts=("harmful",), first=first)
+    twins = context.examples("train", pairs=part.pairs, parts=("twin",), first=first)
     lookalikes = context.examples("train", lookalikes=part.lookalikes, parts=("lookalike",)) if part.lookalikes else []
     lookalikes += context.examples("train", practice=part.practice, parts=("practice",)) if part.practice else []
     plain = context.examples("train", plain=part.plain, parts=("plain",)) if part.plain else []
@@ -85,24 +89,12 @@ def gather(context: Context, findings: Iterable[Finding]) -> tuple[Material, lis
         drops += [Drop(subject=example.key, reason=OTHER_VOICE) for example in exemplars if example.harmful]
         exemplars = [example for example in exemplars if not example.harmful]
     by_goal = {goal.prompt: (goal, twin) for goal, twin in zip(goals, twins, strict=True)}
-    chosen = [f for f in findings if f.goal in by_goal and f.family != "direct"]
-    stream(context.recipe.seed, "findings").shuffle(chosen)
-    framed = [_framed(f, *by_goal[f.goal]) for f in chosen[: part.findings]]
-    attacks, calm = [attack for attack, _ in framed], [benign for attack, benign in framed if benign.conversation != attack.conversation]
-    drops += [Drop(subject=benign.key, reason=UNTWINNED) for attack, benign in framed if benign.conversation == attack.conversation]
+    chosen, dropped = sort_out(context, findings, by_goal)
+    drops += dropped
+    pairs = [framed(finding, *by_goal[finding.goal]) for finding in chosen]
+    attacks, calm = [attack for attack, _ in pairs], [benign for attack, benign in pairs if benign.conversation != attack.conversation]
+    drops += [Drop(subject=benign.key, reason=UNTWINNED) for attack, benign in pairs if benign.conversation == attack.conversation]
     return Material([*goals, *attacks], [*twins, *lookalikes, *calm], plain, exemplars), drops
-
-
-def _framed(finding: Finding, goal: Example, twin: Example) -> tuple[Example, Example]:
-    """The attack as a goal, and the same with the harmless request in place of the harmful one; equal to it if the attack does not quote its goal."""
-    key = f"finding/{finding.attack}/{goal.key}/{finding.id[:8]}"
-    source = finding.source.model_copy(update={"parents": (*finding.source.parents, finding.id)})
-    attack = goal.model_copy(
-        update={"key": key, "conversation": finding.conversation.without_reply, "tags": (*goal.tags, "finding"), "source": source}
-    )
-    calm = finding.conversation.without_reply.replace_text(goal.prompt, twin.prompt)
-    benign = twin.model_copy(update={"key": f"{key}/benign", "conversation": calm, "tags": (*twin.tags, "finding"), "source": source})
-    return attack, benign
 
 
 def revise(context: Context, material: Material, folder: RunFolder) -> tuple[Revised, dict[str, str]]:

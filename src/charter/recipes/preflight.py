@@ -16,17 +16,16 @@ from charter.train._adapters import check_lora
 
 
 def preflight(context: Context, methods: Sequence[str]) -> None:
-    """Raise what later stages would: InputError for attacks and weights on tags that there are none of, and for a charter that names none of the
-    goals; of the trainers of ``methods`` ModelError for a model that is no folder of weights or hub id, MissingPartError, TrainError for settings of
-    LoRA or a chat template that do not fit, or for several GPUs. Writes nothing, loads no weights."""
+    """Raise what later stages would: InputError for weights on tags that there are none of and for a charter that names none of the goals, DataError
+    for goals that cannot be read; of the trainers of ``methods`` ModelError for a model that is no folder of weights or hub id, MissingPartError,
+    TrainError for settings of LoRA or a chat template that do not fit, or for several GPUs. Writes nothing, loads no weights."""
     run = read_run(context.out)
     if run is not None and run.status == "done":
         return
     context.charter.hash  # noqa: B018 - a mistake in the charter is told before anything is said of the model
     stages.check_weights(context.recipe)
     generation.gather(context, ())
-    for name in context.recipe.redteam.attacks:
-        redteaming.build_attack(name)
+    redteaming.goals_of(context)
     where = stages.local_weights(context)
     if Path(where).is_file():
         raise ModelError(f"{where}: a GGUF file can be run but not trained", "give --model the folder of safetensors weights that it was made from")

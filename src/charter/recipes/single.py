@@ -46,11 +46,12 @@ class Compared(NamedTuple):
 
 
 class StageDone(NamedTuple):
-    """``reasons`` say why its numbers cannot be trusted; () if they can."""
+    """``reasons`` say why its numbers cannot be trusted; () if they can. ``found``: of a campaign, what it found."""
 
     run: Run
     folder: Path
     reasons: tuple[str, ...] = ()
+    found: redteaming.Found | None = None
 
 
 def default_folder(command: str, *parts: str) -> Path:
@@ -104,13 +105,14 @@ def run_stage(stage: str, recipe: Recipe, out: Path, reporter: Reporter = SILENT
     methods = _methods_until(stage, recipe)
     if methods:
         preflight(context, methods)
+    redteaming.goals_of(context)
     with stages.open_root(context):
         reasons = redteaming.redteam(context)
         name = redteaming.REDTEAM if stage == "redteam" else _run_until(stage, context, reasons)
     run = read_run(out / name)
     if run is None:
         raise InputError(f"{out / name}: the stage left no run", "run it again")
-    return StageDone(run, out / name, reasons)
+    return StageDone(run, out / name, reasons, redteaming.found_in(out / name) if stage == "redteam" else None)
 
 
 def _methods_until(stage: str, recipe: Recipe) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from charter.evaluate.runner import evaluate
 from charter.models._device import placement
 from charter.models._identity import weights_hash as weights_hash
 from charter.models.hf import HfModel
+from charter.recipes import redteaming
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context, hash_of
 from charter.store.runs import RunFolder, read_run
@@ -89,10 +90,13 @@ def finished_seconds(folder: Path) -> float:
 
 
 def open_root(context: Context) -> RunFolder:
-    """The run's own folder, which refuses another recipe, another model under the same name, and other rows in ``evaluation.data``."""
+    """The run's own folder, which refuses another recipe, another model under the same name, and other rows in ``evaluation.data`` or
+    ``redteam.data``."""
     check_weights(context.recipe)
     config = {"recipe": _said(context.recipe), "charter": context.charter.hash, "model": context.identity}
     inputs = {"evaluation": hash_of(context.evaluation_examples)} if context.recipe.evaluation.data is not None else {}
+    if context.recipe.redteam.data is not None:
+        inputs["redteam"] = hash_of(redteaming.goals_of(context).examples)
     found = read_run(context.out)
     if found is not None and _is_same(found, context.recipe):
         config["recipe"] = found.config["recipe"]

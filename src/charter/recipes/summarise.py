@@ -17,6 +17,7 @@ from charter.evaluate.matrix import by_group, matrix, metrics
 from charter.evaluate.style import RefusalStyle, refusal_style
 from charter.judges._card_files import card_folders, find_card
 from charter.recipes.context import Context
+from charter.recipes.redteaming import REDTEAM, UNTOUCHED
 from charter.report.page import Drop, Fact, FamilyCount, HazardRow, LineageStep, Matrices, ReportData, SideBySide, StyleFact, render
 from charter.report.summary import CharterRef, GateSummary, Measured, PairedSummary, StageSummary, Summary, write_summary
 from charter.store.rowlog import RowLog
@@ -28,6 +29,7 @@ EXAMPLES_SHOWN = 60
 #: Figures of a judge's card that the report shows.
 SHOWN = ("accuracy", "precision", "recall", "specificity", "f1", "kappa", "auprc", "ece", "three_way_macro_f1")
 OF_HAZARD = "harmful_compliance/"
+ALL_FAMILIES = "all families"
 CHANGED = (
     "The charter has changed since this run, or is no longer where it was. The name and the hash above are the run's own; hazards go by their ids."
 )
@@ -112,7 +114,7 @@ def report_data(context: Context, finished: Finished, summary: Summary) -> Repor
         compared=len(pairs),
         changed=sum(pair.changed for pair in pairs),
         drops=tuple(Drop(run.stage, reason, count) for _, run in runs for reason, count in _lost(run).items()),
-        findings=_families(context.out / "2-redteam"),
+        findings=_families(context.out / REDTEAM),
         generation=_facts(runs),
         style=_style(refusal_style(finished.after, context.recipe.style), context),
         judges=tuple(_judge_figures(context.judges.values())),
@@ -183,12 +185,21 @@ def _families(folder: Path) -> tuple[FamilyCount, ...]:
     if not (folder / "run.json").exists():
         return ()
     rows = dict(RowLog(folder / "metrics.jsonl", Metric).items())
-    goals, attempts = (
-        {n.removeprefix(f"{of}/"): row for n, row in rows.items() if n.startswith(f"{of}/")} for of in ("attack_success", "attempt_success")
-    )
-    if not attempts:  # an older campaign, which counted attempts alone, under the other name
-        return tuple(FamilyCount(family, 0, 0, attempts=row) for family, row in goals.items())
-    return tuple(FamilyCount(family, row.n, round((row.value or 0.0) * row.n), row.n_failed, attempts.get(family)) for family, row in goals.items())
+    if not any(name.startswith("attempt_success/") for name in rows):  # an older campaign, which counted attempts alone, under the other name
+        return tuple(FamilyCount(name.partition("/")[2], 0, 0, attempts=row) for name, row in rows.items() if name.startswith("attack_success/"))
+    families = {name.removeprefix("attack_success"): row for name, row in rows.items() if name.startswith("attack_success")}
+    return tuple(_family(at, row, rows) for at, row in families.items())
+
+
+def _family(at: str, goals: Metric, rows: Mapping[str, Metric]) -> FamilyCount:
+    """``at``: what ends the names of a family's metrics, '' for all of them."""
+    partly = rows.get(f"attack_partial{at}")
+    counts = (goals.n, _count(goals), goals.n_failed)
+    return FamilyCount(at[1:] or ALL_FAMILIES, *counts, rows.get(f"attempt_success{at}"), None if partly is None else _count(partly))
+
+
+def _count(share: Metric) -> int:
+    return round((share.value or 0.0) * share.n)
 
 
 def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
@@ -196,6 +207,8 @@ def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
     for folder, run in runs:
         if run.stage == "redteam":
             facts.append(Fact("findings of the red team", len(RowLog(folder / "findings.jsonl", Finding))))
+            if untouched := run.outputs.get(UNTOUCHED):
+                facts.append(Fact("hazards of the charter that no goal of the red team is of", len(untouched.split(", "))))
         if run.stage == "generate critique":
             facts += [
                 Fact("goals the model criticised and revised itself", _int(run, "self_tried")),

@@ -76,14 +76,15 @@ def run_campaign(
     seed: int,
     reporter: Reporter = SILENT,
     max_failed: float = MAX_FAILED,
+    dropped: Mapping[str, int] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Campaign:
     """Run every attack on every goal. ``judges`` needs the roles 'refusal' and 'harm'; an attack's family is its attribute ``family``, or its name.
 
     Same seed, same attempts; a stopped campaign goes on where it stopped and ends with the same rows. Where more than a share ``max_failed`` (0..1)
-    of the attempts failed, the folder's status is 'failed', and calling it again asks for those again. ``facts`` go into the run's outputs, beside
-    the counts. Raises InputError for no goals, no attacks, an attack without words for a goal, a goal marked harmless, doubled goal keys or a missing
-    judge, StoreError if the folder holds another campaign.
+    of the attempts failed, the folder's status is 'failed', and calling it again asks for those again. ``dropped``: rows that made no goal, by
+    reason; ``facts`` go into the run's outputs, beside the counts. Raises InputError for no goals, no attacks, an attack without words for a goal, a
+    goal marked harmless, doubled goal keys or a missing judge, StoreError if the folder holds another campaign.
     """
     _check(goals, attacks, judges)
     attempts = attempts_on(goals, attacks, seed)
@@ -96,7 +97,7 @@ def run_campaign(
     answers = ask(model, [(a.key, a.conversation) for a in attempts], sampling, stored, reporter, "attacks", silent)
     for role in ROLES:
         judge_log(judges[role], {a.key: a.beside_goal(answers[a.key]) for a in attempts}, log, reporter, again)
-    return _record(folder, model, read(attempts, answers, dict(log.items()), judges), max_failed, facts or {})
+    return _record(folder, model, read(attempts, answers, dict(log.items()), judges), max_failed, dropped or {}, facts or {})
 
 
 def _again(found: Sequence[Read], total: int, max_failed: float) -> frozenset[str]:
@@ -111,7 +112,9 @@ def _distrust(found: Sequence[Read], max_failed: float) -> tuple[str, ...]:
     return too_many([one.failure for one in found if one.failure], len(found), max_failed)
 
 
-def _record(folder: RunFolder, model: Model, found: Sequence[Read], max_failed: float, facts: Mapping[str, str]) -> Campaign:
+def _record(
+    folder: RunFolder, model: Model, found: Sequence[Read], max_failed: float, dropped: Mapping[str, int], facts: Mapping[str, str]
+) -> Campaign:
     """Count, write findings and metrics, and last how the campaign ended, so that the rest is known to be whole."""
     ended = [Ended(one.attempt.family, one.attempt.goal.key, result_of(one.refusal, one.harm)) for one in found]
     findings = {one.attempt.key: _finding(model, one) for one, how in zip(found, ended, strict=True) if how.result == "succeeded"}
@@ -122,9 +125,9 @@ def _record(folder: RunFolder, model: Model, found: Sequence[Read], max_failed: 
     metrics.replace((metric.name, metric) for metric in campaign.metrics() if known.get(metric.name) != metric)
     failed = sum(campaign.failed.values())
     folder.settle(
-        rows_in=len(ended),
+        rows_in=len(ended) + sum(dropped.values()),
         rows_out=len(ended) - failed,
-        dropped={"failed": failed} if failed else {},
+        dropped={**dropped, **({"failed": failed} if failed else {})},
         status="failed" if campaign.reasons else "done",
         outputs={"findings": str(len(findings)), "partial": str(sum(campaign.partial.values())), **facts},
     )

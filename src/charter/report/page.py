@@ -63,14 +63,16 @@ class StyleFact(NamedTuple):
 
 
 class FamilyCount(NamedTuple):
-    """Attacks of one family. ``tried`` counts goals with a readable verdict, ``succeeded`` those that an attempt reached; ``failed`` goals are in no
-    rate. ``attempts``: the share of attempts that succeeded."""
+    """Attacks of one family, or of all. ``tried`` counts goals with a readable verdict, ``succeeded`` those that an attempt reached; ``failed`` goals
+    are in no rate. ``attempts``: the share of attempts that succeeded. ``partial``: goals that were not reached and refused only in part; None where
+    that was not counted."""
 
     family: str
     tried: Count
     succeeded: Count
     failed: Count = 0
     attempts: Metric | None = None
+    partial: Count | None = None
 
 
 class LineageStep(NamedTuple):
@@ -153,8 +155,8 @@ class ReportData(_Part):
     @classmethod
     def _possible(cls, value: tuple[FamilyCount, ...]) -> tuple[FamilyCount, ...]:
         for row in value:
-            if row.succeeded > row.tried:
-                raise ValueError(f"{row.family}: {row.succeeded} goals reached of {row.tried} tried")
+            if row.succeeded + (row.partial or 0) > row.tried:
+                raise ValueError(f"{row.family}: {row.succeeded} goals reached and {row.partial or 0} refused in part of {row.tried} tried")
         return value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from charter.core.config import Config as BaseConfig
 from charter.core.errors import DataError
 from charter.core.rows import Conversation, Example, Source
 from charter.data.care import must_drop
+from charter.data.evenly import evenly
 from charter.data.split import held_out_topics
 
 NOT_COVERED = "English, single-turn, short requests only; nothing sexual about minors in any form; written by few hands, so its style is narrow."
@@ -36,6 +38,7 @@ class Config(BaseConfig):
     seed: int = 0
     evaluation_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     limit: int | None = Field(default=None, ge=1, description="at most this many pairs, spread evenly over the hazards")
+    first: tuple[str, ...] = Field(default=(), description="pairs (hazard/number) that a limit takes before all others")
     lookalike_limit: int | None = Field(default=None, ge=0)
     practice_limit: int | None = Field(default=None, ge=0)
     plain_limit: int | None = Field(default=None, ge=0)
@@ -43,7 +46,9 @@ class Config(BaseConfig):
 
 def build(config: Config) -> list[Example]:
     """Examples in file order. ``target`` holds the exemplar answer where one is written. Raises DataError if a shipped file is damaged."""
-    pairs = _chosen(config, [row for row in _pairs() if _wanted(config, row["hazard"], row["topic"])])
+    there = [row for row in _pairs() if _wanted(config, row["hazard"], row["topic"])]
+    first = frozenset(config.first)
+    pairs = evenly(there, itemgetter("hazard"), config.limit, first=lambda row: row["pair"] in first)
     examples: list[Example] = []
     for row in pairs:
         if "harmful" in config.parts:
@@ -52,12 +57,12 @@ def build(config: Config) -> list[Example]:
             examples.append(_example(row, "twin", row["safe"], False, None))
     if "lookalike" in config.parts:
         lookalikes = [row for row in _lookalikes() if _wanted(config, _kinds()[row["topic"]], row["topic"])]
-        examples += [_example(row, "lookalike", row["prompt"], False, None) for row in _evenly(lookalikes, "kind", config.lookalike_limit)]
+        examples += [_example(row, "lookalike", row["prompt"], False, None) for row in evenly(lookalikes, itemgetter("kind"), config.lookalike_limit)]
     if "practice" in config.parts and config.split != "evaluation":
-        examples += [_practice(row) for row in _evenly(_read("practice.jsonl"), "kind", config.practice_limit)]
+        examples += [_practice(row) for row in evenly(_read("practice.jsonl"), itemgetter("kind"), config.practice_limit)]
     if "plain" in config.parts:
         plain = [row for row in _plain() if _wanted(config, "plain", row["topic"])]
-        examples += [_example(row, "plain", row["prompt"], False, None) for row in _evenly(plain, "topic", config.plain_limit)]
+        examples += [_example(row, "plain", row["prompt"], False, None) for row in evenly(plain, itemgetter("topic"), config.plain_limit)]
     if "exemplars" in config.parts and config.split != "evaluation":
         examples += [_exemplar(row) for row in _read("exemplars.jsonl")]
     return examples
@@ -82,31 +87,6 @@ def _held(share: float, seed: int) -> frozenset[tuple[str, str]]:
     topics = [(row["hazard"], row["topic"]) for row in _pairs()] + [("plain", row["topic"]) for row in _plain()]
     lookalikes = [(kind, topic) for topic, kind in _kinds().items()]
     return frozenset(held_out_topics(topics, share, seed) | held_out_topics(lookalikes, min(0.5, share * LOOKALIKE_SHARE), seed))
-
-
-def _chosen(config: Config, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return _evenly(pairs, "hazard", config.limit)
-
-
-def _evenly(rows: list[dict[str, Any]], group: str, limit: int | None) -> list[dict[str, Any]]:
-    """At most ``limit`` rows, taken round-robin from the groups and spread over each group's length, in file order."""
-    if limit is None or limit >= len(rows):
-        return rows
-    groups: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault(row[group], []).append(index)
-    share = limit / len(rows)
-    ranked = sorted((_spread(position, len(indexes)), name, index) for name, indexes in groups.items() for position, index in enumerate(indexes))
-    chosen = sorted(index for _, _, index in ranked[: round(share * len(rows))])
-    return [rows[index] for index in chosen]
-
-
-def _spread(position: int, length: int) -> float:
-    """Rank in a van der Corput order, so that any first part of the ranking is spread over the whole."""
-    value, base, rest = 0.0, 0.5, position
-    while rest:
-        value, base, rest = value + base * (rest & 1), base / 2, rest >> 1
-    return value + position / (length * 1_000_000)
 
 
 def _example(row: dict[str, Any], part: str, prompt: str, harmful: bool, target: str | None) -> Example:
