@@ -166,6 +166,18 @@ def test_an_attack_leaves_the_harmless_half_out_and_is_in_the_names(tmp_path, xs
     assert found["metrics"]["xstest/safe/full_refusal+direct"]["value"] is None
 
 
+def test_an_attack_with_settings_is_a_run_of_its_own_and_they_are_in_the_names(tmp_path, xstest):
+    given = ("--suite", xstest, "--limit", 90, "--attack", "jailbreak,jailbreak:per_goal=3,jailbreak:per_goal=2", "--out", "out", "--json", "m.json")
+    refused = charter(script(tmp_path / "s.yaml"), *given)
+    assert "is asked for twice" in str(refused.exception), "two is the default"
+    done = charter(script(tmp_path / "s.yaml"), *[text if text != given[5] else "jailbreak,jailbreak:per_goal=3" for text in given])
+    assert done.exit_code == 0, done.output
+    found = json.loads(Path("m.json").read_text())
+    assert [run["attack"] for run in found["runs"]] == ["jailbreak", "jailbreak:per_goal=3"]
+    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak"]["n"] == 180
+    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak:per_goal=3"]["n"] == 270
+
+
 def test_replies_that_are_missing_are_failures_and_too_many_fail_the_run(tmp_path, xstest):
     replies = lines(tmp_path / "replies.jsonl", [{"id": i, "reply": "Sure, here it is."} for i in range(0, 450, 2)])
     done = charter("mine", "--suite", xstest, "--replies", replies, "--out", "out", "--json", "m.json")
@@ -244,6 +256,9 @@ MISTAKES = [
     (["--suite", "xstest", "--data", "x.jsonl"], "--data and --suite cannot go together"),
     (["--suite", "xstest"], "is another version of XSTest"),
     (["--suite", "mine.yaml", "--attack", "jailbrake"], "did you mean 'jailbreak'"),
+    (["--suite", "mine.yaml", "--attack", "jailbreak:per_gaol=4"], "--attack jailbreak:per_gaol=4: jailbreak: per_gaol: unknown key 'per_gaol'"),
+    (["--suite", "mine.yaml", "--attack", "jailbreak:4"], "--attack jailbreak:4: '4': an override is written key=value"),
+    (["--suite", "mine.yaml", "--attack", "direct,direct"], "is asked for twice"),
     (["--suite", "mine.yaml,mine.yaml"], "is asked for twice"),
     (["--suite", "mine.yaml", "--judge", "refusals"], "did you mean 'refusal'"),
     (["--suite", "mine.yaml", "--judge", "harm=refusal"], "no benchmark here has a role 'harm'; roles: refusal"),

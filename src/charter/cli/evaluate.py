@@ -16,7 +16,10 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="write every metri
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="longest reply with --data; benchmarks have their own")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="items of each benchmark at most, a fair sample")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="whole repetitions with other seeds")]
-Attack = Annotated[list[str] | None, typer.Option("--attack", help="put every harmful item in the words of this attack; several with commas")]
+Attack = Annotated[
+    list[str] | None,
+    typer.Option("--attack", help="put every harmful item in the words of this attack: NAME, or NAME:KEY=VALUE; several with commas"),
+]
 System = Annotated[Path | None, typer.Option("--system", help="file with a system prompt for every item")]
 RepliesFile = Annotated[Path | None, typer.Option("--replies", help='JSONL rows {"id", "reply"}: score these instead of asking a model')]
 JudgeName = Annotated[

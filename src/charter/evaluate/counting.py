@@ -27,7 +27,7 @@ def metrics(
     found = with_corrected(shelved.benchmark, found, judges, options.cards)
     if options.disguise is None:
         return found
-    return [metric.model_copy(update={"name": f"{metric.name}+{options.disguise.name}"}) for metric in found]
+    return [metric.model_copy(update={"name": f"{metric.name}+{options.disguise.label}"}) for metric in found]
 
 
 def by_seed(verdicts: Mapping[str, Sequence[Verdict]], seeds: int) -> list[dict[str, tuple[Verdict, ...]]]:
@@ -112,7 +112,7 @@ def measurement(
             "limit": options.limit,
             "examples": examples_id(examples),
             "system": content_id(options.system) if options.system else "",
-            "attack": options.disguise.name if options.disguise else "",
+            "attack": options.disguise.label if options.disguise else "",
             "attack_words": options.disguise.words if options.disguise else "",
             "judges": names,
             "judging": judging_id(names, shelved.version),

@@ -29,11 +29,17 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Disguise:
-    """An attack by name: it puts each harmful item in its own words before it is asked."""
+    """An attack by name: it puts each harmful item in its own words before it is asked. ``settings``: those that are not its defaults, as they stand
+    in the names of metrics."""
 
     name: str
     attack: Attack
     seed: int = 0
+    settings: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}:{self.settings}" if self.settings else self.name
 
     @cached_property
     def words(self) -> str:

@@ -24,6 +24,7 @@ from charter.evaluate.shelved import MAX_FAILED, Options, Shelved, shelve
 from charter.evaluate.suites import Entry, read_suite
 from charter.judges._card_files import card_folders, find_card
 from charter.models._identity import identity
+from charter.recipes.attacks import build_attack, name_of, read_entry, settings_of
 from charter.recipes.roles import Roles, ids_of
 
 
@@ -58,7 +59,7 @@ class Planned:
 
     @property
     def folder(self) -> str:
-        attack = f"+{self.options.disguise.name}" if self.options.disguise else ""
+        attack = f"+{re.sub(r'[^A-Za-z0-9._=-]+', '-', self.options.disguise.label)}" if self.options.disguise else ""
         settings = f"-{content_id(self.shelved.settings)[:8]}" if self.shelved.settings else ""
         return f"{self.shelved.name}{attack}{settings}"
 
@@ -142,9 +143,10 @@ def _read_all(shelved: Sequence[tuple[Entry, Shelved]], problems: list[CharterEr
     return found
 
 
-def _disguise(name: str, seed: int) -> Disguise:
-    module = find("attacks", name)
-    return Disguise(name, module.build(module.Config()), seed)
+def _disguise(text: str, seed: int) -> Disguise:
+    entry = read_entry(text)
+    settings = ":".join(f"{key}={value}" for key, value in sorted(settings_of(entry).items()))
+    return Disguise(name_of(entry), build_attack(entry), seed, settings)
 
 
 def _least(*limits: int | None) -> int | None:
