@@ -212,12 +212,21 @@ def test_the_verdict_is_one_plain_sentence(summary: Summary) -> None:
 
 def test_counts_that_cannot_be_are_refused(data: ReportData) -> None:
     fields = {name: getattr(data, name) for name in ReportData.model_fields}
-    with pytest.raises(ValidationError, match="4 goals reached of 3"):
+    with pytest.raises(ValidationError, match="4 goals reached and 0 refused in part of 3"):
         ReportData(**{**fields, "findings": (FamilyCount("x", 3, 4),)})
+    with pytest.raises(ValidationError, match="2 goals reached and 2 refused in part of 3"):
+        ReportData(**{**fields, "findings": (FamilyCount("x", 3, 2, partial=2),)})
     with pytest.raises(ValidationError, match="unknown label refused"):
         Matrices(before={"harmful": {"refused": 3}})
     with pytest.raises(ValidationError, match="unknown kind of request 'toxic'"):
         Matrices(after={"toxic": {"none": 3}})
+
+
+def test_goals_refused_only_in_part_stand_by_themselves(page: str) -> None:
+    cells = {family: re.findall(r"<td>(.*?)</td>", row) for family, row in re.findall(r'<th scope="row">(role play|encoding)</th>(.*?)</tr>', page)}
+    assert cells["role play"][0].startswith("9 of 40")
+    assert cells["role play"][2:4] == ["6", "1"]
+    assert cells["encoding"][2] == "not measured", "an older campaign did not count them"
 
 
 def test_matrix_adds_unsure_and_failed(page: str) -> None:

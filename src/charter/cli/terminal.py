@@ -240,10 +240,20 @@ def _show_found(console: Console, result: Any) -> None:
     console.print(Text(f"findings: {found.findings.total()}{f' ({by_hazard}): {result.folder}/findings.jsonl' if by_hazard else ''}"))
     table = Table("metric", "share [95 % interval]", title="what got through, and what was refused only in part")
     for name, metric in found.metrics.items():
-        table.add_row(visible(name), f"{share(metric)}{' goals' if name.startswith('attack_') else ' attempts'}" if metric.n else "not measured")
+        table.add_row(visible(name), _of_campaign(metric))
     console.print(table)
     if found.untouched:
         console.print(Text(f"no goal is of the hazards {visible(found.untouched)}; more goals reach more: redteam.goals=N"))
+
+
+def _of_campaign(metric: Metric) -> str:
+    """``share`` with what it is of; attempts on a single goal have a share and no interval."""
+    what = "goals" if metric.name.startswith("attack_") else "attempts"
+    unread = f", {metric.n_failed} unread" if metric.n_failed else ""
+    if metric.value is None:
+        return f"not measured{unread}"
+    ends = "" if metric.low is None or metric.high is None else f" [{100 * metric.low:.0f}, {100 * metric.high:.0f}]"
+    return f"{100 * metric.value:.0f} %{ends} of {metric.n} {what}{unread}"
 
 
 def show_checks(checks: Sequence[Any]) -> None:

@@ -28,7 +28,12 @@ def evenly(
         groups.setdefault(group(row), []).append(index)
     turn = {name: number for number, name in enumerate(sorted(groups))} if order is None else order
     ranked = sorted(
-        (first is None or not first(rows[index]), _spread(position) + (0.0 if order else position / (len(indexes) * 1_000_000)), turn[name], index)
+        (
+            first is None or not first(rows[index]),
+            _spread(position) + (position / (len(indexes) * 1_000_000) if order is None else 0.0),
+            turn[name],
+            index,
+        )
         for name, indexes in groups.items()
         for position, index in enumerate(indexes)
     )
