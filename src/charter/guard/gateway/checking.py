@@ -13,7 +13,8 @@ from charter.guard.decision import Checked
 from charter.guard.engine import Guard
 from charter.guard.gateway._line import PROSE, Edit
 from charter.guard.gateway.moderating import Moderating
-from charter.guard.gateway.record import Audit, AuditError, Exchange
+from charter.guard.gateway.record import Exchange
+from charter.guard.gateway.recording import Recorder
 from charter.guard.gateway.streaming import Final
 from charter.guard.gateway.surfaces._located import Located, get, mapped, put, rewritten
 from charter.guard.gateway.surfaces._surface import Asked, Said, Withheld
@@ -33,7 +34,7 @@ class Checking:
     """All checks of one request. Also what the pump asks (``streaming.Checks``)."""
 
     guard: Guard
-    audit: Audit | None
+    recorder: Recorder
     exchange: Exchange
     asked: Asked
     refusal_in_content: bool = False
@@ -75,16 +76,6 @@ class Checking:
                 body = rewritten(body, located, checked.masks)
         return body
 
-    async def record(self, found: Sequence[Checked], stage: str, *, hurried: bool = True) -> None:
-        """Returns when the decisions are on record. Raises GatewayError: what was decided on must be withheld."""
-        if self.audit is None:
-            return
-        try:
-            for checked in found:
-                await self.audit.decided(self.exchange, checked, stage, hurried=hurried)
-        except AuditError:
-            raise unavailable("the audit log cannot be written, so the text is withheld") from None
-
     async def outputs(self, said: Sequence[Said]) -> list[Checked]:
         """The checks of all replies of a whole answer, on record. Raises GatewayError if one of them failed."""
         if not self.active and not (self.blocks_media and any(has_media(s.located.conversation, "output") for s in said)):
@@ -94,7 +85,7 @@ class Checking:
         found = list(await asyncio.gather(*(self.guard.acheck(conversation, "output") for conversation in conversations)))
         for each, checked in zip(said, found, strict=True):
             self.exchange.heard(checked, each.choice)
-        await self.record(found, "output")
+        await self.recorder.record(found, "output")
         if any(checked.unavailable for checked in found):
             raise unavailable()
         return found
@@ -183,7 +174,7 @@ class Checking:
         if self.active:
             checked = await self.guard.acheck(self.prompts[0].with_reply(message), "output")
             self.exchange.heard(checked, None)
-            await self.record([checked], "output")
+            await self.recorder.record([checked], "output")
             message = (checked.conversation.reply or "") if checked.passes else ""
             self.exchange.bypass += checked.bypass
         else:
@@ -209,7 +200,7 @@ class Checking:
             self.exchange.bypass += approval.checked.bypass
         if not approval.passes and approval.checked is not None and approval.checked.unavailable:
             self.exchange.heard(approval.checked, choice)
-            await self.record([approval.checked], "output")
+            await self.recorder.record([approval.checked], "output")
             raise unavailable()
         return approval
 
@@ -219,7 +210,7 @@ class Checking:
             self.exchange.blocked_by.append(why)
             return Withheld(self.guard.refusal(f"{self.exchange.decision_id} {choice}"), self.refusal_in_content)
         self.exchange.heard(checked, choice)
-        await self.record([checked], "output")
+        await self.recorder.record([checked], "output")
         return self.words(checked)
 
     async def whole(self, said: Said) -> Final:

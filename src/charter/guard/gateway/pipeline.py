@@ -22,6 +22,7 @@ from charter.guard.gateway.moderation import Moderator, shipped
 from charter.guard.gateway.outbox import Outbox
 from charter.guard.gateway.reading import check_fields, credential, read_body
 from charter.guard.gateway.record import Audit, AuditError, Exchange, Sink, settle_outcome
+from charter.guard.gateway.recording import Recorder, written
 from charter.guard.gateway.relay import stream
 from charter.guard.gateway.streaming import Pump
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Ids, Surface, Withheld
@@ -69,9 +70,11 @@ class Call:
     outbox: Outbox = field(init=False)
     pump: Pump | None = None
     answered: bool = False
+    closing: bool = False
     left: bool = False
     stopped: bool = False
     task: asyncio.Task[Any] | None = None
+    recorder: Recorder = field(init=False)
     row: asyncio.Task[None] | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -80,6 +83,7 @@ class Call:
         self.exchange = Exchange(ids.request_id(self.headers.get(b"x-request-id")), ids.new(), self.surface.name, time.time())
         self.exchange.traceparent = ids.trace(self.headers.get(b"traceparent"))
         self.outbox = Outbox(self.send, self._stream_headers)
+        self.recorder = Recorder(self.services.audit, self.exchange)
 
     async def run(self, refused: GatewayError | None = None) -> None:
         """``refused``: why it is turned away at once."""
@@ -116,7 +120,7 @@ class Call:
     def stop(self) -> None:
         """The gateway is about to end: answer with an error now."""
         self.stopped = True
-        if self.task is not None:
+        if self.task is not None and not self.closing:  # the accounts are told whole
             self.task.cancel()
 
     async def _watch(self) -> None:
@@ -145,7 +149,7 @@ class Call:
         exchange.policy = guard.label
         exchange.bypass += services.bypass
         asked, moderating = self._ask(body)
-        checking = Checking(guard, services.audit, exchange, asked, services.config.refusal_in_content, moderating=moderating)
+        checking = Checking(guard, self.recorder, exchange, asked, services.config.refusal_in_content, moderating=moderating)
         if moderating is None:
             found, unfit = await checking.inputs(), None
         else:
@@ -159,12 +163,12 @@ class Call:
                 exchange.blocked_by.append("cannot be masked")
                 error = errors.content_filter(guard.refusal(exchange.decision_id), self.surface.texts)
         if error is not None:
-            await checking.record(found, "input")
+            await self.recorder.record(found, "input")
             await self._refuse(asked, error, moderating)
             return
-        if services.audit is not None and found:
-            # a whole answer waits for the row of its own check, and this one may go with it
-            self.row = asyncio.create_task(checking.record(found, "input", hurried=asked.stream or not checking.active))
+        # a whole answer with text waits for the row of its own check, and this one may go with it
+        alone = asked.stream or not checking.active or "guarded" not in self.surface.answer_fields.values()
+        self.row = self.recorder.begin(found, "input", hurried=alone)
         await self._relay(asked, checking, forward)
 
     def _read(self, body: bytes) -> dict[str, Any]:
@@ -217,8 +221,8 @@ class Call:
             headers.setdefault("anthropic-version", "2023-06-01")
         answer = await self.services.upstream.send("POST", self.surface.path.removeprefix("/v1"), forward, headers)
         try:
-            if self.row is not None and (asked.stream or answer.status != 200):
-                await self.row
+            if asked.stream or answer.status != 200:
+                await written(self.row)
             if answer.status != 200:
                 raise await self._upstream_error(answer, checking)
             if asked.stream:
@@ -247,8 +251,7 @@ class Call:
             found, held = await checking.outputs(said), dict[int, Withheld]()
         else:
             found, held = await asyncio.gather(checking.outputs(said), checking.moderated(said))
-        if self.row is not None:  # it was written while the reply was checked, of which nothing is out yet
-            await self.row
+        await written(self.row)  # it was written while the reply was checked, of which nothing is out yet
         settled, withheld, changed = checking.settled(given, said, found)
         withheld = {**held, **withheld}
         self._settle()
@@ -327,7 +330,7 @@ class Call:
 
     async def _close(self) -> None:
         """The accounts. Told even if the client or the gateway is gone."""
-        self.answered = True
+        self.answered = self.closing = True
         if self.pump is not None:
             self.pump.close()
             self.exchange.response_id = ids.plain(self.pump.codec.answer_id)
@@ -335,10 +338,8 @@ class Call:
             self.exchange.held_ms = tally.held_s * 1000
             if tally.first_put_s is not None:
                 self.exchange.first_chunk_ms = (tally.first_put_s - self.began_s) * 1000
-        if self.row is not None:
-            await asyncio.wait([self.row])  # what was decided goes on record, even if nobody waits for the answer any more
-            if self.row.cancelled() or self.row.exception() is not None:
-                log.error("%s: the request's audit row could not be written", self.exchange.request_id)
+        if not await self.recorder.settle():  # what was decided goes on record, even if nobody waits for the answer any more
+            log.error("%s: an audit row could not be written", self.exchange.request_id)
         self.exchange.total_ms = self._elapsed_ms()
         for told in (self.ticket.leave, *(sink.done for sink in self.services.sinks)):
             try:
