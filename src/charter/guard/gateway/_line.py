@@ -46,6 +46,7 @@ class Line:
         self.choice = choice
         self.ended = self.passed = self.over = False
         self.windows: dict[str, Window] = {}
+        self._left: dict[str, int] = {}
         self._open, self._vault, self._checked, self._json_content = open_window, vault, checked, json_content
         self._queue: deque[Held] = deque()
 
@@ -97,6 +98,10 @@ class Line:
     def texts(self) -> dict[str, str]:
         return {channel: window.text for channel, window in self.windows.items()}
 
+    def out(self) -> dict[str, str]:
+        """What has left of each channel, masked; values of the request that are put back stay placeholders, as in what is checked."""
+        return {channel: _edited(self.windows[channel].text, 0, end, self.windows[channel].masks) for channel, end in self._left.items() if end}
+
     def settle_all(self, masks: Mapping[str, tuple[Edit, ...]]) -> None:
         """The whole reply is approved, with ``masks`` by channel. Afterwards either ``passed``, or a window has stopped."""
         for channel, window in self.windows.items():
@@ -113,6 +118,7 @@ class Line:
             held = self._queue.popleft()
             waited = max(waited, now_s - held.came_s)
             texts = [self._told(need, piece.text) for need, piece in zip(held.needs, held.frame.pieces, strict=True)]
+            self._left |= {need.channel: need.end for need in held.needs}
             if emitted := held.frame.emit(texts):
                 out.append(emitted)
         return out, waited

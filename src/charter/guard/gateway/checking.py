@@ -13,6 +13,7 @@ from charter.guard.decision import Checked
 from charter.guard.engine import Guard
 from charter.guard.gateway._line import PROSE, Edit
 from charter.guard.gateway.moderating import Moderating
+from charter.guard.gateway.parts import Parts
 from charter.guard.gateway.record import Exchange
 from charter.guard.gateway.recording import Recorder
 from charter.guard.gateway.streaming import Final
@@ -44,8 +45,10 @@ class Checking:
     active: bool = False
     blocks_media: bool = False
     moderating: Moderating | None = None
+    parts: Parts = field(init=False)
 
     def __post_init__(self) -> None:
+        self.parts = Parts(self.exchange)
         self.active = bool(self.guard.rails["output"]) or self.moderating is not None
         self.blocks_media = self.guard.policy.media == "block"
 
@@ -85,6 +88,8 @@ class Checking:
         found = list(await asyncio.gather(*(self.guard.acheck(conversation, "output") for conversation in conversations)))
         for each, checked in zip(said, found, strict=True):
             self.exchange.heard(checked, each.choice)
+            if not checked.unavailable:
+                self.parts.settled(each.choice)
         await self.recorder.record(found, "output")
         if any(checked.unavailable for checked in found):
             raise unavailable()
@@ -202,6 +207,8 @@ class Checking:
             self.exchange.heard(approval.checked, choice)
             await self.recorder.record([approval.checked], "output")
             raise unavailable()
+        if approval.passes and approval.checked is not None:
+            self.parts.passed(choice, self.prompts[prompt], approval.checked)
         return approval
 
     async def blocked(self, choice: int, why: str, approval: Approval | None) -> Withheld:
@@ -210,6 +217,7 @@ class Checking:
             self.exchange.blocked_by.append(why)
             return Withheld(self.guard.refusal(f"{self.exchange.decision_id} {choice}"), self.refusal_in_content)
         self.exchange.heard(checked, choice)
+        self.parts.settled(choice)
         await self.recorder.record([checked], "output")
         return self.words(checked)
 

@@ -47,9 +47,19 @@ SPECS = (
         ("guard", "stage", "category", "action", "mode", "policy"),
         "What rails asked for in each check; mode shadow: would have",
     ),
-    Spec("charter_guard_runs_total", "counter", ("guard", "stage", "status"), "Rails by how their run ended; failed and timeout are no verdicts"),
+    Spec(
+        "charter_guard_runs_total",
+        "counter",
+        ("guard", "stage", "status"),
+        "Rails by how their run ended, parts of streams included; failed and timeout are no verdicts",
+    ),
     Spec("charter_guard_duration_seconds", "histogram", ("guard", "stage"), "Time of a rail that gave a verdict, cached ones left out", _QUICK),
-    Spec("charter_guard_checks_total", "counter", ("stage", "action", "policy"), "Checks by their decision; a stream has several"),
+    Spec(
+        "charter_guard_checks_total",
+        "counter",
+        ("stage", "action", "policy"),
+        "Checks by their decision, as the audit log has them; a stream's parts are left out",
+    ),
     Spec("charter_guard_bypass_total", "counter", ("guard", "reason"), "Requests of which text passed that should have been checked and was not"),
     Spec("charter_stream_holdback_seconds", "histogram", (), "Longest time that a piece of a stream was held back", _SECONDS),
     Spec("charter_model_refusals_total", "counter", ("model", "kind"), "Replies that a refusal rail saw decline; the default guard has none"),
@@ -129,6 +139,8 @@ class Metrics:
         checks = (*exchange.inputs, *exchange.outputs)
         for checked in checks:
             self._checked(checked, model)
+        for account in exchange.parts:
+            self._ran(account)
         for name in dict.fromkeys([*exchange.bypass, *(name for checked in checks if checked.passes for name in checked.bypass)]):
             self._bypass(name)
 
@@ -151,15 +163,20 @@ class Metrics:
                 self._child("charter_model_refusals_total", model, kind).inc()
 
     def _account(self, account: Account, policy: str) -> None:
-        guard = self._labels(account.rail, learn=True)
-        self._child("charter_guard_runs_total", guard, account.stage, account.status).inc()
+        guard = self._ran(account)
         if account.status in ("cancelled", "skipped"):  # it asked for nothing
             return
         category = self._labels(account.hazards[0], learn=True) if account.hazards else "none"
         mode = "shadow" if account.shadow else "enforce"
         self._child("charter_guard_decisions_total", guard, account.stage, category, account.action, mode, policy).inc()
+
+    def _ran(self, account: Account) -> str:
+        """Count how the run of a rail ended; the rail's label."""
+        guard = self._labels(account.rail, learn=True)
+        self._child("charter_guard_runs_total", guard, account.stage, account.status).inc()
         if account.status == "ok" and not account.cached:
             self._child("charter_guard_duration_seconds", guard, account.stage).observe(account.latency_ms / 1000)
+        return guard
 
     def _bypass(self, name: str) -> None:
         """``rail: why`` or a bare word for what belongs to no rail (``media``, ``unguarded``)."""

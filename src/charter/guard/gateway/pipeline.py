@@ -75,6 +75,7 @@ class Call:
     stopped: bool = False
     task: asyncio.Task[Any] | None = None
     recorder: Recorder = field(init=False)
+    checking: Checking | None = None
     row: asyncio.Task[None] | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -149,7 +150,7 @@ class Call:
         exchange.policy = guard.label
         exchange.bypass += services.bypass
         asked, moderating = self._ask(body)
-        checking = Checking(guard, self.recorder, exchange, asked, services.config.refusal_in_content, moderating=moderating)
+        checking = self.checking = Checking(guard, self.recorder, exchange, asked, services.config.refusal_in_content, moderating=moderating)
         if moderating is None:
             found, unfit = await checking.inputs(), None
         else:
@@ -328,6 +329,12 @@ class Call:
             return _OUTCOMES[error.code]
         return "upstream_error" if error.code.startswith("upstream_") else "unavailable" if error.status >= 500 else "rejected"
 
+    def _broken_off(self, pump: Pump) -> None:
+        """Text that is out has a check on record and people who may look at it, also where the reply never became whole."""
+        if self.checking is not None:
+            out = pump.out if self.outbox.started else lambda choice: dict[str, str]()
+            self.recorder.begin(self.checking.parts.broken_off(out), "output")
+
     async def _close(self) -> None:
         """The accounts. Told even if the client or the gateway is gone."""
         self.answered = self.closing = True
@@ -338,6 +345,7 @@ class Call:
             self.exchange.held_ms = tally.held_s * 1000
             if tally.first_put_s is not None:
                 self.exchange.first_chunk_ms = (tally.first_put_s - self.began_s) * 1000
+            self._broken_off(self.pump)
         if not await self.recorder.settle():  # what was decided goes on record, even if nobody waits for the answer any more
             log.error("%s: an audit row could not be written", self.exchange.request_id)
         self.exchange.total_ms = self._elapsed_ms()

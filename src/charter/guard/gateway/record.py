@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from charter.guard.decision import Checked, strictest
+from charter.guard.decision import Account, Checked, strictest
 
 #: allowed, flagged, masked: the answer went out. blocked, escalated: rails withheld the request or a reply. unavailable: rails or audit failed, so
 #: it was withheld. rejected: never reached a rail (key, limit, malformed). upstream_error: the model server failed. disconnected: the client left.
@@ -33,7 +33,8 @@ class Exchange:
     inputs: list[Checked] = field(default_factory=list)
     outputs: list[Checked] = field(default_factory=list)
     choices: list[tuple[Checked, int]] = field(default_factory=list)  # of those in ``outputs`` that are of a choice: which one
-    replies: dict[int, Checked] = field(default_factory=dict)  # of the choices that went out whole: their checks, which are in ``outputs`` too
+    replies: dict[int, Checked] = field(default_factory=dict)  # of the choices that went out, whole or broken off: a check with the text that did
+    parts: list[Account] = field(default_factory=list)  # rails on parts of streams that passed, and are not in ``outputs``
     bypass: list[str] = field(default_factory=list)
     blocked_by: list[str] = field(default_factory=list)  # why something was withheld that no check withheld: it could not be masked, grew too long
     total_ms: float = 0.0

@@ -145,6 +145,11 @@ class Pump:
         self._put(self.codec.fail(error.code, error.message))
         self._end()
 
+    def out(self, choice: int) -> dict[str, str]:
+        """What has left of a choice, by channel and masked."""
+        line = self._lines.get(choice)
+        return line.out() if line is not None else {}
+
     def close(self) -> None:
         """Nobody listens any more."""
         for task in self._tasks.values():
