@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from openai.types import Moderation, ModerationCreateResponse
 
-from charter.guard.gateway.moderation import NEEDED, ModerationError, Moderator, shipped
+from charter.guard.gateway.moderation import MOST_CHARS, NEEDED, ModerationError, Moderator, shipped
 from charter.guard.gateway.surfaces._surface import BadRequestError
 from charter.guard.gateway.surfaces.moderations import Moderations, read
 from charter.guard.gateway.wire.errors import GatewayError
@@ -102,6 +104,87 @@ def test_a_moderator_that_hangs_is_an_error() -> None:
 
     with pytest.raises(ModerationError):
         asyncio.run(Moderator(hang, POINTS, "fake", timeout_s=0.05).results(["x"]))
+
+
+def test_who_waits_no_longer_does_not_make_room_for_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as before are at work after any number of time-outs, and the loop's own threads are not among them."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    go, lock, inside, most = threading.Event(), threading.Lock(), [0], [0]
+
+    def hang(texts: Sequence[str]) -> list[dict[str, float]]:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        go.wait(20)
+        with lock:
+            inside[0] -= 1
+        return [dict.fromkeys(NEEDED, 0.0) for _ in texts]
+
+    async def ask() -> tuple[list[str], int, int]:
+        made = Moderator(hang, POINTS, "fake", timeout_s=0.3)
+        told = []
+        for _ in range(3):
+            results = await asyncio.gather(*(made.results(["x"]) for _ in range(4)), return_exceptions=True)
+            told += [type(result).__name__ for result in results]
+        names = [thread.name for thread in threading.enumerate()]
+        go.set()
+        assert [result["flagged"] for result in await _soon(made, ["x"])] == [False], "its threads are free again"
+        return told, most[0], sum(name.startswith("asyncio_") for name in names)
+
+    assert asyncio.run(ask()) == (["ModerationError"] * 12, 2, 0)
+
+
+async def _soon(made: Moderator, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """What it says once it has time."""
+    for _ in range(50):
+        try:
+            return await made.results(texts)
+        except ModerationError:
+            await asyncio.sleep(0.1)
+    raise AssertionError("the moderator has no time")
+
+
+def test_nothing_more_is_read_for_who_waits_no_longer() -> None:
+    read: list[int] = []
+
+    def slow(texts: Sequence[str]) -> list[dict[str, float]]:
+        read.append(len(texts))
+        time.sleep(0.3)
+        return [dict.fromkeys(NEEDED, 0.0) for _ in texts]
+
+    async def ask() -> None:
+        with pytest.raises(ModerationError):
+            await Moderator(slow, POINTS, "fake", timeout_s=0.1).results(["x"] * 256)
+        await asyncio.sleep(0.5)
+
+    asyncio.run(ask())
+    assert sum(read) < 64
+
+
+def test_more_characters_than_can_be_scored_in_time_are_refused() -> None:
+    assert read({"input": "x" * MOST_CHARS})
+    for given in ("x" * (MOST_CHARS + 1), ["x" * (MOST_CHARS // 2 + 1)] * 2):
+        with pytest.raises(BadRequestError) as error:
+            read({"input": given})
+        assert (error.value.status, error.value.code) == (413, "request_too_large")
+    with pytest.raises(ModerationError):  # the parameter of chat and responses: told as an error, or withheld
+        asyncio.run(moderator().results(["x" * (MOST_CHARS + 1)]))
+
+
+def test_the_loops_own_threads_are_not_needed() -> None:
+    """They may all be taken, by reports that wait for the database for example."""
+    go = threading.Event()
+
+    async def ask() -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        busy = [loop.run_in_executor(None, go.wait, 20) for _ in range((os.cpu_count() or 1) + 4)]
+        try:
+            return await asyncio.wait_for(Moderations(moderator).respond({"input": "x"}), 10)
+        finally:
+            go.set()
+            await asyncio.gather(*busy)
+
+    assert asyncio.run(ask())["model"] == "fake"
 
 
 @pytest.mark.parametrize("trouble", [ModerationError("no weights"), OSError("a path")])

@@ -14,6 +14,7 @@ from typing import Any, Literal, overload
 from sqlalchemy import Connection
 
 from charter.core.errors import InputError, StoreError
+from charter.guard._workers import Workers, away
 from charter.guard.decision import Account, Checked
 from charter.guard.gateway.config import AuditConfig, DatabaseConfig, GatewayConfig
 from charter.guard.gateway.record import AuditError, Exchange
@@ -22,6 +23,8 @@ from charter.store.audit import AuditLog, Row, append_within
 from charter.store.database import Database, is_missing
 
 _LONGEST = 200
+#: A database that does not say its version within so many seconds is not ready.
+_READY_S = 5.0
 
 
 @overload
@@ -91,14 +94,34 @@ class Kept:
 
     @property
     def ready(self) -> tuple[Callable[[], Awaitable[str]], ...]:
-        return (self._schema,)
+        return (Schema(self.database.version),)
 
     @property
     def closers(self) -> tuple[Callable[[], None], ...]:
         return (self.audit.close, self.database.close)
 
-    async def _schema(self) -> str:
-        here, wanted = await asyncio.to_thread(self.database.version)
+
+class Schema:
+    """Whether the database's tables are those of this Charter: '' or why not. ``version`` is asked in a thread of its own, once for all who want to
+    know at the same time: the loop's common threads are everybody's, and readiness must not hang on what others do with them."""
+
+    def __init__(self, version: Callable[[], tuple[str | None, str]]) -> None:
+        self._version, self._threads = version, Workers("ready", 1)
+        self._asking: asyncio.Task[str] | None = None
+
+    async def __call__(self) -> str:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> str:
+        try:
+            async with asyncio.timeout(_READY_S):
+                here, wanted = await away(self._threads, self._version, _READY_S)
+        except TimeoutError:
+            return "the database does not answer"
+        except Exception as error:  # it may hold a path
+            return type(error).__name__
         return "" if here == wanted else f"the database's tables are of version {here}, not {wanted}"
 
 

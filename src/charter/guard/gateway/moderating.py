@@ -6,8 +6,7 @@ and fails closed. Only surfaces that have the parameter are asked for it (chat, 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -73,7 +72,7 @@ class BlankError(ModerationError):
 class Moderating:
     """What the local models say of one request and its replies."""
 
-    make: Callable[[], Moderator]
+    make: Callable[[], Awaitable[Moderator]]
     wanted: Wanted | None
     azure: bool
     listed: bool
@@ -102,7 +101,7 @@ class Moderating:
         if not text.strip():
             return (ModerationError if media else BlankError)("there is no text to score")
         try:
-            moderator = await asyncio.to_thread(self.make)
+            moderator = await self.make()
             self.model = moderator.model
             [result] = await moderator.results([text])
             return result

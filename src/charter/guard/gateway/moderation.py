@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from charter.guard._workers import Workers, away
 from charter.judges._heads import HAZARDS, OPENAI_CATEGORIES, openai_categories
 
 Scores = Mapping[str, float]
 #: Scores by head and hazard of each text.
 Read = Callable[[Sequence[str]], list[Scores]]
-#: Texts that one request may bring, and time for all of them.
+#: Texts that one request may bring, their characters together (as many as the length rail lets pass), and time for all of them.
 MOST_TEXTS = 256
+MOST_CHARS = 200_000
 TIMEOUT_S = 20.0
+#: Texts that are read before a thread looks whether anybody still waits for them.
+_AT_ONCE = 16
 #: A hazard counts from this share on, as it does for the classifier's verdicts.
 NAMED = 0.35
 #: The heads (or 'hazard') that make a category, by category: ``openai_categories`` multiplies their scores.
@@ -47,29 +52,41 @@ class ModerationError(Exception):
 
 
 class Moderator:
-    """``read`` gives scores by head; ``points`` the operating point of each head. Two texts are never read at once by more threads than there are
-    processors; what waits longer than ``timeout_s`` fails."""
+    """``read`` gives scores by head; ``points`` the operating point of each head. Texts are read by threads of its own, fewer than there are
+    processors. What takes longer than ``timeout_s`` fails; its thread keeps its place until it has seen that nobody waits for it any more."""
 
     def __init__(self, read: Read, points: Mapping[str, float], model: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self.model = model
         self.thresholds = {name: _product(points[factor] for factor in FACTORS[name]) for name in OPENAI_CATEGORIES}
         self._read, self._timeout_s = read, timeout_s
-        self._free: asyncio.Semaphore | None = None
+        self._threads = Workers("moderation", max(1, (os.cpu_count() or 1) - 1))
 
     async def results(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """One result for each text, in the form of ``/v1/moderations``. Raises ModerationError."""
-        if self._free is None:
-            self._free = asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
+        if sum(map(len, texts)) > MOST_CHARS:
+            raise ModerationError(f"more than {MOST_CHARS:,} characters are not scored at once")
+        stop = threading.Event()
         try:
-            async with asyncio.timeout(self._timeout_s), self._free:
-                found = await asyncio.to_thread(self._read, texts)
+            async with asyncio.timeout(self._timeout_s):
+                found = await away(self._threads, lambda: self._all(texts, stop))
         except TimeoutError:
             raise ModerationError("the moderation took too long") from None
         except Exception as error:  # whatever went wrong, the texts are not scored
             raise ModerationError(f"the moderation failed: {type(error).__name__}") from None
+        finally:
+            stop.set()
         if len(found) != len(texts):
             raise ModerationError("the moderation gave another number of results than it was asked for")
         return [self._result(scores) for scores in found]
+
+    def _all(self, texts: Sequence[str], stop: threading.Event) -> list[Scores]:
+        """Fewer scores than texts once nobody waits for them."""
+        found: list[Scores] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            if stop.is_set():
+                break
+            found += self._read(texts[start : start + _AT_ONCE])
+        return found
 
     def _result(self, heads: Scores) -> dict[str, Any]:
         if not heads.keys() >= NEEDED:  # a head that is not there would count as 0

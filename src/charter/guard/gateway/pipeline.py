@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from charter.guard._workers import Workers, away
 from charter.guard.engine import Guard
 from charter.guard.gateway import ids
 from charter.guard.gateway.checking import Checking, refused_input
@@ -53,6 +54,8 @@ class Services:
     moderator: Callable[[], Moderator] = shipped
     sinks: tuple[Sink, ...] = ()
     bypass: tuple[str, ...] = ()
+    #: The thread that ``moderator`` is called in: it may have to read weights.
+    making: Workers = field(default_factory=lambda: Workers("moderator", 1))
 
 
 @dataclass(slots=True, eq=False)
@@ -195,7 +198,7 @@ class Call:
         azure = self.surface.name == "chat" and (self.services.config.annotations == "azure" or self.headers.get(_ANNOTATIONS) == b"azure")
         if wanted is None and not azure:
             return asked, None
-        return asked, Moderating(self.services.moderator, wanted, azure, SURFACES[self.surface.name])
+        return asked, Moderating(lambda: away(self.services.making, self.services.moderator), wanted, azure, SURFACES[self.surface.name])
 
     async def _refuse(self, asked: Asked, error: GatewayError, moderating: Moderating | None) -> None:
         """A request that rails withheld."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Any
 
+from charter.guard._workers import Workers, away
 from charter.guard.gateway import moderation
-from charter.guard.gateway.moderation import MOST_TEXTS, ModerationError, Moderator
+from charter.guard.gateway.moderation import MOST_CHARS, MOST_TEXTS, ModerationError, Moderator
 from charter.guard.gateway.surfaces._shape import Either, Many, Number, Object, Plain, Refused, Text, Union, contract_of
 from charter.guard.gateway.surfaces._surface import BadRequestError, Dialect
 from charter.guard.gateway.wire.errors import GatewayError
@@ -32,13 +32,13 @@ class Moderations:
     answer_fields = contract_of(ANSWER)
 
     def __init__(self, make: Callable[[], Moderator] = moderation.shipped) -> None:
-        self._make = make
+        self._make, self._making = make, Workers("moderator", 1)
 
     async def respond(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer. Raises BadRequestError, and GatewayError where a text could not be scored."""
         texts = read(body)
         try:
-            moderator = await asyncio.to_thread(self._make)
+            moderator = await away(self._making, self._make)
             results = await moderator.results(texts)
         except ModerationError as error:
             raise GatewayError(503, "moderation_failed", str(error), retry_after_s=1) from None
@@ -62,6 +62,9 @@ def read(body: dict[str, Any]) -> list[str]:
         raise BadRequestError(f"at most {MOST_TEXTS} texts are scored in one request", param="input")
     if not all(text.strip() for text in found):
         raise BadRequestError("a text is empty, so there is nothing to score", param="input")
+    if sum(map(len, found)) > MOST_CHARS:
+        message = f"at most {MOST_CHARS:,} characters are scored in one request; send fewer or shorter texts"
+        raise BadRequestError(message, param="input", code="request_too_large", status=413)
     return found
 
 
