@@ -149,7 +149,8 @@ def test_models_and_health(bare):
             assert answer.status == 200
 
 
-def test_of_the_list_of_models_names_and_numbers_leave_alone(bare):
+def test_of_the_list_of_models_names_and_numbers_leave_alone(launch):
+    bare = launch()  # the list is kept for seconds
     told = "-".join(("words", "that", "no rail", "read"))
     model = {
         "id": "org/m-1:8b", "object": "model", "created": 1, "owned_by": "x", "max_model_len": 4096, "description": told, "display_name": told,

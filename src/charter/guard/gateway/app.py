@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, cast
 
@@ -18,11 +19,11 @@ from charter.core import registry
 from charter.guard.gateway import ids
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.local import LocalCall
-from charter.guard.gateway.models import listed
+from charter.guard.gateway.models import Models
 from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.reading import credential
+from charter.guard.gateway.record import Exchange
 from charter.guard.gateway.surfaces._surface import Local, Surface
-from charter.guard.gateway.upstream import Answer, UpstreamLostError, interrupted
 from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
 
@@ -58,6 +59,7 @@ class Gateway:
         self._ready = ready
         self._closers = closers
         self._local_only = local_only
+        self._listed = Models(lambda: services.upstream)
         every = surfaces(services.config) if served is None else served
         self._surfaces = {surface.path: (LocalCall if isinstance(surface, Local) else Call, cast(Surface, surface)) for surface in every}
         own = [
@@ -131,17 +133,18 @@ class Gateway:
         refused = self.refusal(request.scope)
         if refused is not None:
             raise refused
-        await self.services.gate.admit(credential(dict(request.scope["headers"])), "models")
-        name = request.path_params.get("name", "")
-        if name and not all(
-            part.isascii() and part.replace("-", "").replace("_", "").replace(".", "").replace(":", "").isalnum() for part in name.split("/")
-        ):
-            raise GatewayError(404, "model_not_found", "there is no such model", param="model")
-        answer = await self.services.upstream.send("GET", f"/models/{name}" if name else "/models", None, {})
+        headers = dict(request.scope["headers"])
+        ticket = await self.services.gate.admit(credential(headers), "models")
         try:
-            return await _passed(answer)
+            name = request.path_params.get("name", "")
+            if name and not all(
+                part.isascii() and part.replace("-", "").replace("_", "").replace(".", "").replace(":", "").isalnum() for part in name.split("/")
+            ):
+                raise GatewayError(404, "model_not_found", "there is no such model", param="model")
+            found = await self._listed(name)
         finally:
-            answer.close()
+            ticket.leave(Exchange(ids.request_id(headers.get(b"x-request-id")), ids.new(), "models", time.time(), key=ticket.name))
+        return _json(found, headers={name.decode(): value.decode() for name, value in ticket.headers})
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -166,20 +169,6 @@ class Gateway:
         named = ids.request_id(dict(request.scope["headers"]).get(b"x-request-id"))
         headers = {"x-request-id": named, **{name.decode(): value.decode() for name, value in error.all_headers()}}
         return _json(errors.body(error, "openai", named), error.status, headers)
-
-
-async def _passed(answer: Answer) -> Response:
-    if answer.status == 404:
-        raise GatewayError(404, "model_not_found", "there is no such model", param="model")
-    if answer.status != 200:
-        raise GatewayError(502, "upstream_error", f"the model server answered with status {answer.status}")
-    try:
-        found = strict.read(await answer.read())
-    except UpstreamLostError as error:
-        raise interrupted(error.late) from None
-    except strict.NotJsonError:
-        raise GatewayError(502, "upstream_bad_answer", "the model server's answer cannot be read") from None
-    return _json(listed(found))
 
 
 def _host(scope: Message) -> str:

@@ -1,16 +1,94 @@
-"""The list of models as it leaves: names, numbers and dates. What an upstream writes beside them is text that no rail read, and stays here."""
+"""The list of models as it leaves: names, numbers and dates. What an upstream writes beside them is text that no rail read, and stays here.
+
+Whoever asks while the upstream is being asked hears the same, and so does whoever asks within seconds: the list takes no connections from requests.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from charter.guard.gateway.upstream import Answer, Upstream, UpstreamLostError, interrupted
+from charter.guard.gateway.wire import strict
 from charter.guard.gateway.wire.errors import GatewayError
 
 #: A model's name, an owner's, a date: no spaces, so that a description cannot pass for one.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}", re.ASCII)
 _DEEPEST = 4
+#: How long an answer is kept, and how long one may take. Seconds.
+KEPT_S, WAIT_S = 5.0, 10.0
+#: Questions to the upstream at once, and answers that are kept.
+_AT_ONCE, _MOST = 4, 64
+
+
+class _Kept(NamedTuple):
+    found: dict[str, Any]
+    until_s: float
+
+
+class Models:
+    """The models of one upstream: the list, or one by its name. ``upstream`` gives the one that is asked now."""
+
+    def __init__(self, upstream: Callable[[], Upstream], clock: Callable[[], float] = time.monotonic) -> None:
+        self._upstream, self._clock = upstream, clock
+        self._kept: dict[str, _Kept] = {}
+        self._asking: dict[str, asyncio.Task[dict[str, Any] | GatewayError]] = {}
+        self._free: asyncio.Semaphore | None = None
+
+    async def __call__(self, name: str = "") -> dict[str, Any]:
+        """As ``listed`` has it. ``name`` must be one that can stand in a path. Raises GatewayError; failures are not kept."""
+        kept = self._kept.get(name)
+        if kept is not None and kept.until_s > self._clock():
+            return kept.found
+        if name not in self._asking:
+            self._asking[name] = asyncio.get_running_loop().create_task(self._ask(name))
+        told = await asyncio.shield(self._asking[name])  # others may wait for it too
+        if isinstance(told, GatewayError):
+            raise told
+        return told
+
+    async def _ask(self, name: str) -> dict[str, Any] | GatewayError:
+        self._free = self._free or asyncio.Semaphore(_AT_ONCE)
+        try:
+            async with asyncio.timeout(WAIT_S), self._free:
+                found = await self._heard(name)
+        except TimeoutError:
+            return GatewayError(504, "upstream_timeout", "the model server did not answer in time")
+        except GatewayError as error:
+            return error
+        finally:
+            del self._asking[name]
+        self._keep(name, found)
+        return found
+
+    async def _heard(self, name: str) -> dict[str, Any]:
+        answer = await self._upstream().send("GET", f"/models/{name}" if name else "/models", None, {})
+        try:
+            return await _read(answer)
+        finally:
+            answer.close()
+
+    def _keep(self, name: str, found: dict[str, Any]) -> None:
+        now = self._clock()
+        self._kept = {other: kept for other, kept in self._kept.items() if kept.until_s > now}
+        if len(self._kept) < _MOST:
+            self._kept[name] = _Kept(found, now + KEPT_S)
+
+
+async def _read(answer: Answer) -> dict[str, Any]:
+    if answer.status == 404:
+        raise GatewayError(404, "model_not_found", "there is no such model", param="model")
+    if answer.status != 200:
+        raise GatewayError(502, "upstream_error", f"the model server answered with status {answer.status}")
+    try:
+        return listed(strict.read(await answer.read()))
+    except UpstreamLostError as error:
+        raise interrupted(error.late) from None
+    except strict.NotJsonError:
+        raise GatewayError(502, "upstream_bad_answer", "the model server's answer cannot be read") from None
 
 
 def listed(found: object) -> dict[str, Any]:
