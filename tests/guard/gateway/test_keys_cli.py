@@ -84,7 +84,7 @@ def test_the_database_is_the_same_one_from_every_folder_and_is_made_by_add_alone
     for words in (("list",), ("revoke", "web")):
         done = charter(*words, folder=away)
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"{tmp_path}/away/../gateway.db: there is no such file, so there is no key" in done.stderr
+        assert f"{tmp_path}/gateway.db: there is no such file, so there is no key" in done.stderr
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["gateway.yaml"]
     assert charter("add", "web", folder=away).returncode == 0
     assert "web: ck-" in charter("list").stdout

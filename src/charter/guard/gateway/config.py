@@ -174,9 +174,10 @@ def _beside(config: GatewayConfig, folder: Path) -> GatewayConfig:
     """With full paths: one meaning, wherever the gateway and the commands that look after its database are started."""
     guards = {name: placed(spec, folder, shipped()) for name, spec in config.guards.items()}
     found: dict[str, Any] = {"guard": placed(config.guard, folder, shipped()), "guards": guards}
-    found["database"] = config.database.model_copy(update={"url": _database(config.database.url, folder)})
+    there = folder.resolve()  # by whichever way the file was named, its database is told by one name
+    found["database"] = config.database.model_copy(update={"url": _database(config.database.url, there)})
     if config.audit.anchor:
-        found["audit"] = config.audit.model_copy(update={"anchor": str(folder / Path(config.audit.anchor).expanduser())})
+        found["audit"] = config.audit.model_copy(update={"anchor": str(there / Path(config.audit.anchor).expanduser())})
     return config.model_copy(update=found)
 
 
