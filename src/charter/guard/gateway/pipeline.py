@@ -8,7 +8,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -335,7 +335,7 @@ class Call:
     def _broken_off(self, pump: Pump) -> None:
         """Text that is out has a check on record and people who may look at it, also where the reply never became whole."""
         if self.checking is not None:
-            out = pump.out if self.outbox.started else lambda choice: dict[str, str]()
+            out: Callable[[int], Mapping[str, str]] = pump.out if self.outbox.started else lambda choice: {}
             self.recorder.begin(self.checking.parts.broken_off(out), "output")
 
     async def _close(self) -> None:

@@ -43,7 +43,10 @@ class Recorder:
         last = len(found) - 1
         rows = [audit.decided(self._exchange, checked, stage, hurried=hurried and nth == last) for nth, checked in enumerate(found)]
         try:
-            for error in [await rows[0]] if len(rows) == 1 else await asyncio.gather(*rows, return_exceptions=True):
+            if not last:
+                await rows[0]
+                return
+            for error in await asyncio.gather(*rows, return_exceptions=True):
                 if error is not None:
                     raise error
         except AuditError:
