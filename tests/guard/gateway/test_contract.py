@@ -216,6 +216,54 @@ def test_no_request_brings_a_template(name: str, given: dict[str, Any]) -> None:
         CASES[name].surface.ask({**CASES[name].base, **given})
 
 
+TOKENS = [9906, 1917]
+NUMBERS: list[dict[str, Any]] = [
+    *({name: TOKENS} for name in ("input_ids", "token_ids", "prompt_token_ids", "input_embeds", "brand_new", "seed_words")),
+    *({name: "AAAA"} for name in ("input_ids", "prompt_embeds", "input_embeds", "image_data")),
+    {"brand_new": [TOKENS]},
+    {"brand_new": [9906.0, 1917.0]},
+    {"brand_new": ["9906", " 1917"]},
+    {"brand_new": {"deep": [{"list": TOKENS}]}},
+    {"extra_body": {"prompt_embeds": "AAAA"}},
+    {"vllm_xargs": {"stop_token_ids": [1], "more": TOKENS}},
+    {"chat_template_kwargs": {"more": TOKENS}},
+    {"kv_transfer_params": {"remote_host": "10.0.0.1"}},
+    {"session_params": {"id": "s"}},
+    {MARK: TOKENS},
+]
+
+
+@EVERY
+@pytest.mark.parametrize("given", NUMBERS, ids=str)
+def test_no_request_brings_what_no_rail_can_read_as_numbers(name: str, given: dict[str, Any]) -> None:
+    """Servers take a prompt as tokens, tensors or a cache that lies elsewhere, and then leave the messages that the rails read aside."""
+    with pytest.raises(BadRequestError) as told:
+        CASES[name].surface.ask({**CASES[name].base, **given})
+    assert MARK not in told.value.message + str(told.value.param)
+
+
+@pytest.mark.parametrize("name", RICH)
+def test_no_part_of_a_request_brings_what_no_rail_can_read_as_numbers(name: str) -> None:
+    refused = 0
+    plain = json.loads(json.dumps(RICH[name]).replace('"input": {"a": {"b": "c"}}', '"input": null'))  # arguments of a tool are text
+    for body in with_new_fields(plain, ({"deep": [[9906], [1917]]},)):
+        if "brand_new" in body or "brand_new" in json.dumps([body.get(key) for key in ("messages", "input", "prompt")]):
+            refused += 1
+            with pytest.raises(BadRequestError):
+                CASES[name].surface.ask(body)
+    assert refused >= {"completions": 1, "embeddings": 1}.get(name, 6)
+
+
+@EVERY
+def test_numbers_that_steer_sampling_or_stand_in_a_schema_pass(name: str) -> None:
+    """Of vLLM, SGLang and llama.cpp: none of them becomes a prompt."""
+    schema = {"type": "object", "properties": {"size": {"enum": [1, 2]}}}
+    steering = {"stop_token_ids": [1, 2], "allowed_token_ids": [3], "logprob_token_ids": [4], "bad_words": ["7"], "top_k": 5}
+    shaped = {"guided_json": schema, "guided_choice": ["1", "2"], "structured_outputs": {"json": schema}}
+    given = {**steering, **shaped, "input_ids": None, "return_token_ids": True}
+    assert CASES[name].surface.ask({**CASES[name].base, **given}).body["stop_token_ids"] == [1, 2]
+
+
 @EVERY
 def test_arguments_of_a_template_are_read(name: str, guard: Guard) -> None:
     surface, base = CASES[name].surface, CASES[name].base
@@ -224,16 +272,15 @@ def test_arguments_of_a_template_are_read(name: str, guard: Guard) -> None:
         assert all(guard.check(prompt.conversation, "input").passes for prompt in asked.prompts) is passes
 
 
-def with_new_fields(value: Any) -> Iterator[Any]:
-    """``value`` with a field that nobody knows in one of its objects, once for each of them."""
+def with_new_fields(value: Any, new: tuple[Any, ...] = ({"deep": [MARK]}, MARK)) -> Iterator[Any]:
+    """``value`` with a field that nobody knows in one of its objects, once for each of them and for each of ``new``."""
     if isinstance(value, dict):
-        yield {**value, "brand_new": {"deep": [MARK]}}
-        yield {**value, "brand_new": MARK}
+        yield from ({**value, "brand_new": each} for each in new)
         for key, inner in value.items():
-            yield from ({**value, key: changed} for changed in with_new_fields(inner))
+            yield from ({**value, key: changed} for changed in with_new_fields(inner, new))
     elif isinstance(value, list):
         for at, inner in enumerate(value):
-            yield from ([*value[:at], changed, *value[at + 1 :]] for changed in with_new_fields(inner))
+            yield from ([*value[:at], changed, *value[at + 1 :]] for changed in with_new_fields(inner, new))
 
 
 @pytest.mark.parametrize("name", RICH)

@@ -28,10 +28,11 @@ from charter.guard.gateway.surfaces._texts import (
     unknown,
     word,
 )
+from charter.guard.gateway.surfaces._unread import UNREAD
 from charter.guard.messages import MEDIA, ROLES, TEXTS
 
 #: Text that would reach the model as something no rail can read, or change what the model makes of what they read.
-REFUSED = ("chat_template", "prompt_token_ids", "prompt_embeds", "prompt")
+REFUSED = (*UNREAD, "prompt")
 _GUARDED = ("messages", "tools", "functions", "response_format", "prediction", "web_search_options")
 #: Numbers and flags; a text in one of them is read like that of any other field.
 _OPAQUE = (

@@ -21,6 +21,7 @@ from charter.guard.gateway.surfaces._shape import (
     Word,
     Words,
 )
+from charter.guard.gateway.surfaces._unread import UNREAD
 
 TEXT: Final = Text()
 NUMBER: Final = Number()
@@ -29,7 +30,7 @@ WORD: Final = Word()
 BLOB: Final = Plain(blob=True)
 HOSTED: Final = Refused("is a tool that runs upstream; only tools that the client runs are served")
 #: What would reach the model as something no rail reads, or change what the model makes of what they read.
-UNREAD: Final = Refused("is not served here: no rail can read it")
+HIDDEN: Final = Refused("is not served here: no rail can read it")
 CACHE: Final = Object(type=PLAIN, ttl=PLAIN)
 CITATION: Final = Union(
     "type",
@@ -190,10 +191,8 @@ REST: Final = Object(
     context_management=Words(),
     container=Refused("refers to state that lies upstream, so it could not be checked"),
     mcp_servers=HOSTED,
-    chat_template=UNREAD,
-    chat_template_kwargs=Object(chat_template=UNREAD),
-    prompt_token_ids=UNREAD,
-    prompt_embeds=UNREAD,
+    chat_template_kwargs=Object(chat_template=HIDDEN),
+    **dict.fromkeys(UNREAD, HIDDEN),
 )
 #: What reaches the model beside the conversation, or says how to answer it.
 AROUND: Final = Object(tools=TOOLS, **SETTINGS.fields, **REST.fields)

@@ -20,6 +20,7 @@ from charter.guard.gateway.surfaces._shape import (
     Union,
     Word,
 )
+from charter.guard.gateway.surfaces._unread import UNREAD
 
 TEXT: Final = Text()
 NUMBER: Final = Number()
@@ -31,7 +32,7 @@ HOSTED: Final = Refused("is a tool that runs upstream; only function and custom 
 #: State that lies upstream: texts that this gateway has never seen.
 STATE: Final = Refused("refers to state that lies upstream, so it could not be checked")
 #: What would reach the model as something no rail reads, or change what the model makes of what they read.
-UNREAD: Final = Refused("is not served here: no rail can read it")
+HIDDEN: Final = Refused("is not served here: no rail can read it")
 CACHE: Final = Object(mode=PLAIN, ttl=PLAIN)
 
 INPUT_PARTS: Final[dict[str, Shape]] = {
@@ -171,10 +172,8 @@ REST: Final = Object(
     prompt_cache_options=Object(mode=PLAIN, ttl=PLAIN, prewarm=NUMBER, comparison_response_id=PLAIN),
     prompt_cache_retention=PLAIN,
     access_programs=Object(cyber=PLAIN),
-    chat_template=UNREAD,
-    chat_template_kwargs=Object(chat_template=UNREAD),
-    prompt_token_ids=UNREAD,
-    prompt_embeds=UNREAD,
+    chat_template_kwargs=Object(chat_template=HIDDEN),
+    **dict.fromkeys(UNREAD, HIDDEN),
     moderation=MODERATION,
     background=Refused("is not served: the answer would be fetched past this gateway"),
     background_options=Refused("is not served: the answer would be fetched past this gateway"),

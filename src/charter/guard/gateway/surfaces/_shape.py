@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from charter.guard.gateway.surfaces._located import Path, as_text
 from charter.guard.gateway.surfaces._surface import Contract
 from charter.guard.gateway.surfaces._texts import digest, is_word, leaves, tells
+from charter.guard.gateway.surfaces._unread import unread
 
 Kind = Literal["text", "name", "arguments", "image", "audio", "video", "file"]
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=-]{0,256}")
@@ -280,6 +281,9 @@ class Object:
             raise Unreadable(name or "the body", "must be an object")
         dot = f"{name}." if name else ""
         found = {key: shape.walk(value[key], (*at, key), f"{dot}{key}", into) for key, shape in self.fields.items() if key in value}
+        refused = unread(value, self.fields.keys()) if into.strict and not value.keys() <= self.fields.keys() else None
+        if refused is not None:
+            raise Unreadable(f"{dot}{refused[0]}" if refused[0] else name or "a field", refused[1])
         for key in [key for key in value if key not in self.fields]:
             if into.strict:
                 into.bits += [Bit("text", text, path) for path, text in leaves({key: value[key]}, at)]

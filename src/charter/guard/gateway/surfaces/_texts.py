@@ -10,6 +10,7 @@ from typing import Any, Literal
 from charter.core.rows import Conversation, Message, Part, ToolCall
 from charter.guard.gateway.surfaces._located import Located, Path, Place
 from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError
+from charter.guard.gateway.surfaces._unread import unread
 from charter.guard.gateway.surfaces._words import NAMES, VALUES
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -80,9 +81,13 @@ def tells(value: Any, levels: int = 8) -> bool:
 
 
 def unknown(given: dict[str, Any], known: Set[str], path: Path) -> list[Text]:
-    """The texts of keys that ``known`` does not name."""
+    """The texts of keys that ``known`` does not name. Raises BadRequestError for what of them is no text and could tell one."""
     if given.keys() <= known:
         return []
+    refused = unread(given, known)
+    if refused is not None:
+        where, why = refused
+        raise BadRequestError(f"{where or 'a field'} {why}", param=where or None, code="unsupported_field")
     return [text for key in given if key not in known for text in leaves({key: given[key]}, path)]
 
 

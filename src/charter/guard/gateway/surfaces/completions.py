@@ -23,13 +23,14 @@ from charter.guard.gateway.surfaces._surface import (
 )
 from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, no_template, top, unknown, without_texts
 from charter.guard.gateway.surfaces._tidy import alternatives, numbers, spells, tidy
+from charter.guard.gateway.surfaces._unread import UNREAD
 from charter.guard.gateway.wire import sse
 
 _OPAQUE = (
     "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty", "seed", "stream", "stream_options",
     "temperature", "top_p",
 )  # fmt: skip
-_REFUSED = ("prompt_token_ids", "prompt_embeds", "chat_template", "messages")
+_REFUSED = (*UNREAD, "messages")
 _KNOWN = frozenset({"model", "prompt", "suffix"})
 _TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint"})
 _CHOICE = frozenset({"index", "finish_reason", "text", "logprobs"})

@@ -9,9 +9,10 @@ from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer
 from charter.guard.gateway.surfaces._shape import Either, Many, Number, Numbers, Object, Plain, Refused, Text, contract_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
+from charter.guard.gateway.surfaces._unread import UNREAD
 
 PLAIN, NUMBER = Plain(), Number()
-UNREAD = Refused("is not served here: no rail can read it")
+HIDDEN = Refused("is not served here: no rail can read it")
 INPUT = Either(text=Text(), items=Many(Text()))
 AROUND = Object(
     model=PLAIN,
@@ -21,12 +22,10 @@ AROUND = Object(
     safety_identifier=Text(),
     input_type=PLAIN,
     truncate_prompt_tokens=NUMBER,
-    messages=UNREAD,
-    chat_template=UNREAD,
-    chat_template_kwargs=Object(chat_template=UNREAD),
-    prompt_token_ids=UNREAD,
-    prompt_embeds=UNREAD,
-    stream=UNREAD,
+    messages=HIDDEN,
+    stream=HIDDEN,
+    chat_template_kwargs=Object(chat_template=HIDDEN),
+    **dict.fromkeys(UNREAD, HIDDEN),
 )
 REQUEST = Object(**AROUND.fields, input=INPUT)
 #: A vector as numbers, or as base64 of them.
