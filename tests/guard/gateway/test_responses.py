@@ -284,6 +284,18 @@ def test_events_that_cannot_be_checked_end_the_stream(event: dict[str, Any]) -> 
         surface.codec(ask()).read("", json.dumps(event).encode())
 
 
+def test_reasoning_as_vllm_names_its_parts_and_heartbeats_end_no_stream() -> None:
+    """The official SDKs know these parts by the names that they have elsewhere."""
+    plain = upstream.events(upstream.reasoning("I think"), upstream.message("Hello"))
+    named = [
+        {**event, "type": event["type"].replace("content_part", "reasoning_part")} if event.get("part", {}).get("type") == "reasoning_text" else event
+        for event in plain
+    ]
+    assert sum("reasoning_part" in event["type"] for event in named) == 2
+    beating = [each for event in named for each in (event, {"type": "keepalive", "sequence_number": 7, "note": "unread text"})]
+    assert through(surface.codec(ask()), beating[:-1]) == through(surface.codec(ask()), plain)
+
+
 def test_an_upstream_that_failed_says_so() -> None:
     with pytest.raises(UpstreamFailedError):
         surface.codec(ask()).read("error", b'{"type": "error", "code": "server_error", "message": "unread text"}')

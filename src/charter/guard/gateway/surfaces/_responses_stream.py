@@ -36,6 +36,8 @@ CALL_DELTAS = {"response.function_call_arguments.delta": "arguments", "response.
 CALL_DONES = {name.replace(".delta", ".done"): key for name, key in CALL_DELTAS.items()}
 BEGIN = ("response.created", "response.queued", "response.in_progress")
 END = ("response.completed", "response.incomplete", "response.failed")
+#: vLLM's own names of events that the official SDKs know by others.
+ALIASES = {"response.reasoning_part.added": "response.content_part.added", "response.reasoning_part.done": "response.content_part.done"}
 
 
 #: A piece, and the text that it is a part of (None: it is checked, and told in one event or not at all).
@@ -111,8 +113,13 @@ class ResponsesCodec:
             return ()
         value = read(data)
         kind = str(value.get("type"))
+        if kind in ALIASES:
+            kind = ALIASES[kind]
+            value = {**value, "type": kind}
         if kind == "error" or value.get("error") is not None:
             raise UpstreamFailedError
+        if kind == "keepalive":  # OpenAI's heartbeat; the gateway has its own
+            return ()
         if kind in BEGIN:
             return (self._begin(kind, value),)
         if kind in END:
