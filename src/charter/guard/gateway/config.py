@@ -143,7 +143,8 @@ class GatewayConfig(Config):
         default="none", description="annotations beside chat completions, as Azure writes them; a client may ask with x-guard-annotations: azure"
     )
     upstream_state: bool = Field(
-        default=False, description="let requests go on from state that only the upstream can read (previous_response_id, conversation): a bypass"
+        default=False,
+        description="let requests go on from state that only the upstream can read (previous_response_id, conversation, audio.id): a bypass",
     )
     heartbeat_s: Seconds = Field(default=10.0, description="a comment is sent when a stream is silent for so long")
     limits: Limits = Limits()

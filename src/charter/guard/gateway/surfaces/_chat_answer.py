@@ -6,10 +6,11 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from charter.core.rows import ToolCall
+from charter.guard.gateway.surfaces._calls import BODIES, call_kind, cleaned
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, leaves, named, top, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, is_name, leaves, named, top, without_texts
 from charter.guard.gateway.surfaces._tidy import tokens
 
 #: ``usage`` and all that is not here may stay as long as it holds no text.
@@ -19,7 +20,6 @@ CHOICE = frozenset({"index", "finish_reason", "message", "logprobs"})
 #: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
 MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "annotations"))
-_CALL = frozenset({"id", "type", "index", "function", "custom"})
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(NAMES, "constrained"),
     "created": "opaque",
@@ -47,6 +47,7 @@ FIELDS: Mapping[str, Contract] = {
     "choices.message.tool_calls.function.arguments": "guarded",
     "choices.message.tool_calls.custom.name": "guarded",
     "choices.message.tool_calls.custom.input": "guarded",
+    "choices.message.tool_calls.extra_content.google.thought_signature": "constrained",
 }
 
 
@@ -102,15 +103,14 @@ def _calls(message: dict[str, Any], path: Path) -> list[tuple[Path | None, ToolC
         raise BadAnswerError("tool calls are no list")
     for number, each in enumerate(calls):
         call = _object(each)
-        kind = call_kind(call, _CALL)
-        field = "input" if kind == "custom" else "arguments"
-        found.append(_call(_object(call.get(kind)), field, (*path, "tool_calls", number, kind)))
+        kind = call_kind(call)
+        found.append(_call(_object(call.get(kind)), BODIES[kind], (*path, "tool_calls", number, kind)))
     return found
 
 
 def _call(given: dict[str, Any], field: str, path: Path) -> tuple[Path | None, ToolCall]:
     name, arguments = given.get("name"), given.get(field)
-    if not isinstance(name, str) or not isinstance(arguments, str | None) or without_texts(given, {"name", field}) is not given:
+    if not isinstance(name, str) or not isinstance(arguments, str | None):
         raise BadAnswerError("a tool call cannot be read")
     return (*path, field), ToolCall(name=name, arguments=arguments or "")
 
@@ -145,7 +145,7 @@ def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withhe
     index = choice.get("index", position)
     if index in withheld:
         return refused_choice(index, withheld[index])
-    message = without_texts(choice["message"], MESSAGE)
+    message = cleaned(without_texts(choice["message"], MESSAGE))
     kept = tidied({"index": index, **without_texts(choice, CHOICE), "message": message}, message, ends=True)
     return {key: None if key == "logprobs" else value for key, value in kept.items()} if index in changed else kept
 

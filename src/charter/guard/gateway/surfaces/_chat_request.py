@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charter.core.rows import ToolCall
+from charter.guard.gateway.surfaces._calls import BODIES, CALL_NAMES, around_call
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden
 from charter.guard.gateway.surfaces._surface import Asked, BadRequestError, Contract
 from charter.guard.gateway.surfaces._texts import (
-    CALL_NAMES,
     Gather,
     Media,
     Role,
@@ -24,16 +24,17 @@ from charter.guard.gateway.surfaces._texts import (
     leaves,
     name,
     no_template,
-    tells,
     unknown,
     word,
 )
-from charter.guard.gateway.surfaces._unread import UNREAD
+from charter.guard.gateway.surfaces._unread import HOSTED, UNREAD, is_set
 from charter.guard.messages import MEDIA, ROLES, TEXTS
 
 #: Text that would reach the model as something no rail can read, or change what the model makes of what they read.
 REFUSED = (*UNREAD, "prompt")
-_GUARDED = ("messages", "tools", "functions", "response_format", "prediction", "web_search_options")
+_GUARDED = ("messages", "tools", "functions", "response_format", "prediction")
+#: Kinds of tools that the client runs; others run upstream, and feed the model what no rail reads.
+_TOOLS = ("function", "custom")
 #: Numbers and flags; a text in one of them is read like that of any other field.
 _OPAQUE = (
     "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls", "presence_penalty", "seed",
@@ -48,9 +49,9 @@ _KNOWN = frozenset((*_GUARDED, *_CONSTRAINED, "function_call", "tool_choice"))
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(_OPAQUE, "opaque"),
     **dict.fromkeys(_CONSTRAINED, "constrained"),
-    **dict.fromkeys(REFUSED, "refused"),
+    **dict.fromkeys((*REFUSED, *HOSTED), "refused"),
     **dict.fromkeys(_BESIDE, "guarded"),
-    **dict.fromkeys(("tools", "functions", "response_format", "prediction", "web_search_options"), "guarded"),
+    **dict.fromkeys(_GUARDED[1:], "guarded"),
     "chat_template_kwargs.chat_template": "refused",
     "function_call": "constrained",
     "tool_choice": "guarded",
@@ -68,7 +69,7 @@ FIELDS: Mapping[str, Contract] = {
     "messages.refusal": "guarded",
     "messages.reasoning_content": "guarded",
     "messages.reasoning": "guarded",
-    "messages.audio": "guarded",
+    "messages.audio.id": "refused",
     "messages.function_call.name": "guarded",
     "messages.function_call.arguments": "guarded",
     "messages.tool_call_id": "constrained",
@@ -79,20 +80,22 @@ FIELDS: Mapping[str, Contract] = {
     "messages.tool_calls.function.arguments": "guarded",
     "messages.tool_calls.custom.name": "guarded",
     "messages.tool_calls.custom.input": "guarded",
+    "messages.tool_calls.extra_content.google.thought_signature": "constrained",
 }
 _MESSAGE = frozenset({"role", "content", "tool_calls", "tool_call_id", "function_call"})
-_CALL = frozenset({"id", "type", "index", "function", "custom"})
-#: What clients that send the last message back as they got it add to its calls.
-_DONE = (("status", "completed"),)
 _JSON_KEYS = ("guided_json", "guided_grammar", "guided_regex", "guided_choice", "structured_outputs", "grammar", "json_schema")
 
 
-def ask(body: dict[str, Any]) -> Asked:
-    """Raises BadRequestError."""
+def ask(body: dict[str, Any], *, upstream_state: bool = False) -> Asked:
+    """``upstream_state``: let messages refer to sound that lies upstream, a bypass. Raises BadRequestError."""
     for field in REFUSED:
         if body.get(field) is not None:
             raise BadRequestError(f"{field} is not served here: no rail can read it", param=field, code="unsupported_field")
+    for field in HOSTED:
+        if is_set(body.get(field)):
+            raise BadRequestError(f"{field} is not served here: what it makes run upstream no rail reads", param=field, code="unsupported_field")
     no_template(body)
+    _client_tools(body)
     for field in _CONSTRAINED[1:]:
         if body.get(field) is not None:
             word(body[field], field)
@@ -101,6 +104,10 @@ def ask(body: dict[str, Any]) -> Asked:
     if not messages:
         raise BadRequestError("messages must not be empty", param="messages")
     gather = Gather()
+    recalled = _recalled(messages)
+    if recalled and not upstream_state:
+        why = "refers to sound that lies upstream, so it could not be checked"
+        raise BadRequestError(f"{recalled} {why}", param=recalled, code="unsupported_content")
     around = _around(body)
     if around:
         gather.message("system", around, around=True)
@@ -113,7 +120,42 @@ def ask(body: dict[str, Any]) -> Asked:
         prompts=(gather.located(),),
         choices=as_count(body.get("n"), "n"),
         structured=_structured(body),
+        bypass=("state: audio",) if recalled else (),
     )
+
+
+def _client_tools(body: dict[str, Any]) -> None:
+    """Only tools that the client runs are served. Raises BadRequestError."""
+    for at, tool in enumerate(as_list(body.get("tools") or [], "tools")):
+        _client_tool(tool, f"tools[{at}]")
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict):
+        return
+    if choice.get("type") != "allowed_tools":
+        _client_tool(choice, "tool_choice")
+        return
+    allowed = as_object(choice.get("allowed_tools") or {}, "tool_choice.allowed_tools")
+    for at, tool in enumerate(as_list(allowed.get("tools") or [], "tool_choice.allowed_tools.tools")):
+        _client_tool(tool, f"tool_choice.allowed_tools.tools[{at}]")
+
+
+def _client_tool(given: Any, where: str) -> None:
+    tool = as_object(given, where)
+    kind = tool.get("type")
+    if kind not in _TOOLS and not (kind is None and any(isinstance(tool.get(name), dict) for name in _TOOLS)):
+        why = "is a tool that runs upstream; only function and custom tools are served"
+        raise BadRequestError(f"{where} {why}", param=where, code="unsupported_content")
+
+
+def _recalled(messages: Sequence[Any]) -> str:
+    """Where a message refers to sound that the model server keeps; '' if none does. Raises BadRequestError."""
+    found = ""
+    for number, message in enumerate(messages):
+        audio = message.get("audio") if isinstance(message, dict) else None
+        if isinstance(audio, dict) and audio.get("id") is not None:
+            found = f"messages[{number}].audio.id"
+            name(audio["id"], found)
+    return found
 
 
 def _around(body: dict[str, Any]) -> list[Text]:
@@ -142,8 +184,8 @@ def _message(gather: Gather, number: int, given: dict[str, Any]) -> None:
     if given.get("tool_call_id") is not None:
         name(given["tool_call_id"], f"{where}.tool_call_id")
     texts += unknown(given, _MESSAGE, path)
-    calls = _calls(given, where, path)
-    texts += hidden(calls)
+    calls, beside = _calls(given, where, path)
+    texts += beside + hidden(calls)
     gather.message(role, texts, calls, media)
 
 
@@ -170,16 +212,17 @@ def _content(content: Any, where: str, path: Path) -> tuple[list[Text], list[tup
     return texts, media
 
 
-def _calls(given: dict[str, Any], where: str, path: Path) -> Sequence[tuple[Path | None, ToolCall]]:
+def _calls(given: dict[str, Any], where: str, path: Path) -> tuple[Sequence[tuple[Path | None, ToolCall]], list[Text]]:
+    """The tool calls of a message, and the texts that stand beside them in fields that nobody knows."""
     found: list[tuple[Path | None, ToolCall]] = []
+    beside: list[Text] = []
     if given.get("function_call") is not None:
         call = as_object(given["function_call"], f"{where}.function_call")
         found.append(_call(call, "arguments", f"{where}.function_call", (*path, "function_call")))
+        beside += unknown(call, {"name", "arguments"}, (*path, "function_call"))
     for index, each in enumerate(as_list(given.get("tool_calls") or [], f"{where}.tool_calls")):
         at = f"{where}.tool_calls[{index}]"
         call = as_object(each, at)
-        if any(tells({key: value}) for key, value in call.items() if key not in _CALL and (key, value) not in _DONE):
-            raise BadRequestError(f"{at} holds a field that cannot be checked", param=f"{where}.tool_calls")
         for field in CALL_NAMES:
             if call.get(field) is not None:
                 name(call[field], f"{at}.{field}")
@@ -189,12 +232,11 @@ def _calls(given: dict[str, Any], where: str, path: Path) -> Sequence[tuple[Path
             raise BadRequestError(f"{at} must have a function or a custom tool, not both", param=f"{where}.tool_calls")
         kind = "custom" if call.get("custom") is not None else "function"
         inner = as_object(call.get(kind), f"{at}.{kind}")
-        found.append(_call(inner, "input" if kind == "custom" else "arguments", f"{at}.{kind}", (*path, "tool_calls", index, kind)))
-    return found
+        found.append(_call(inner, BODIES[kind], f"{at}.{kind}", (*path, "tool_calls", index, kind)))
+        beside += around_call(call, kind, (*path, "tool_calls", index))
+    return found, beside
 
 
 def _call(given: dict[str, Any], field: str, where: str, path: Path) -> tuple[Path | None, ToolCall]:
-    if any(tells({key: value}) for key, value in given.items() if key not in ("name", field)):
-        raise BadRequestError(f"{where} holds a field that cannot be checked", param=where)
     arguments = as_text(given.get(field) if given.get(field) is not None else "", f"{where}.{field}")
     return (*path, field), ToolCall(name=as_text(given.get("name"), f"{where}.name"), arguments=arguments)

@@ -7,17 +7,17 @@ from typing import Any
 
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces import _chat_answer as whole_answer
+from charter.guard.gateway.surfaces._calls import BODIES, call_kind, cleaned
 from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
-from charter.guard.gateway.surfaces._stream import chunk_of
+from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, call_kind, is_name, named, top, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, is_name, named, top, without_texts
 from charter.guard.gateway.wire import sse
 
 _CHOICE = frozenset({"index", "finish_reason", "delta", "logprobs"})
 _DELTA = frozenset((*whole_answer.TEXTS, "role", "tool_calls", "function_call", "audio"))
 _AUDIO = frozenset({"id", "data", "transcript", "expires_at"})
-_CALL = frozenset({"id", "type", "index", "function", "custom"})
 _NAMES, _FINISH, _ROLE = ("id", "object", "system_fingerprint", "service_tier"), ("finish_reason",), ("role",)
 _HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
@@ -33,6 +33,7 @@ class ChatFrame:
 
     def emit(self, texts: Sequence[str]) -> bytes:
         if self.choice is None:
+            self._codec.spent.told = self._codec.spent.told or self._chunk.get("usage") is not None
             return sse.event(self._chunk)
         chunk = self._chunk
         for piece, path, text in zip(self.pieces, self._paths, texts, strict=True):
@@ -51,9 +52,10 @@ class ChatFrame:
 class ChatCodec:
     """See ``Codec``."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, notes: Notes | None = None) -> None:
         self.ended = False
-        self.notes: Notes | None = None
+        self.notes = notes
+        self.spent = Spent(asked)
         self._asked = asked
         self._head: dict[str, Any] = {}
         self._names: dict[tuple[int, str], str] = {}
@@ -74,6 +76,7 @@ class ChatCodec:
             self.ended = True
             return ()
         chunk = named(top(chunk, whole_answer.TOP), _NAMES)
+        self.spent.see(chunk.get("usage"))
         if not is_name(chunk.get("model")):  # the path of a file, say
             chunk = {**chunk, "model": self._asked.model}
         if not self._head:
@@ -96,7 +99,7 @@ class ChatCodec:
             delta = {}
         if not isinstance(delta, dict) or not isinstance(index, int) or not 0 <= index < self._asked.choices:
             raise BadAnswerError("a choice cannot be read")
-        clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), without_texts(named(delta, _ROLE), _DELTA)
+        clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), cleaned(without_texts(named(delta, _ROLE), _DELTA))
         clean = whole_answer.tidied(clean, delta, ends=choice.get("finish_reason") is not None)
         if clean is not choice or clean_delta is not choice.get("delta"):
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
@@ -124,10 +127,9 @@ class ChatCodec:
             number = call.get("index", at) if isinstance(call, dict) else None
             if not isinstance(number, int) or not 0 <= number < 1024:
                 raise BadAnswerError("a tool call cannot be read")
-            kind = call_kind(call, _CALL)
-            field = "input" if kind == "custom" else "arguments"
+            kind = call_kind(call)
             channel = f"input:{number}" if kind == "custom" else f"tool:{number}"
-            self._call(index, channel, call.get(kind) or {}, field, ("tool_calls", at, kind), pieces, paths)
+            self._call(index, channel, call.get(kind) or {}, BODIES[kind], ("tool_calls", at, kind), pieces, paths)
         audio = delta.get("audio")
         if audio is not None:
             if (
@@ -144,7 +146,7 @@ class ChatCodec:
                 self._text(index, "transcript", audio["transcript"], ("audio", "transcript"), pieces, paths)
 
     def _call(self, index: int, channel: str, call: Any, field: str, path: Path, pieces: list[Piece], paths: list[Path | None]) -> None:
-        if not isinstance(call, dict) or without_texts(call, {"name", field}) is not call or not isinstance(call.get("name"), str | None):
+        if not isinstance(call, dict) or not isinstance(call.get("name"), str | None):
             raise BadAnswerError("a tool call cannot be read")
         self._names[index, channel] = self._names.get((index, channel), "") + (call.get("name") or "")
         if call.get(field):
@@ -182,6 +184,7 @@ class ChatCodec:
             delta["content"] = withheld.text
         delta["refusal"] = withheld.text
         self._told.add(choice)
+        self.spent.withheld = True
         return self._chunk(choice, delta, None) + self._chunk(choice, {}, "content_filter")
 
     def _chunk(self, choice: int, delta: dict[str, Any], finish: str | None) -> bytes:
@@ -196,11 +199,11 @@ class ChatCodec:
 
     def end(self) -> bytes:
         report = self.notes.report() if self.notes is not None else None
-        if report is None:
-            return sse.DONE
-        return sse.event({**self._shell(), "choices": [], "moderation": report}) + sse.DONE
+        owed = self.spent.owed(self._shell())
+        return owed + (b"" if report is None else sse.event({**self._shell(), "choices": [], "moderation": report})) + sse.DONE
 
     def refusal(self, withheld: Withheld, identity: str, created_unix_s: int) -> bytes:
         """A whole stream that declines."""
         self._head = {"id": f"chatcmpl-{identity}", "created": created_unix_s}
+        self.spent.see(NOTHING)
         return b"".join(self.withhold(choice, withheld) for choice in range(self._asked.choices)) + self.end()

@@ -21,6 +21,7 @@ from charter.guard.gateway.surfaces._shape import (
     Word,
     Words,
 )
+from charter.guard.gateway.surfaces._unread import HOSTED as SEARCHES
 from charter.guard.gateway.surfaces._unread import UNREAD
 
 TEXT: Final = Text()
@@ -193,6 +194,7 @@ REST: Final = Object(
     mcp_servers=HOSTED,
     chat_template_kwargs=Object(chat_template=HIDDEN),
     **dict.fromkeys(UNREAD, HIDDEN),
+    **dict.fromkeys(SEARCHES, HOSTED),
 )
 #: What reaches the model beside the conversation, or says how to answer it.
 AROUND: Final = Object(tools=TOOLS, **SETTINGS.fields, **REST.fields)

@@ -44,6 +44,7 @@ class MessagesCodec:
         self._blocks: dict[int, Block] = {}
         self._calls = Calls()
         self._head: dict[str, Any] = {"usage": {"input_tokens": 0, "output_tokens": 0}}
+        self._usage: dict[str, Any] = {"output_tokens": 0}  # the last that the upstream told
         self._began = False
 
     @property
@@ -85,7 +86,7 @@ class MessagesCodec:
             _event("content_block_start", index=at, content_block={"type": "text", "text": ""}),
             _event("content_block_delta", index=at, delta={"type": "text_delta", "text": withheld.text}),
             _event("content_block_stop", index=at),
-            _event("message_delta", delta=refusal_end(withheld.text), usage={"output_tokens": 0}),
+            _event("message_delta", delta=refusal_end(withheld.text), usage=self._usage),
         ]
         return b"".join(out)
 
@@ -110,6 +111,7 @@ class MessagesCodec:
             raise BadAnswerError("a stream begins with no message, or with one that has content")
         clean, _ = read_answer(ANSWER, {**given, "stop_details": None})
         self._head = {name: kept for name, kept in clean.items() if kept is not None}
+        self._spend({"output_tokens": (clean.get("usage") or {}).get("output_tokens")})
         return Made(None, (), lambda texts: self._begin())
 
     def _block(self, value: dict[str, Any]) -> Frame:
@@ -200,6 +202,7 @@ class MessagesCodec:
             raise BadAnswerError("a message ended without saying how")
         clean, bits = read_answer(END, given)
         usage, _ = read_answer(USAGE, value.get("usage"))
+        self._spend(usage or {})
         text = bits[0].text if bits else ""
         pieces = (Piece((0, "note"), text),) if text else ()
         stop = given.get("stop_sequence")
@@ -212,6 +215,9 @@ class MessagesCodec:
             return _event("message_delta", delta={**delta, "stop_sequence": own, **told}, usage=usage or {"output_tokens": 0})
 
         return Made(0, pieces, make, ends=True)
+
+    def _spend(self, usage: dict[str, Any]) -> None:
+        self._usage |= {name: kept for name, kept in usage.items() if kept is not None}
 
 
 def _event(name: str, /, **value: Any) -> bytes:

@@ -20,6 +20,7 @@ from charter.guard.gateway.surfaces._shape import (
     Union,
     Word,
 )
+from charter.guard.gateway.surfaces._unread import HOSTED as SEARCHES
 from charter.guard.gateway.surfaces._unread import UNREAD
 
 TEXT: Final = Text()
@@ -174,6 +175,7 @@ REST: Final = Object(
     access_programs=Object(cyber=PLAIN),
     chat_template_kwargs=Object(chat_template=HIDDEN),
     **dict.fromkeys(UNREAD, HIDDEN),
+    **dict.fromkeys(SEARCHES, HOSTED),
     moderation=MODERATION,
     background=Refused("is not served: the answer would be fetched past this gateway"),
     background_options=Refused("is not served: the answer would be fetched past this gateway"),

@@ -14,13 +14,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from charter.guard.gateway.surfaces._located import Path, as_text
 from charter.guard.gateway.surfaces._surface import Contract
-from charter.guard.gateway.surfaces._texts import digest, is_word, leaves, tells
+from charter.guard.gateway.surfaces._texts import digest, is_blob, is_word, leaves, tells
 from charter.guard.gateway.surfaces._unread import unread
 
 Kind = Literal["text", "name", "arguments", "image", "audio", "video", "file"]
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=-]{0,256}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.:/@+=-]")
-_BLOB = re.compile(r"[A-Za-z0-9+/=_-]*")
 _KEY = re.compile(r"[A-Za-z0-9_.:/@+-]{1,64}")
 
 
@@ -150,7 +149,7 @@ class Plain:
     def walk(self, value: Any, at: Path, name: str, into: Reading) -> Any:
         if value is None or isinstance(value, (bool, int, float)):
             return value
-        if isinstance(value, str) and (_BLOB if self.blob else _PLAIN).fullmatch(value):
+        if isinstance(value, str) and (is_blob(value) if self.blob else _PLAIN.fullmatch(value)):
             return value
         if isinstance(value, str) and not into.strict:  # an answer is not lost for a file name with a space in it
             return None if self.blob else _OTHER.sub("_", value)[:256]

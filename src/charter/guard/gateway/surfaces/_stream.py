@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import undone
-from charter.guard.gateway.surfaces._surface import BadAnswerError, Piece, Said, UpstreamFailedError
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Piece, Said, UpstreamFailedError
 from charter.guard.gateway.surfaces._texts import Gather, Text
 from charter.guard.gateway.wire import sse, strict
 
@@ -47,6 +47,31 @@ class Told:
         if not isinstance(whole, str) or not whole.startswith(self.raw):
             raise BadAnswerError("a text was told otherwise at its end than in its pieces")
         return whole[len(self.raw) :]
+
+
+#: The usage of a request that no model was asked.
+NOTHING: Final[Mapping[str, Any]] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+class Spent:
+    """The usage of a streamed chat completion or completion. A stream that is stopped never tells it, so the last one that was seen is told in its
+    place; where the upstream had told none yet nobody knows it, and no number is made up."""
+
+    def __init__(self, asked: Asked) -> None:
+        options = asked.body.get("stream_options")
+        self._wanted = isinstance(options, dict) and options.get("include_usage") is True
+        self._last: Mapping[str, Any] | None = None
+        self.told = self.withheld = False
+
+    def see(self, usage: Any) -> None:
+        if isinstance(usage, Mapping):
+            self._last = usage
+
+    def owed(self, shell: Mapping[str, Any]) -> bytes:
+        """The chunk that is still to be told; b'' if there is none. ``shell``: what every chunk holds."""
+        if not self._wanted or self.told or not self.withheld or self._last is None:
+            return b""
+        return sse.event({**shell, "choices": [], "usage": self._last})
 
 
 @dataclass(slots=True)

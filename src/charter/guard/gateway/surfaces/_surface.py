@@ -182,8 +182,8 @@ class Surface(Protocol):
         """A whole answer that declines, for policies that answer a blocked request with 200."""
         ...
 
-    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
-        """``refuse`` as a stream."""
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids, notes: Notes | None = None) -> bytes:
+        """``refuse`` as a stream, with the notes that the client asked for."""
         ...
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
@@ -198,6 +198,15 @@ class Surface(Protocol):
 
     def codec(self, asked: Asked) -> Codec:
         """For ``stream: true``. Raises BadRequestError where the surface has no streams."""
+        ...
+
+
+@runtime_checkable
+class Failing(Protocol):
+    """A surface whose answers may say with status 200 that the model failed: such an ``error`` is part of the answer, and is read with it."""
+
+    def failed(self, answer: dict[str, Any]) -> bool:
+        """Whether an answer with an ``error`` is one of these."""
         ...
 
 

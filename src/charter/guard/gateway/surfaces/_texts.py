@@ -21,6 +21,7 @@ Text = tuple[Path | None, str]
 _KEY = re.compile(r"[A-Za-z0-9_.$-]{1,40}")
 _NAME = re.compile(r"[\w.:/@+\-]{1,256}")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_BLOB = re.compile(r"[A-Za-z0-9+/=_-]*")
 _TOKEN_ID = re.compile(r"[0-9]{1,7}")
 
 
@@ -126,8 +127,9 @@ def is_word(value: str) -> bool:
     return _WORD.fullmatch(value) is not None
 
 
-#: Fields of a tool call that are names.
-CALL_NAMES = ("id", "type")
+def is_blob(value: str) -> bool:
+    """Whether it is base64, which only its maker can read: no spaces, so no sentence."""
+    return _BLOB.fullmatch(value) is not None
 
 
 def is_name(value: Any) -> bool:
@@ -141,16 +143,6 @@ def named(given: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
         if field in given and not is_name(given[field]):
             raise BadAnswerError(f"{field} is no name")
     return given
-
-
-def call_kind(call: dict[str, Any], known: Set[str]) -> str:
-    """Which kind of tool a call of an answer asks for: custom or function. Raises BadAnswerError where anything of it could be a text that no rail
-    reads: names that are none, fields that are not known, a body of each kind."""
-    if without_texts(named(call, CALL_NAMES), known) is not call or not isinstance(call.get("index"), int | None):
-        raise BadAnswerError("a tool call holds a text that cannot be checked")
-    if call.get("custom") is not None and call.get("function") is not None:
-        raise BadAnswerError("a tool call has two bodies")
-    return "custom" if call.get("custom") is not None else "function"
 
 
 def digest(data: Any) -> str:

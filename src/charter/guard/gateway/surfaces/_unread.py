@@ -11,18 +11,28 @@ from typing import Any, Final
 UNREAD: Final = (
     "chat_template", "prompt_token_ids", "prompt_embeds", "input_ids", "input_embeds", "inputs_embeds", "token_ids", "prompt_ids", "image_data",
     "video_data", "audio_data", "multi_modal_data", "kv_transfer_params", "ec_transfer_params", "disaggregated_params", "migration_request",
-    "session_params", "bootstrap_host",
+    "session_params", "bootstrap_host", "cached_content",
 )  # fmt: skip
-#: Fields whose numbers never become a prompt: they steer sampling, or stand in a schema.
+#: Fields by which a model server or a router is told to search, or to run tools, by itself: what that finds never passes here.
+HOSTED: Final = (
+    "compound_custom", "connectors", "data_sources", "enable_search", "plugins", "search_options", "search_parameters", "search_settings",
+    "web_search_options",
+)  # fmt: skip
+#: Fields whose numbers never become a prompt: they steer sampling, stand in a schema, or are what the SDK parsed of a message.
 _NUMBERS: Final = frozenset(
     (
-        "allowed_token_ids", "bad_words", "guided_choice", "guided_json", "json_schema", "logit_bias", "logprob_token_ids", "response_format", "stop",
-        "stop_token_ids", "structured_outputs", "tools",
+        "allowed_token_ids", "bad_words", "guided_choice", "guided_json", "json_schema", "logit_bias", "logprob_token_ids", "parsed",
+        "parsed_arguments", "response_format", "stop", "stop_token_ids", "structured_outputs", "tools",
     )
 )  # fmt: skip
 #: Servers read a number from such a string as well.
 _DIGITS = re.compile(r"\s*[+-]?[0-9][0-9_]*(?:\.0*)?\s*")
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
+
+
+def is_set(value: Any) -> bool:
+    """Whether a field that is not served asks for anything."""
+    return value is not None and value is not False and value != []
 
 
 def unread(given: dict[str, Any], known: Set[str]) -> tuple[str, str] | None:
@@ -35,7 +45,7 @@ def unread(given: dict[str, Any], known: Set[str]) -> tuple[str, str] | None:
 def _in(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if key in _NUMBERS:
         return
-    if key in UNREAD and value is not None and value is not False and value != []:
+    if key in UNREAD and is_set(value):
         yield key, "is not served here: no rail can read it"
     if isinstance(value, dict):
         for name, inner in value.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 from charter.guard.gateway.surfaces._located import Located, Path, put
 from charter.guard.gateway.surfaces._reading import undone
-from charter.guard.gateway.surfaces._stream import chunk_of
+from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of
 from charter.guard.gateway.surfaces._surface import (
     Asked,
     BadAnswerError,
@@ -17,13 +17,14 @@ from charter.guard.gateway.surfaces._surface import (
     Dialect,
     Frame,
     Ids,
+    Notes,
     Piece,
     Said,
     Withheld,
 )
 from charter.guard.gateway.surfaces._texts import Gather, Text, as_count, as_flag, as_list, name, no_template, top, unknown, without_texts
 from charter.guard.gateway.surfaces._tidy import alternatives, numbers, spells, tidy
-from charter.guard.gateway.surfaces._unread import UNREAD
+from charter.guard.gateway.surfaces._unread import HOSTED, UNREAD, is_set
 from charter.guard.gateway.wire import sse
 
 _OPAQUE = (
@@ -46,7 +47,7 @@ class Completions:
     dialect: Dialect = "openai"
     request_fields: Mapping[str, Contract] = {
         **dict.fromkeys(_OPAQUE, "opaque"),
-        **dict.fromkeys(_REFUSED, "refused"),
+        **dict.fromkeys((*_REFUSED, *HOSTED), "refused"),
         "chat_template_kwargs.chat_template": "refused",
         "model": "constrained",
         "prompt": "guarded",
@@ -67,6 +68,9 @@ class Completions:
         for field in _REFUSED:
             if body.get(field) is not None:
                 raise BadRequestError(f"{field} is not served here: no rail can read it", param=field, code="unsupported_field")
+        for field in HOSTED:
+            if is_set(body.get(field)):
+                raise BadRequestError(f"{field} is not served here: what it makes run upstream no rail reads", param=field, code="unsupported_field")
         no_template(body)
         given = body.get("prompt")
         several = isinstance(given, list)
@@ -100,10 +104,11 @@ class Completions:
     def refuse(self, asked: Asked, withheld: Withheld, ids: Ids) -> dict[str, Any]:
         choices = [_refused(index, withheld) for index in range(asked.choices * len(asked.prompts))]
         head = {"id": f"cmpl-{ids.decision_id}", "object": "text_completion", "created": ids.created_unix_s, "model": asked.model}
-        return {**head, "choices": choices, "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}
+        return {**head, "choices": choices, "usage": NOTHING}
 
-    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids, notes: Notes | None = None) -> bytes:
         codec = CompletionsCodec(asked)
+        codec.spent.see(NOTHING)
         codec.head = {"id": f"cmpl-{ids.decision_id}", "created": ids.created_unix_s}
         return b"".join(codec.withhold(index, withheld) for index in range(codec.most)) + codec.end()
 
@@ -184,12 +189,14 @@ def _spoken(asked: Asked, path: Path, text: str) -> Located:
 class CompletionsFrame:
     """One choice of one chunk."""
 
-    __slots__ = ("_chunk", "choice", "ends", "pieces")
+    __slots__ = ("_chunk", "_spent", "choice", "ends", "pieces")
 
-    def __init__(self, chunk: dict[str, Any], choice: int | None, pieces: tuple[Piece, ...], ends: bool) -> None:
-        self._chunk, self.choice, self.pieces, self.ends = chunk, choice, pieces, ends
+    def __init__(self, spent: Spent, chunk: dict[str, Any], choice: int | None, pieces: tuple[Piece, ...], ends: bool) -> None:
+        self._spent, self._chunk, self.choice, self.pieces, self.ends = spent, chunk, choice, pieces, ends
 
     def emit(self, texts: Sequence[str]) -> bytes:
+        if self.choice is None:
+            self._spent.told = self._spent.told or self._chunk.get("usage") is not None
         if not self.pieces or texts[0] == self.pieces[0].text:
             return sse.event(self._chunk)
         if not texts[0] and not self.ends:
@@ -205,6 +212,7 @@ class CompletionsCodec:
         self.ended = False
         self.head: dict[str, Any] = {}
         self.most = asked.choices * len(asked.prompts)
+        self.spent = Spent(asked)
         self._asked = asked
         self._seen: set[Any] = set()
 
@@ -218,10 +226,11 @@ class CompletionsCodec:
             self.ended = True
             return ()
         chunk = _head(chunk, self._seen)
+        self.spent.see(chunk.get("usage"))
         self.head = self.head or {key: chunk[key] for key in ("id", "created", "model", "system_fingerprint") if key in chunk}
         choices = chunk.get("choices")
         if not choices:
-            return (CompletionsFrame({**chunk, "choices": []}, None, (), False),)
+            return (CompletionsFrame(self.spent, {**chunk, "choices": []}, None, (), False),)
         if not isinstance(choices, list):
             raise BadAnswerError("choices are no list")
         return [self._frame(chunk, choice) for choice in choices]
@@ -234,7 +243,7 @@ class CompletionsCodec:
         text = choice.get("text", "")
         pieces = (Piece((index, "content"), text),) if text else ()
         ends = choice.get("finish_reason") is not None
-        return CompletionsFrame({**chunk, "choices": [_tidied(choice, ends)]}, index, pieces, ends)
+        return CompletionsFrame(self.spent, {**chunk, "choices": [_tidied(choice, ends)]}, index, pieces, ends)
 
     def prompt(self, choice: int) -> int:
         return _prompt(self._asked, choice)
@@ -243,14 +252,17 @@ class CompletionsCodec:
         return Said(choice, self.prompt(choice), _spoken(self._asked, ("content",), texts.get("content", "")))
 
     def withhold(self, choice: int, withheld: Withheld) -> bytes:
-        head = {"id": "cmpl-withheld", "object": "text_completion", "created": 0, "model": self._asked.model, **self.head}
-        return sse.event({**head, "choices": [_refused(choice, withheld)]})
+        self.spent.withheld = True
+        return sse.event({**self._shell(), "choices": [_refused(choice, withheld)]})
+
+    def _shell(self) -> dict[str, Any]:
+        return {"id": "cmpl-withheld", "object": "text_completion", "created": 0, "model": self._asked.model, **self.head}
 
     def fail(self, code: str, message: str) -> bytes:
         return sse.event({"error": {"message": message, "type": "server_error", "param": None, "code": code}})
 
     def end(self) -> bytes:
-        return sse.DONE
+        return self.spent.owed(self._shell()) + sse.DONE
 
 
 surface = Completions()

@@ -9,7 +9,7 @@ from typing import Any
 from charter.guard.gateway.surfaces._messages_shape import REQUEST
 from charter.guard.gateway.surfaces._reading import read_answer
 from charter.guard.gateway.surfaces._shape import Number, Object, contract_of
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Notes, Said, Withheld
 from charter.guard.gateway.surfaces.messages import surface as messages
 
 ANSWER = Object(input_tokens=Number())
@@ -34,7 +34,7 @@ class CountTokens:
         """A count cannot decline."""
         raise BadRequestError(withheld.text, param=self.texts, code="content_filter")
 
-    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids, notes: Notes | None = None) -> bytes:
         raise BadRequestError(withheld.text, param=self.texts, code="content_filter")
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:

@@ -8,7 +8,7 @@ from typing import Any
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer
 from charter.guard.gateway.surfaces._shape import Either, Many, Number, Numbers, Object, Plain, Refused, Text, contract_of
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Notes, Said, Withheld
 from charter.guard.gateway.surfaces._unread import UNREAD
 
 PLAIN, NUMBER = Plain(), Number()
@@ -74,7 +74,7 @@ class Embeddings:
         """A vector cannot decline."""
         raise BadRequestError(withheld.text, param=self.texts, code="content_filter")
 
-    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids, notes: Notes | None = None) -> bytes:
         raise BadRequestError(withheld.text, param=self.texts, code="content_filter")
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:

@@ -9,7 +9,7 @@ from charter.guard.gateway.surfaces._messages_shape import ANSWER, AROUND, BESID
 from charter.guard.gateway.surfaces._messages_stream import MessagesCodec, refusal_end
 from charter.guard.gateway.surfaces._reading import Builder, bits_of, read_answer, unescaped
 from charter.guard.gateway.surfaces._shape import Many, contract_of
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Notes, Said, Withheld
 from charter.guard.gateway.surfaces._texts import Role
 
 ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
@@ -65,7 +65,7 @@ class Messages:
             "usage": {"input_tokens": 0, "output_tokens": 0},
         }
 
-    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids, notes: Notes | None = None) -> bytes:
         codec = MessagesCodec(asked)
         codec.name(f"msg_{ids.decision_id}")
         return codec.withhold(0, withheld) + codec.end()

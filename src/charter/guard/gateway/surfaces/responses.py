@@ -11,7 +11,7 @@ from charter.guard.gateway.surfaces._responses_answer import bare, refusal_item
 from charter.guard.gateway.surfaces._responses_shape import ANSWER, AROUND, ITEM, OUTPUT, RECALLED, RECALLING, REQUEST, TEXT
 from charter.guard.gateway.surfaces._responses_stream import ResponsesCodec
 from charter.guard.gateway.surfaces._shape import Many, contract_of
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Said, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Codec, Dialect, Ids, Notes, Said, Withheld
 from charter.guard.gateway.surfaces._texts import Role
 from charter.guard.gateway.surfaces._tidy import tokens
 
@@ -71,10 +71,14 @@ class Responses:
         item = refusal_item(f"msg_{ids.decision_id}", withheld)
         return {**bare(asked), **told, "incomplete_details": {"reason": "content_filter"}, "output": [item]}
 
-    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids) -> bytes:
+    def refuse_stream(self, asked: Asked, withheld: Withheld, ids: Ids, notes: Notes | None = None) -> bytes:
         codec = ResponsesCodec(asked)
+        codec.notes = notes
         codec.name(f"resp_{ids.decision_id}", ids.created_unix_s)
         return codec.withhold(0, withheld) + codec.end()
+
+    def failed(self, answer: dict[str, Any]) -> bool:
+        return answer.get("status") == "failed" and isinstance(answer.get("error"), dict)
 
     def replies(self, asked: Asked, answer: dict[str, Any]) -> list[Said]:
         clean, _ = read_answer(ANSWER, answer)
