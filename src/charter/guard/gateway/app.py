@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from charter.core import registry
 from charter.guard.gateway import ids
 from charter.guard.gateway.config import GatewayConfig
+from charter.guard.gateway.door import is_loopback
 from charter.guard.gateway.local import LocalCall
 from charter.guard.gateway.models import Models
 from charter.guard.gateway.pipeline import Call, Services
@@ -29,7 +30,6 @@ from charter.guard.gateway.wire.errors import GatewayError
 
 Message = MutableMapping[str, Any]
 log = logging.getLogger("charter.gateway")
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def surfaces(config: GatewayConfig | None = None) -> list[Surface | Local]:
@@ -102,7 +102,7 @@ class Gateway:
         # a call whose answer is out may still wait for its closing row: a disk that is slow for a moment must not turn clients away
         if len(self.calls) > most and sum(not call.answered for call in self.calls) > most:
             return GatewayError(503, "overloaded", "too many requests are in work", retry_after_s=1)
-        if self._local_only and _host(scope) not in _LOOPBACK_NAMES:
+        if self._local_only and not is_loopback(_host(scope).removeprefix("[").removesuffix("]")):
             return GatewayError(403, "host_not_allowed", "without keys the gateway answers only to localhost", retry=False)
         return None
 

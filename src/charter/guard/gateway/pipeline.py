@@ -26,7 +26,7 @@ from charter.guard.gateway.record import Audit, AuditError, Exchange, Sink, sett
 from charter.guard.gateway.recording import Recorder, written
 from charter.guard.gateway.relay import stream
 from charter.guard.gateway.streaming import Pump
-from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Ids, Surface, Withheld
+from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Failing, Ids, Surface, Withheld
 from charter.guard.gateway.upstream import Answer, Upstream, UpstreamLostError, bad_answer, interrupted
 from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
@@ -212,7 +212,7 @@ class Call:
         if not asked.stream:
             await self._answer(200, strict.write(answer if moderating is None else moderating.annotate(answer, frozenset(range(asked.choices)))))
             return
-        self.outbox.put(self.surface.refuse_stream(asked, withheld, named))
+        self.outbox.put(self.surface.refuse_stream(asked, withheld, named, moderating))
         await self.outbox.end()
 
     async def _relay(self, asked: Asked, checking: Checking, forward: bytes) -> None:
@@ -248,7 +248,9 @@ class Call:
             given = strict.read(body)
         except strict.NotJsonError:
             raise bad_answer() from None
-        if not isinstance(given, dict) or given.get("error") is not None:
+        if not isinstance(given, dict):
+            raise bad_answer()
+        if given.get("error") is not None and not (isinstance(self.surface, Failing) and self.surface.failed(given)):
             raise bad_answer()
         said = self.surface.replies(asked, given)
         if checking.moderating is None:
@@ -287,6 +289,8 @@ class Call:
             found.append((b"x-guard-policy", _UNSAFE.sub("?", exchange.policy).encode("ascii")))
         if exchange.bypass:
             found.append((b"x-guard-status", b"bypassed"))
+        if self.surface.dialect == "anthropic":  # where that SDK looks for it
+            found.append((b"request-id", exchange.request_id.encode()))
         return found
 
     def _stream_headers(self) -> list[tuple[bytes, bytes]]:
