@@ -17,7 +17,7 @@ from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.surfaces import chat, messages, responses
 from charter.guard.gateway.upstream import Upstream
 
-TALK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+TALK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 class Says:

@@ -16,8 +16,8 @@ from charter.guard.gateway.wire import sse
 IDS, NO = Ids("d1", 1), Withheld("no")
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 ZERO = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-TALK = {"messages": [{"role": "user", "content": "hi"}]}
-CASES = {"chat": (chat.surface, TALK), "completions": (completions.surface, {"prompt": "hi"})}
+TALK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {"chat": (chat.surface, TALK), "completions": (completions.surface, {"prompt": "hi"})}
 EVERY = pytest.mark.parametrize("name", CASES)
 
 

@@ -1,4 +1,4 @@
-"""What would reach a model past every rail, because it is no text: tokens as numbers, tensors, caches and sessions that lie elsewhere. In fields that
+"""What would reach a model past every rail, because it is no text: tokens as numbers, tensors, caches and chats that lie elsewhere. In fields that
 a surface does not know it is refused at any depth; lists of numbers too, as the next server's name for tokens is not known yet."""
 
 from __future__ import annotations
