@@ -28,9 +28,11 @@ from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder, read_run
 from charter.train.trainers import sft
 
+# A random model may well say nothing, again and again: its campaign is gone on with all the same.
 SMALL = (
     "generate.pairs=16 generate.lookalikes=13 generate.plain=6 generate.findings=4 evaluation.pairs=16 evaluation.lookalikes=13 evaluation.twins=4"
-    " evaluation.plain=6 redteam.goals=2 generate.preference_pairs=12 generate.self_sample=2 train.sft.save_every=2 train.sft.lora.first_layer=0"
+    " evaluation.plain=6 redteam.goals=2 redteam.max_failed=1"
+    " generate.preference_pairs=12 generate.self_sample=2 train.sft.save_every=2 train.sft.lora.first_layer=0"
 ).split()
 DPO = ["train.methods=[sft, dpo]", "train.dpo.max_steps=2", "train.dpo.save_every=1", "generate.tie_band=0.0"]
 
