@@ -179,7 +179,7 @@ def test_what_is_empty_is_not_measured_and_never_zero(empty: ReportData) -> None
 def test_attacks_are_shown_by_goals_and_by_attempts(page: str) -> None:
     """A family of which attempts are not known says so."""
     words = " ".join(re.sub(r"<[^>]*>", " ", page).replace("&nbsp;", " ").split())
-    assert "role play 9 of 40 22.5 % (12.3 to 37.5 %) 1 6.9 %" in words
+    assert "role play 9 of 40 22.5 % (12.3 to 37.5 %) 6 1 6.9 %" in words
     assert "encoding 0 of 40" in words
 
 
