@@ -38,8 +38,6 @@ BEGIN = ("response.created", "response.queued", "response.in_progress")
 END = ("response.completed", "response.incomplete", "response.failed")
 #: vLLM's own names of events that the official SDKs know by others.
 ALIASES = {"response.reasoning_part.added": "response.content_part.added", "response.reasoning_part.done": "response.content_part.done"}
-
-
 #: A piece, and the text that it is a part of (None: it is checked, and told in one event or not at all).
 Slot = tuple[Piece, Told | None]
 
@@ -109,13 +107,9 @@ class ResponsesCodec:
         return self._head.get("id")
 
     def read(self, event: str, data: bytes) -> Sequence[Frame]:
-        if data == b"[DONE]":
-            return ()
-        value = read(data)
+        value = read(data) if data != b"[DONE]" else {"type": "keepalive"}
         kind = str(value.get("type"))
-        if kind in ALIASES:
-            kind = ALIASES[kind]
-            value = {**value, "type": kind}
+        value["type"] = kind = ALIASES.get(kind, kind)
         if kind == "error" or value.get("error") is not None:
             raise UpstreamFailedError
         if kind == "keepalive":  # OpenAI's heartbeat; the gateway has its own
