@@ -154,13 +154,13 @@ rules:
 MISTAKES = {
     "key": (GOOD.replace("margin", "margn"), "line 9: rules.1.margn: unknown key 'margn'; did you mean 'margin'?"),
     "test": (GOOD.replace("superiority", "superior"), "line 4: rules.0.test"),
-    "no margin": (GOOD.replace("    margin: 0.03\n", ""), "line 6: rules.1: Value error, non-inferiority needs a 'margin'"),
+    "no margin": (GOOD.replace("    margin: 0.03\n", ""), "line 6: rules.1: non-inferiority needs a 'margin'"),
     "no direction": (
         GOOD.replace("    test: superiority\n    better: lower", "    test: superiority"),
-        "line 3: rules.0: Value error, superiority needs",
+        "line 3: rules.0: superiority needs",
     ),
-    "bound with margin": (GOOD.replace("non-inferiority", "bound"), "line 6: rules.1: Value error, a bound has no 'better'"),
-    "bound of nothing": ("rules:\n  - {metric: a, test: bound}\n", "line 2: rules.0: Value error, a bound needs 'max', 'min' or both"),
+    "bound with margin": (GOOD.replace("non-inferiority", "bound"), "line 6: rules.1: a bound has no 'better'"),
+    "bound of nothing": ("rules:\n  - {metric: a, test: bound}\n", "line 2: rules.0: a bound needs 'max', 'min' or both"),
     "max elsewhere": (GOOD + "    max: 0.1\n", "'max' and 'min' belong to the test bound, not to non-inferiority"),
     "alpha elsewhere": (GOOD + "    alpha: 0.1\n", "goes by the 95 % interval"),
     "alpha": (GOOD.replace("alpha: 0.01", "alpha: 5"), "line 1: alpha: Input should be less than 1"),

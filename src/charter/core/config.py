@@ -153,7 +153,7 @@ def _problem(model: type[BaseModel], document: Document, item: Mapping[str, Any]
     if item["type"] == "missing":
         return Problem(line, where, "is missing")
     got = repr(item.get("input"))
-    return Problem(line, where, f"{item['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})")
+    return Problem(line, where, f"{item['msg'].removeprefix('Value error, ')} (got {got if len(got) <= 60 else got[:57] + '...'})")
 
 
 def _siblings(model: type[BaseModel], loc: KeyPath) -> list[str]:

@@ -57,7 +57,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file", "check the path after --data") from None
+        raise DataError(f"{path}: there is no such file", "check its path") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder, not a JSONL file", f"ls {path}") from None
     except UnicodeDecodeError as error:
