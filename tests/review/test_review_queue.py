@@ -6,11 +6,10 @@ import pytest
 
 from charter.core.errors import InputError
 from charter.core.registry import find
-from charter.core.rows import Answer, Conversation, Decision, Drop, Example, Reply, Sampling, Source, Verdict
+from charter.core.rows import TRUNCATED, Answer, Conversation, Decision, Drop, Example, Reply, Sampling, Source, Verdict
 from charter.review.queue import ReviewItem, ReviewQueue, needs_review
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
-from charter.train.rows import TRUNCATED
 
 
 def answer(text):

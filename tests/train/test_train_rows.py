@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.core.errors import TrainError
-from charter.core.rows import Conversation, Example, Preference, Source
-from charter.train.rows import IGNORE, TRUNCATED, Shortening, chat, encode_pair, in_batches, is_kept, preference_columns, sft_columns
+from charter.core.rows import TRUNCATED, Conversation, Example, Preference, Source
+from charter.train.rows import IGNORE, Shortening, chat, encode_pair, in_batches, is_kept, preference_columns, sft_columns
 
 SOURCE = Source(dataset="test")
 HEAD, END = "<user>Hi?</s>\n<assistant>", "</s>"

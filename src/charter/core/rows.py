@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 ID_LENGTH = 16
+#: A training row with this tag was cut by the token limit of generation: no end-of-turn token is learned behind it.
+TRUNCATED = "truncated"
 
 Outcome = Literal["safe", "unsafe", "unsure", "failed"]
 RefusalLabel = Literal["full", "partial", "none", "unsure"]

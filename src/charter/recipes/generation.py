@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from charter.core.rows import Answer, Drop, Example, Finding, Preference, Reply, content_id
+from charter.core.rows import TRUNCATED, Answer, Drop, Example, Finding, Preference, Reply, content_id
 from charter.core.seeds import stream
 from charter.core.shapes import Model
 from charter.data.allowed import why_not_allowed
@@ -151,7 +151,7 @@ def sft_rows(context: Context, material: Material, revised: Revised, folder: Run
         if reason:
             drops.append(Drop(subject=example.key, reason=reason))
         else:
-            tags = (*example.tags, *(("truncated",) if answer.reply.finish == "length" else ()))
+            tags = (*example.tags, *((TRUNCATED,) if answer.reply.finish == "length" else ()))
             rows.append(example.model_copy(update={"target": answer.reply.text, "tags": tags}))
     rows += material.exemplars
     return _may_be_held(context, rows, drops)
@@ -215,7 +215,7 @@ def _pairs(context: Context, rows: list[Example]) -> list[Pair]:
             own = replies[row.key].reply
             harmless.append(Pair(row, row.target, own.text, "harmless", (own.text,) if own.finish == "length" else ()))
         elif "twin" in row.tags or "lookalike" in row.tags:
-            helpful.append(Pair(row, row.target, writer(row, 1), "helpful", (row.target,) if "truncated" in row.tags else ()))
+            helpful.append(Pair(row, row.target, writer(row, 1), "helpful", (row.target,) if TRUNCATED in row.tags else ()))
     half = part.preference_pairs // 2
     rng = stream(context.recipe.seed, "preference-pairs")
     rng.shuffle(harmless)

@@ -7,7 +7,7 @@ from typing import Any
 
 from charter.core.errors import InputError
 from charter.core.registry import find
-from charter.core.rows import Example, Preference, Run, content_id
+from charter.core.rows import TRUNCATED, Example, Preference, Run, content_id
 from charter.core.shapes import Model
 from charter.data.sources import starter
 from charter.evaluate.evaluation import Evaluation, load_evaluation
@@ -19,7 +19,6 @@ from charter.recipes import redteaming
 from charter.recipes.config import Recipe
 from charter.recipes.context import Context, hash_of
 from charter.store.runs import RunFolder, read_run
-from charter.train.rows import TRUNCATED
 
 BASELINE, AFTER = "1-baseline", "7-evaluate"
 #: What a row is, as it stands among its tags.

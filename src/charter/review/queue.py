@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from charter.core.errors import InputError
 from charter.core.normalise.fold import seen
-from charter.core.rows import Answer, Decision, Drop, Example, Row, Verdict
+from charter.core.rows import TRUNCATED, Answer, Decision, Drop, Example, Row, Verdict
 from charter.data.allowed import why_not_allowed
 from charter.data.dedupe import HeldOut
 from charter.judges._judging import nothing_in
@@ -20,8 +20,6 @@ from charter.store.runs import RunFolder
 
 Label = Literal["full", "partial", "none", "unsure"]
 LABELS: tuple[Label, ...] = ("full", "partial", "none", "unsure")
-#: Training puts no end after the answer of a row with this tag: the token limit cut it.
-TRUNCATED = "truncated"
 #: Judges, and their scores, that say nothing of harm.
 NOT_OF_HARM = frozenset({"refusal", "helpfulness"})
 

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from charter.core.errors import TrainError
-from charter.core.rows import Conversation, Example, Preference
+from charter.core.rows import TRUNCATED, Conversation, Example, Preference
 from charter.core.seeds import stream
 
 IGNORE = -100
-#: A row with this tag was cut by the token limit of generation: it is trained on without an end-of-turn token.
-TRUNCATED = "truncated"
 #: An answer that no template has a word of: it shows what a template puts before and after any answer.
 _PROBE = "Qzxanswerxzq"
 #: Ends the reasons of ``Columns.dropped`` that cost no row.

@@ -124,7 +124,9 @@ def test_tools_that_the_client_runs_are_served():
     for choice in ("auto", WEATHER, {"type": "custom", "custom": {"name": "run"}}, allowed, None):
         asked = surface.ask({"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": tools, "tool_choice": choice, **unused})
         assert (asked.body["tools"], asked.body["tool_choice"], asked.bypass) == (tools, choice, ())
-        assert {"weather", "run", "old"} <= {segment.text for segment in view(asked.prompts[0].conversation, "input").segments}, "their names are read"
+        assert {"weather", "run", "old"} <= {segment.text for segment in view(asked.prompts[0].conversation, "input").segments}, (
+            "their names are read"
+        )
 
 
 def test_an_operator_may_let_sound_upstream_be_and_it_shows():
