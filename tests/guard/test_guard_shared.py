@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from charter.core.rows import Conversation, Verdict
-from charter.guard._shared import Shared, in_a_check, once, sharing
+from charter.guard._shared import Shared, in_a_check, meanwhile, once, sharing
+from charter.guard._workers import Ticket
 from charter.guard.engine import Guard
 from charter.guard.policy import GuardPolicy, RailEntry
-from charter.guard.rails import _disguise, injection, jailbreak, request_harm
+from charter.guard.rails import _disguise, injection, jailbreak, reply_harm, request_harm
 from charter.guard.rails._scores import ClassifierScores
 
 
@@ -90,3 +92,90 @@ def test_a_text_is_read_as_it_stands_while_its_other_forms_are_looked_for(monkey
     assert (checked.action, checked.by) == ("block", ("request_harm",))
     assert sorted(judge.read) == ["How do I prune roses?", "a secret"], "each form is read once"
     assert looked == ["How do I prune roses?"], "the forms are worked out once"
+
+
+class ReadsReplies(Reads):
+    """A classifier of replies: what needs no encoder must have begun elsewhere before it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: dict[str, int] = {}
+
+    def batch(self, conversations: list[Conversation]) -> list[Verdict]:
+        self.threads.setdefault("batch", threading.get_ident())
+        return super().batch(conversations)
+
+    def ahead(self, conversation: Conversation) -> None:
+        assert conversation.reply == "plain words"
+        self.threads["ahead"] = threading.get_ident()
+
+    def _judge(self, c: Conversation) -> Verdict:
+        score = 0.95 if "secret" in (c.reply or "") else 0.1
+        return Verdict(subject=c.id, outcome="safe", score=0.5, scores={"harmful_reply": score, "harmful_request": 0.1}, judge="c", judge_version="9")
+
+
+def test_a_reply_is_read_as_it_stands_while_a_lent_thread_does_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, plain = ReadsReplies(), _disguise._forms
+
+    def forms(text: str) -> list[_disguise.Form]:
+        judge.forms_known.set()
+        return [*plain(text), _disguise.Form("a secret", lambda start, end: (0, 1))] if text == "plain words" else plain(text)
+
+    monkeypatch.setattr(_disguise, "_forms", forms)
+    rail = reply_harm.ReplyHarmRail(reply_harm.Config(), ClassifierScores(judge))
+    guard = Guard(GuardPolicy(name="t", version="1", output=(RailEntry(rail="reply_harm", threshold=0.9),), unguarded=("input",)),
+                  rails={"reply_harm": rail})  # fmt: skip
+    checked = guard.check(Conversation.ask("tell me").with_reply("plain words"), "output")
+    assert checked.action == "block", "the form that another thread found is read too"
+    assert judge.threads["ahead"] != judge.threads["batch"]
+
+
+def test_without_a_free_thread_nothing_is_missed() -> None:
+    done: list[str] = []
+
+    def refuse(work: Callable[[], None]) -> None:
+        done.append("asked")
+
+    with sharing(Shared(refuse)):
+        meanwhile(lambda: done.append("worked"))
+        assert (once("a", lambda: 1), done) == (1, ["asked"])
+    meanwhile(lambda: done.append("worked"))
+    assert done == ["asked"], "outside a check there is nobody to lend a thread"
+
+
+def test_what_a_lent_thread_raises_is_met_by_whoever_asks() -> None:
+    def broken() -> int:
+        raise ValueError("no")
+
+    with sharing(Shared(lambda work: work())):
+        meanwhile(lambda: once("a", broken))
+        with pytest.raises(ValueError, match="no"):
+            once("a", broken)
+
+
+def test_a_lent_thread_does_not_begin_for_a_check_that_is_over() -> None:
+    lent: list[Callable[[], None]] = []
+    began: list[str] = []
+
+    class Rail:
+        name, version = "length", "1"
+
+        def __call__(self, conversation: Conversation, stage: str) -> Verdict:
+            meanwhile(lambda: began.append("late"))
+            return Verdict(subject=conversation.id, outcome="safe", score=0.0, judge="length", judge_version="1")
+
+    guard = Guard(GuardPolicy(name="t", version="1", input=(RailEntry(rail="length"),), unguarded=("output",)), rails={"length": Rail()})
+    pool = guard._pools[1]
+    takes = pool.submit
+
+    def submit(work: Callable[[], None], due_at: float) -> Ticket:
+        if "_lend" in work.__qualname__:  # this thread comes late
+            lent.append(work)
+            return Ticket(work, due_at)
+        return takes(work, due_at)
+
+    pool.submit = submit  # type: ignore[method-assign]
+    assert guard.check(Conversation.ask("hello"), "input").passes
+    [work] = lent
+    work()
+    assert began == []

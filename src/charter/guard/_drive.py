@@ -10,13 +10,16 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from charter.core.rows import Conversation, Verdict
-from charter.guard._build import Built
+from charter.guard._build import COSTS, TIMEOUT_MS, Built
 from charter.guard._plan import Job, Plan, Result
 from charter.guard._shared import Shared, sharing
 from charter.guard._workers import ExhaustedError, Ticket, Workers
 from charter.guard.policy import Stage
+
+_LOCAL = COSTS.index("local")
 
 
 def ask(built: Built, conversation: Conversation, stage: Stage) -> Result:
@@ -39,7 +42,7 @@ class Driver:
         self._plan, self._pools = plan, pools
         self._conversation, self._stage = conversation, stage
         self._tickets: dict[Job, Ticket] = {}
-        self._shared = Shared()
+        self._shared = Shared(self._lend)
         self._lock = threading.Lock()
         self._over = False
         self._broken: Exception | None = None
@@ -116,6 +119,16 @@ class Driver:
         except ExhaustedError:
             return False
         return True
+
+    def _lend(self, work: Callable[[], None]) -> None:
+        """``work`` in a thread of the rails that compute, unless the check is over before it begins."""
+
+        def wanted() -> None:
+            if not self._over:
+                work()
+
+        with suppress(ExhaustedError):
+            self._pools[_LOCAL].submit(wanted, time.monotonic() + TIMEOUT_MS["local"] / 1000)
 
     def _hear(self, label: str, result: Result) -> None:
         """For the threads: tell the plan, start what is ready now. Wakes the caller when all is said, or when it has to look sooner than it would."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -13,9 +13,10 @@ T = TypeVar("T")
 
 
 class Shared:
-    """Of one check, for its threads."""
+    """Of one check, for its threads. ``lend`` has something done by another thread, if one can be had."""
 
-    def __init__(self) -> None:
+    def __init__(self, lend: Callable[[Callable[[], None]], None] | None = None) -> None:
+        self.lend = lend
         self._lock = threading.Lock()
         self._made: dict[Hashable, Future[Any]] = {}
 
@@ -54,6 +55,20 @@ def once(key: Hashable, make: Callable[[], T]) -> T:
     """``make()``, once in a check; outside one, always."""
     shared = _CURRENT.get()
     return make() if shared is None else shared.once(key, make)
+
+
+def meanwhile(work: Callable[[], object]) -> None:
+    """In a check, have ``work`` done by another thread while this one waits for what needs no interpreter (the encoder). Only for what is asked for
+    again by ``once`` or kept elsewhere: it may be done late or never, and what it raises is met by whoever asks."""
+    shared = _CURRENT.get()
+    if shared is None or shared.lend is None:
+        return
+
+    def done() -> None:
+        with sharing(shared), suppress(Exception):
+            work()
+
+    shared.lend(done)
 
 
 def in_a_check() -> bool:

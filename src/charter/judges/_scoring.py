@@ -13,7 +13,7 @@ import numpy as np
 
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
-from charter.judges._encoder import Encoder, Kept
+from charter.judges._encoder import Encoder, Kept, Tokens
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
 from charter.judges._raw import Raw, raw, span_of
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
@@ -34,6 +34,13 @@ class Scored(NamedTuple):
 
     probabilities: dict[str, Floats]
     spans: list[dict[str, tuple[int, int]]]
+
+
+class ReadReplies(NamedTuple):
+    """The encoder's numbers of replies beside their requests, and the replies' tokens."""
+
+    raw: list[Raw]
+    said: list[Tokens]
 
 
 class Scorer:
@@ -96,10 +103,15 @@ class Scorer:
         ]
         return Scored(scores, spans)
 
-    def replies(self, pairs: Sequence[tuple[str, str]], rules: Sequence[Said], requests: Floats) -> Scored:
-        """Heads on (request, reply). ``rules`` is what the refusal rules read, ``requests`` the probabilities that the requests are harmful."""
+    def read_replies(self, pairs: Sequence[tuple[str, str]]) -> ReadReplies:
+        """What the encoder makes of (request, reply)."""
         asked, said = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
-        found = raw(self.encoder, [self.encoder.reply(a, b) for a, b in zip(asked, said, strict=True)])
+        return ReadReplies(raw(self.encoder, [self.encoder.reply(a, b) for a, b in zip(asked, said, strict=True)]), said)
+
+    def replies(self, read: ReadReplies, rules: Sequence[Said], requests: Floats) -> Scored:
+        """Heads on (request, reply) from what the encoder read. ``rules`` is what the refusal rules say, ``requests`` the probabilities that the
+        requests are harmful."""
+        found, said = read
         mix = self.stacks["harmful_reply"]
         inputs = reply_inputs(found, self._at, rules, requests)
         logits = inputs @ np.array([mix.get(name, 0.0) for name in REPLY_INPUTS])  # older weights know fewer inputs
@@ -117,8 +129,7 @@ class Scorer:
         answer that (``reads_achieved``)."""
         if not self.reads_achieved:
             raise ValueError("these weights do not say whether a reply does what was asked")
-        asked, said = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
-        return self._achieved(raw(self.encoder, [self.encoder.reply(a, b) for a, b in zip(asked, said, strict=True)]))
+        return self._achieved(self.read_replies(pairs).raw)
 
     def _achieved(self, found: Sequence[Raw]) -> Floats:
         return self.heads["achieved"](np.array([float(r.highest[self._at["achieved"]]) for r in found]))

@@ -6,6 +6,7 @@ on, and its operating points are set there by their share of false alarms; ``doc
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
 from charter.judges import _stock, refusal
 from charter.judges._calibration import Floats
-from charter.judges._encoder import WEIGHTS, Encoder, shipped
+from charter.judges._encoder import WEIGHTS, Encoder, Kept, shipped
 from charter.judges._heads import HAZARDS, OPERATOR_HEADS, openai_categories
 from charter.judges._reply_inputs import Said, said
 from charter.judges._scoring import Scored, Scorer
@@ -31,6 +32,8 @@ NOT_COVERED = (
 DECIDING = {"request": ("harmful_request", "jailbreak", "injection"), "reply": ("harmful_reply",), "content": ("toxicity",)}
 #: A hazard is named from this share of the softmax, and only beside a verdict that is not safe.
 NAMED = 0.35
+#: Replies of which is kept what the refusal rules said.
+KEPT = 256
 
 
 class Config(BaseConfig):
@@ -57,6 +60,7 @@ class ClassifierJudge:
     def __init__(self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True) -> None:
         self.scorer = Scorer(encoder)
         self._refusal = refusal.build(refusal.Config())
+        self._rules: Kept[bytes, Said] = Kept(KEPT)
         self.version = f"{encoder.version}+{_stock.version()}+{self._refusal.version}"
         self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
@@ -74,19 +78,21 @@ class ClassifierJudge:
             self.scorer.texts([c.prompt for c in conversations]), [c.prompt for c in conversations], [c.operator for c in conversations]
         )
         replied = [n for n, c in enumerate(conversations) if c.reply is not None and self._subject != "request"]
-        rules = {n: self._said(conversations[n].prompt, conversations[n].reply or "") for n in replied}
         pairs = [(conversations[n].prompt, conversations[n].reply or "") for n in replied]
         asked = prompts.probabilities["harmful_request"][replied] if replied else np.zeros(0)
-        replies = self.scorer.replies(pairs, [rules[n] for n in replied], asked) if replied else None
+        read = self.scorer.read_replies(pairs) if replied else None  # first: another thread may ask the rules meanwhile
+        rules = [self._said(*pair) for pair in pairs]
+        replies = self.scorer.replies(read, rules, asked) if read is not None else None
         content = self.scorer.texts([pair[1] for pair in pairs]) if replied and self._content else None
         place = {n: k for k, n in enumerate(replied)}
-        return [
-            self._verdict(c, n, place.get(n), prompts, replies, content, rules[n].label if n in rules else "") for n, c in enumerate(conversations)
-        ]
+        labels = {n: rule.label for n, rule in zip(replied, rules, strict=True)}
+        return [self._verdict(c, n, place.get(n), prompts, replies, content, labels.get(n, "")) for n, c in enumerate(conversations)]
 
     def ahead(self, conversation: Conversation) -> None:
-        """Work out what needs no encoder and will be asked for: for a thread that would wait while another one reads the same request."""
+        """Work out what needs no encoder and will be asked for: for a thread that would wait while another one reads the same conversation."""
         self.scorer.stock(conversation.prompt)
+        if conversation.reply is not None and self._subject != "request":
+            self._said(conversation.prompt, conversation.reply)
 
     def score(self, subjects: Sequence[str | tuple[str, str]], operators: Sequence[str] = ()) -> dict[str, Floats]:
         """Probabilities by head of texts, or of (request, reply) pairs: arrays of shape (n,), nan where a head does not apply.
@@ -102,8 +108,8 @@ class ClassifierJudge:
         extra = {name: np.full(len(subjects), np.nan) for name in heads}
         if replied:
             pairs = [s for s in subjects if not isinstance(s, str)]
-            rules = [self._said(*pair) for pair in pairs]
-            for name, values in self.scorer.replies(pairs, rules, found["harmful_request"][replied]).probabilities.items():
+            read, rules = self.scorer.read_replies(pairs), [self._said(*pair) for pair in pairs]
+            for name, values in self.scorer.replies(read, rules, found["harmful_request"][replied]).probabilities.items():
                 extra[name][replied] = values
             for name, values in self.scorer.texts([p[1] for p in pairs]).probabilities.items():
                 if name not in DECIDING["request"]:
@@ -122,7 +128,11 @@ class ClassifierJudge:
         return scored._replace(probabilities={**scored.probabilities, "injection": injection, OPERATOR_HEADS[0]: against})
 
     def _said(self, prompt: str, reply: str) -> Said:
-        return said(self._refusal, prompt, reply)
+        """What the refusal rules say. Kept for a while: see ``ahead``."""
+        key = hashlib.sha256(b"%d:" % len(prompt) + f"{prompt}{reply}".encode("utf-8", "surrogatepass")).digest()
+        known = self._rules.get([key]) or {key: said(self._refusal, prompt, reply)}
+        self._rules.put(known)
+        return known[key]
 
     def _verdict(
         self, c: Conversation, n: int, k: int | None, prompts: Scored, replies: Scored | None, content: Scored | None, label: str

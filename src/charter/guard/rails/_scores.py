@@ -15,8 +15,9 @@ from typing import Any, Literal, Protocol
 
 from charter.core import registry
 from charter.core.rows import Conversation, Verdict
-from charter.guard._shared import in_a_check
+from charter.guard._shared import in_a_check, meanwhile
 from charter.guard.rails import _rules
+from charter.guard.rails._disguise import forms
 from charter.judges import harm, refusal, request
 
 Head = Literal["harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal"]
@@ -59,18 +60,33 @@ class ClassifierScores:
     def begin(self, conversations: Sequence[Conversation]) -> None:
         """Read what nobody reads yet; what somebody else reads at this moment is not waited for, but something of its work is done for it."""
         futures = self._read.begin(conversations)
+        self.ahead([conversation for conversation in conversations if not futures[conversation.digest].done()])
+
+    def ahead(self, conversations: Sequence[Conversation]) -> None:
+        """Do what needs no encoder of a reading that another thread has begun, or is about to."""
         if self._ahead is not None:
             for conversation in conversations:
-                if not futures[conversation.digest].done():
-                    self._ahead(conversation)
+                self._ahead(conversation)
 
 
 def begin(scores: Scores, texts: Iterable[str]) -> None:
     """In a check, where other rails read the same: have the texts read as they stand before their other forms are looked for, which another rail's
     thread then does meanwhile."""
-    early: Callable[[Sequence[Conversation]], None] | None = getattr(scores, "begin", None)
-    if early is not None and in_a_check():
-        early([Conversation.ask(text) for text in texts if any(letter.isalnum() for letter in text)])
+    if isinstance(scores, ClassifierScores) and in_a_check():
+        scores.begin([Conversation.ask(text) for text in texts if any(letter.isalnum() for letter in text)])
+
+
+def begin_reply(scores: Scores, asked: str, said: str) -> None:
+    """The same of a reply. One rail alone reads it, so a thread is lent for what the encoder is not needed for."""
+    if isinstance(scores, ClassifierScores) and in_a_check() and any(letter.isalnum() for letter in said):
+        pair = Conversation.ask(asked).with_reply(said)
+
+        def rest() -> None:
+            scores.ahead([pair])
+            forms(said)
+
+        meanwhile(rest)
+        scores.begin([pair])
 
 
 class RuleScores:

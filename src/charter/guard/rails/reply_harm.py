@@ -15,7 +15,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import Scores, shipped
+from charter.guard.rails._scores import Scores, begin_reply, shipped
 from charter.guard.rails._texts import ROLES, of_others, requests
 from charter.guard.segments import view
 
@@ -49,6 +49,8 @@ class ReplyHarmRail:
         return self.many([conversation], stage)[0]
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
+        if len(conversations) == 1 and (said := _says(conversations[0])):
+            begin_reply(self._scores, requests(conversations[0], 0)[0], said)
         others = self._asked_by_others(conversations)
         pairs = [self._pairs(conversation, asked) for conversation, asked in zip(conversations, others, strict=True)]
         found = iter(self._scores("harmful_reply", [pair for own in pairs for pair in own]))
