@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.errors import InputError, MissingPartError, ModelError
+from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -59,7 +60,8 @@ class Encoder:
         self._threads = threads or min(2, os.cpu_count() or 1)
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
-        self._kept: Kept[_Key, NDArray[np.float32]] = Kept(KEPT)
+        self._weigher = weigher(self._session, self._tokenizer)
+        self._kept: Kept[_Key, Seen] = Kept(KEPT)
         self._cut: Kept[bytes, Tokens] = Kept(CUT)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -85,9 +87,17 @@ class Encoder:
     def beside(self, operator: Tokens, text: Tokens) -> list[Window]:
         return operator_windows(operator.ids, text.ids, self._cls, self._sep, self.length)
 
+    def part(self, window: Window, start: int, end: int) -> Window:
+        """A window of some of the tokens of a text's window, alone."""
+        return Window([self._cls, *window.ids[start + 1 : end + 1], self._sep], [0] * (end - start + 2), window.start + start, window.start + end)
+
     def run(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Raw numbers, in the order of ``windows``; equal windows are read once, and lately read ones not again: a guard reads a request before it is
         answered and beside its reply. A window's numbers do not depend on the others."""
+        return np.stack([seen.numbers for seen in self.see(windows)]) if windows else np.zeros((0, len(self.outputs)), np.float32)
+
+    def see(self, windows: Sequence[Window]) -> list[Seen]:
+        """As ``run``, with what the sentences of a text's window say among their neighbours."""
         keys = [_key(window) for window in windows]
         unique = dict(zip(keys, windows, strict=True))
         rows = self._kept.get(unique)
@@ -101,20 +111,22 @@ class Encoder:
                 fresh = dict(zip(order, workers.map(self._call, [unique[k] for k in order]), strict=True))
         self._kept.put(fresh)
         rows |= fresh
-        return np.stack([rows[key] for key in keys]) if keys else np.zeros((0, len(self.outputs)), np.float32)
+        return [rows[key] for key in keys]
 
     def forget(self) -> None:
         """Read every window anew from here on: for measurements."""
         self._kept.clear()
         self._cut.clear()
 
-    def _call(self, window: Window) -> NDArray[np.float32]:
+    def _call(self, window: Window) -> Seen:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
         feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": np.arange(ids.shape[1], dtype=np.int32)}
-        out: NDArray[np.float32] = self._session.run(None, feed)[0][0]
-        if not np.isfinite(out).all():  # a score of it would be under every threshold, and read as safe
+        spans = self._weigher.spans(window) if self._weigher is not None else []
+        out = self._session.run(["logits", self._weigher.vectors] if self._weigher is not None and spans else ["logits"], feed)
+        numbers: NDArray[np.float32] = out[0][0]
+        if not np.isfinite(numbers).all():  # a score of it would be under every threshold, and read as safe
             raise ModelError("the classifier's network gave something that is no number", RESTORE)
-        return out
+        return Seen(numbers, spans, self._weigher.weigh(out[1][0], spans) if self._weigher is not None and spans else numbers[None, :0])
 
 
 def _key(window: Window) -> _Key:

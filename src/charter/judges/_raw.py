@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charter.judges._encoder import Tokens
+from charter.judges._heads import HAZARDS
+from charter.judges._sentences import ALONE, Seen, suspicious
 from charter.judges._windows import Window
 
 
@@ -24,7 +26,50 @@ class Raw(NamedTuple):
 
 def raw(encoder: Any, windows: Sequence[Sequence[Window]]) -> list[Raw]:
     """Raw numbers of every text, all windows of all texts in one go."""
-    numbers = encoder.run([w for ws in windows for w in ws])
+    return _gathered(encoder.run([w for ws in windows for w in ws]), windows)
+
+
+def raw_texts(encoder: Any, tokens: Sequence[Tokens]) -> list[Raw]:
+    """Raw numbers of whole texts, each beside the sentences of it that look suspicious read alone (``_sentences``). Where such a sentence is the
+    highest, ``where`` is its number in ``windows``, which it is added to."""
+    windows = [encoder.text(each) for each in tokens]
+    seen: list[Seen] = encoder.see([w for ws in windows for w in ws])
+    found = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows)
+    at = {head: encoder.outputs.index(head) for head in ALONE}
+    of = (n for n, ws in enumerate(windows) for _ in ws)
+    flat = (window for ws in windows for window in ws)
+    suspects = [
+        _Suspect(n, encoder.part(window, *each.spans[k]), each.among[k])
+        for n, window, each in zip(of, flat, seen, strict=True)
+        for k in suspicious(each, at.values())
+    ]
+    hazards = [encoder.outputs.index(code) for code in HAZARDS]
+    for suspect, alone in zip(suspects, encoder.run([s.window for s in suspects]), strict=True):
+        found[suspect.text] = _with(found[suspect.text], suspect, alone, at, hazards)
+    return found
+
+
+class _Suspect(NamedTuple):
+    """A sentence to read alone: of which text, its window, and its raw numbers (outputs,) among its neighbours."""
+
+    text: int
+    window: Window
+    among: NDArray[np.float32]
+
+
+def _with(whole: Raw, suspect: _Suspect, alone: NDArray[np.float32], at: Mapping[str, int], hazards: list[int]) -> Raw:
+    """``whole`` with a sentence that was read ``alone``: no head gets lower by it. The hazards are those of what is the most harmful request."""
+    highest, where = whole.highest.copy(), whole.where.copy()
+    for head, k in at.items():
+        number = ALONE[head] * float(alone[k]) + (1.0 - ALONE[head]) * float(suspect.among[k])
+        if number > highest[k]:
+            highest[k], where[k] = number, len(whole.windows)
+            if head == "harmful_request":
+                highest[hazards] = alone[hazards]
+    return whole._replace(highest=highest, where=where, windows=[*whole.windows, suspect.window])
+
+
+def _gathered(numbers: NDArray[np.float32], windows: Sequence[Sequence[Window]]) -> list[Raw]:
     found, at = [], 0
     for ws in windows:
         part = numbers[at : at + len(ws)]

@@ -15,7 +15,7 @@ from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
 from charter.judges._encoder import Encoder, Kept, Tokens
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
-from charter.judges._raw import Raw, raw, span_of
+from charter.judges._raw import Raw, raw, raw_texts, span_of
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
 
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
@@ -29,8 +29,8 @@ KEPT = 256
 
 
 class Scored(NamedTuple):
-    """Probabilities by head, each of shape (n,); nan where the head does not apply. ``spans`` are the characters of the window that was
-    worst for the head, one dictionary for each text, only where the text is longer than one window."""
+    """Probabilities by head, each of shape (n,); nan where the head does not apply. ``spans`` are the characters of the window or sentence that was
+    worst for the head, one dictionary for each text, only where the text is longer than one window or a sentence was read alone."""
 
     probabilities: dict[str, Floats]
     spans: list[dict[str, tuple[int, int]]]
@@ -93,7 +93,7 @@ class Scorer:
 
     def _texts(self, texts: Sequence[str]) -> Scored:
         tokens = self.encoder.tokens(texts)
-        found = raw(self.encoder, [self.encoder.text(t) for t in tokens])
+        found = raw_texts(self.encoder, tokens)
         rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for r, text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}

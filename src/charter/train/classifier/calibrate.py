@@ -11,7 +11,7 @@ from charter.judges import refusal
 from charter.judges._calibration import Calibration, choose, expected_calibration_error, fit_temperature, sigmoid, threshold_at
 from charter.judges._encoder import Encoder
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
-from charter.judges._raw import raw
+from charter.judges._raw import raw, raw_texts
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, refusal_inputs, reply_inputs, said
 from charter.judges._scoring import any_content
 from charter.train.classifier.rows import LabelledText
@@ -45,7 +45,7 @@ def calibrate(encoder: Encoder, held_out: Sequence[LabelledText]) -> tuple[dict[
     at = {name: n for n, name in enumerate(encoder.outputs)}
     alone = [row for row in held_out if row.alone]
     paired = [row for row in held_out if row.reply is not None]
-    high = np.array([r.highest for r in raw(encoder, [encoder.text(t) for t in encoder.tokens([r.text for r in alone])])], dtype=np.float64)
+    high = np.array([r.highest for r in raw_texts(encoder, encoder.tokens([r.text for r in alone]))], dtype=np.float64)
     high = high.reshape(len(alone), len(encoder.outputs))
     heads: dict[str, Any] = {}
     for head in (*TEXT_HEADS, *CONTENT_HEADS):
@@ -149,7 +149,7 @@ def _reply_mix(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText
     judge = refusal.build(refusal.Config())
     tokens = _tokens(encoder, rows)
     found = raw(encoder, [encoder.reply(a, b) for a, b in tokens])
-    asked = raw(encoder, [encoder.text(a) for a, _ in tokens])
+    asked = raw_texts(encoder, [a for a, _ in tokens])
     requests = request(np.array([float(r.highest[at["harmful_request"]]) for r in asked]))
     inputs = reply_inputs(found, at, [said(judge, r.text, r.reply or "") for r in rows], requests)
     known = [n for n, row in enumerate(rows) if "harmful_reply" in row.labels]

@@ -58,7 +58,8 @@ def quantised(weight: Any, axis: int, top: int) -> tuple[Any, Any]:
 
 
 def write_onnx(network: Network, path: Path, length: int) -> None:
-    """input_ids, token_type_ids (b, s) and position_ids (s) in, ``logits`` (b, outputs) out. All rows are equally long: nothing is padded."""
+    """input_ids, token_type_ids (b, s) and position_ids (s) in, ``logits`` (b, outputs) out, and for the sentences of a window the token vectors of
+    the last layer (b, s, width) and the heads' weights. All rows are equally long: nothing is padded."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -74,13 +75,17 @@ def write_onnx(network: Network, path: Path, length: int) -> None:
     g.node("ReduceMax", [hidden, axis], "highest", keepdims=0)
     g.node("Concat", ["mean", "highest"], "pooled", axis=1)
     g.node("Gemm", ["pooled", g.weight("heads_w", state["heads.weight"].T), g.weight("heads_b", state["heads.bias"])], "logits")
+    g.node("Identity", ["heads_w"], "heads_weight")
+    g.node("Identity", ["heads_b"], "heads_bias")
 
     def entry(name: str, shape: list[str]) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.INT32, shape)
 
     inputs = [*(entry(name, ["b", "s"]) for name in ("input_ids", "token_type_ids")), entry("position_ids", ["s"])]
-    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", state["heads.bias"].shape[0]])
-    graph = helper.make_graph(g.nodes, "charter-classifier", inputs, [output], g.weights)
+    wide, outputs = settings.hidden_size, state["heads.bias"].shape[0]
+    shapes = {"logits": ["b", outputs], hidden: ["b", "s", wide], "heads_weight": [2 * wide, outputs], "heads_bias": [outputs]}
+    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    graph = helper.make_graph(g.nodes, "charter-classifier", inputs, told, g.weights)
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_MS, 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="charter"), str(path))
 
