@@ -358,6 +358,18 @@ def measured(tmp_path, judge, **options):
     return measuring.measure_judge(judge, tmp_path, tmp_path / "out", sets=[str(tmp_path / "mine.yaml")], **options)
 
 
+def test_what_another_judge_has_read_is_forgotten_before_it_is_timed(tmp_path):
+    forgotten = []
+
+    class Keeps(Fixed):
+        def forget(self):
+            forgotten.append(True)
+
+    card = measured(tmp_path, Keeps()).card
+    assert card.latency is not None
+    assert len(forgotten) == card.latency.n + 1, "before each question, the one that warms up too"
+
+
 def test_a_measured_judge_has_a_card_and_a_page(tmp_path):
     done = measured(tmp_path, Fixed())
     card = read_card(done.json)

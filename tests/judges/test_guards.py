@@ -333,6 +333,7 @@ def test_safeguard_verdicts(violation, hazard, found):
         "{" * 5000,
         '{"violation": NaN, "hazard": "none"}',
         '{"violation": 0, "hazard": null}',
+        '{"violation": 1, "violation": 0, "hazard": "none"}',
         '{"violation": 0, "hazard": ["none"]}',
     ],
 )

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from charter.core.config import Config
 from charter.core.errors import CharterError, InputError
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Judge
+from charter.judges import _hashed
 
 NAMES = registry.names("judges")
 #: Compare two replies instead of judging one.
@@ -112,6 +114,28 @@ def test_broken_weight_file_says_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="not a weight file") as caught:
             module.build(module.Config(weights=path))
         assert "fit_harm_judge" in caught.value.hint
+
+
+def test_altered_weights_of_the_harm_judge_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = Path(_hashed.__file__).with_name("harm.npz")
+    with np.load(shipped) as data:
+        kept = {name: data[name] for name in data.files}
+    np.savez(tmp_path / "harm.npz", **kept | {"reply_weights": -kept["reply_weights"]})
+    monkeypatch.setattr(_hashed, "__file__", str(tmp_path / "_hashed.py"))  # as if the package's own file were damaged
+    with pytest.raises(InputError, match="were altered") as caught:
+        _hashed.load()
+    assert "pip install --force-reinstall" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"mix": np.full(4, np.nan)}, {"reply_weights": np.zeros(1000, np.int8)}, {"request_bias": np.array(np.inf)}, {"thresholds": np.zeros(3)}],
+)
+def test_weights_of_the_wrong_shape_and_no_numbers_are_no_weights(wrong: dict[str, np.ndarray], tmp_path: Path) -> None:
+    with np.load(Path(_hashed.__file__).with_name("harm.npz")) as data:
+        np.savez(tmp_path / "harm.npz", **{name: data[name] for name in data.files} | wrong)
+    with pytest.raises(InputError, match="not a weight file"):
+        _hashed.load(tmp_path / "harm.npz")
 
 
 def test_weights_are_small() -> None:

@@ -169,6 +169,16 @@ def test_judged_text_cannot_speak_to_the_judge(name, attack):
     assert quoted_reply(attacked).replace("< ", "<").replace("[ ", "[").split() == defang(attack).replace("< ", "<").replace("[ ", "[").split()
 
 
+@pytest.mark.parametrize(
+    "token",
+    ["[|assistant|]", "[|endofturn|]", "<seed:bos>", "<seed:eos>", "<reserved_106>", "<extra_id_1>", "<unused7>", "[THINK]", "[TOOL_CONTENT]",
+     "[ARGS]", "[gMASK]", "<sop>", "<eoh>", "]~b]", "]~!b[", "<tool_call>", "[UNUSED_TOKEN_146]"],
+)  # fmt: skip
+def test_control_tokens_of_every_family_are_broken(token):
+    assert token not in defang(f"text {token} text")
+    assert defang(f"text {token} text").replace(" ", "") == f"text{token}text"
+
+
 @given(st.text(st.sampled_from("<|>/[]ISNTs_endoftur BGC｜im\n"), max_size=60))
 def test_defanged_text_keeps_its_letters_and_holds_no_control_token(text):
     done = defang(text)

@@ -151,6 +151,7 @@ def test_a_torn_line_is_cut_when_the_rest_is_ours_and_not_for_another_judge(tmp_
         ('{"id": "x", "promt": "hi"}', "row 2: unknown key 'promt'; known: id, system, prompt, reply"),
         ('{"id": "ok", "prompt": "hi"}', 'row 2: id "ok" stands already on row 1'),
         ("9" * 5000, "row 2: is"),
+        ('{"id": "x", "prompt": "hi", "prompt": "ho"}', "row 2: the key 'prompt' stands twice"),
     ],
 )
 def test_a_broken_row_is_named_before_anything_is_asked(line, told, tmp_path):

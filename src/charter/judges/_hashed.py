@@ -6,6 +6,7 @@ Words, word pairs and character 4-grams are hashed with CRC-32 (stable over mach
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import re
@@ -24,6 +25,9 @@ from charter.core.errors import InputError
 #: Buckets of a head. Changing this or ``features`` makes old weights meaningless: bump ``FORMAT``.
 DIM = 1 << 17
 FORMAT = 1
+#: SHA-256 of the shipped weights, and the way back to them.
+SHIPPED = "cd66540948709707d1805ba82098b09d46cf09cdd90e56426d510e57ea768a7c"
+RESTORE = "pip install --force-reinstall --no-deps charter-align"
 #: Characters read of one text.
 MAX_CHARS = 1500
 #: Of a reply longer than this, as many at its end are read as well.
@@ -61,17 +65,35 @@ class HarmModel(NamedTuple):
 
 
 def load(path: Path | None = None) -> HarmModel:
-    """Read the weights, by default the shipped ones. Raises InputError when the file is not of this format."""
+    """Read the weights, by default the shipped ones. Raises InputError when the file is not of this format, or the shipped one was altered."""
+    way_back = "python tools/fit_harm_judge.py --data $CHARTER_DATA" if path is not None else RESTORE
     path = path or Path(__file__).with_name("harm.npz")
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
+        held = path.read_bytes()
+        if way_back == RESTORE and hashlib.sha256(held).hexdigest() != SHIPPED:
+            raise InputError(f"{path}: the harm judge's weights were altered (their checksum differs)", RESTORE)
+        with np.load(io.BytesIO(held), allow_pickle=False) as data:
             if int(data["format"]) != FORMAT:
                 raise KeyError("format")
             heads = [Head(data[f"{n}_weights"], float(data[f"{n}_scale"]), float(data[f"{n}_bias"])) for n in ("request", "reply")]
+            if any(h.weights.shape != (DIM,) or not np.isfinite([h.scale, h.bias]).all() for h in heads) or not _plain(
+                data["mix"], data["thresholds"]
+            ):
+                raise ValueError("shapes, or what is no number")
             digest = zlib.crc32(b"".join(data[name].tobytes() for name in sorted(data.files)))
             return HarmModel(heads[0], heads[1], data["mix"], data["thresholds"], f"{FORMAT}.{digest:08x}")
+    except InputError:
+        raise
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        raise InputError(f"{path}: not a weight file of this version of Charter", "python tools/fit_harm_judge.py --data $CHARTER_DATA") from None
+        raise InputError(f"{path}: not a weight file of this version of Charter", way_back) from None
+
+
+def _whole(head: Head) -> bool:
+    return head.weights.shape == (DIM,) and head.weights.dtype == np.int8 and bool(np.isfinite([head.scale, head.bias]).all())
+
+
+def _plain(mix: NDArray[np.float64], thresholds: NDArray[np.float64]) -> bool:
+    return mix.shape == (4,) and thresholds.shape == (4,) and bool(np.isfinite(mix).all() and np.isfinite(thresholds).all())
 
 
 def words(text: str) -> list[str]:

@@ -37,7 +37,7 @@ class Seen(NamedTuple):
 
 
 class Weigher(NamedTuple):
-    """``vectors``: the network's output with the token vectors. ``weight`` (twice the width, outputs) and ``bias`` of the heads. ``stops``: tokens."""
+    """``vectors``: the output with the token vectors. ``weight`` (twice the width, outputs) and ``bias`` of the heads. ``stops``: tokens."""
 
     vectors: str
     weight: NDArray[np.float32]

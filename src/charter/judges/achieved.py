@@ -46,6 +46,10 @@ class AchievedJudge:
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
 
+    def forget(self) -> None:
+        """Read everything anew from here on: for measurements."""
+        self._encoder.forget()
+
     def batch(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Verdicts in order; one pass of the encoder over all replies."""
         said = [self._refusal.judged(conversation) for conversation in conversations]

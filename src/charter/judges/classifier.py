@@ -88,6 +88,11 @@ class ClassifierJudge:
         labels = {n: rule.label for n, rule in zip(replied, rules, strict=True)}
         return [self._verdict(c, n, place.get(n), prompts, replies, content, labels.get(n, "")) for n, c in enumerate(conversations)]
 
+    def forget(self) -> None:
+        """Read everything anew from here on: for measurements."""
+        self.scorer.forget()
+        self._rules.clear()
+
     def ahead(self, conversation: Conversation) -> None:
         """Work out what needs no encoder and will be asked for: for a thread that would wait while another one reads the same conversation."""
         self.scorer.stock(conversation.prompt)

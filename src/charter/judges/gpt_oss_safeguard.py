@@ -72,7 +72,7 @@ def final(text: str) -> str:
 def parse(text: str, hazards: Sequence[str]) -> tuple[bool, str]:
     """(breaks the policy, hazard id or ''). Raises NoVerdict for anything but the one JSON object."""
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise NoVerdict("not one JSON object") from None
     if not isinstance(found, dict) or set(found) != {"violation", "hazard"}:
@@ -83,6 +83,14 @@ def parse(text: str, hazards: Sequence[str]) -> tuple[bool, str]:
     if (violation == 0) != (hazard == "none") and hazards:
         raise NoVerdict("violation and hazard contradict each other")
     return violation == 1, "" if hazard == "none" else str(hazard)
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A key that stands twice says two things, of which a plain reading takes the last. Raises ValueError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key twice")
+    return found
 
 
 def charter_policy(spec: str) -> tuple[str, tuple[str, ...]]:

@@ -42,6 +42,10 @@ class RequestJudge:
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
 
+    def forget(self) -> None:
+        """Read everything anew from here on: for measurements."""
+        self._encoder.forget()
+
     def batch(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         """Verdicts in order; one pass of the encoder over all of them."""
         asked = [n for n, c in enumerate(conversations) if seen(c.prompt) and words(c.prompt)]

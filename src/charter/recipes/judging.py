@@ -119,9 +119,19 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def _each_once(where: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
+        raise DataError(f"{where}: the key {twice[:40]!r} stands twice", f"rows look like {FORM}")
+    return found
+
+
 def _row(where: str, line: str) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=lambda pairs: _each_once(where, pairs))
+    except DataError:
+        raise
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: is not valid JSON ({error.msg} at column {error.colno})", f"rows look like {FORM}") from None
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -111,7 +111,9 @@ def _time(judge: Judge, items: Items, log: RowLog[Verdict], count: int) -> list[
         return []
     picked = stream(0, "timing").sample(range(len(items.items)), min(TIMED_DEAR if _dear(judge) else count, len(items.items)))
     found = []
+    forget: Callable[[], None] = getattr(judge, "forget", lambda: None)
     for i in [picked[0], *picked]:
+        forget()  # another judge on the same encoder may have read these texts already
         started = time.perf_counter()
         judge(items.items[i].conversation)
         found.append((time.perf_counter() - started) * 1000)
