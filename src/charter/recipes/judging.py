@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,7 +123,7 @@ def read_rows(path: Path) -> list[Row]:
 def _each_once(where: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise DataError(f"{where}: the key {twice[:40]!r} stands twice", f"rows look like {FORM}")
     return found
 
