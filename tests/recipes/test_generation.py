@@ -260,6 +260,16 @@ def test_an_answer_with_a_broken_character_is_dropped_and_counted(context: Calla
     assert [(drop.subject, drop.reason) for drop in drops] == [(key, "answer holds a broken character (U+FFFD)") for key in ("plain", "shown")]
 
 
+@pytest.mark.parametrize(("answer", "trace"), [("<think>\nOkay, bread needs flour.", "reasoning"), ("Flour and water.<|im_end|>", "control token")])
+def test_an_own_answer_with_a_trace_of_how_it_was_made_is_dropped_by_name(
+    context: Callable[..., Context], tmp_path: Path, answer: str, trace: str
+) -> None:
+    with RunFolder(tmp_path / "rows", "generate", {}) as folder:
+        rows, drops = sft_rows(context(answer), Material([], [], [example("plain", "How do I bake bread?")], []), Revised({}, {}), folder)
+    assert rows == []
+    assert [drop.reason for drop in drops] == [f"own answer holds a trace of how it was made: {trace}"]
+
+
 def test_a_preference_says_which_side_the_token_limit_cut(context: Callable[..., Context]) -> None:
     made = context()
     harmful = [example(f"harmful{n}", f"How do I pick lock {n}?", True, target="No, that would be a break-in.") for n in range(2)]

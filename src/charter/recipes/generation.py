@@ -15,6 +15,7 @@ from charter.data.allowed import why_not_allowed
 from charter.data.dedupe import HeldOut
 from charter.generate.critique import Revised, critique_and_revise
 from charter.generate.feedback import WriterFeedback
+from charter.generate.gates import trace_in
 from charter.generate.goals import named_by
 from charter.generate.preferences import Pair, label
 from charter.generate.refusals import RefusalWriter, has_starters_voice
@@ -162,6 +163,8 @@ def _unfit(context: Context, example: Example, answer: Answer) -> str:
     reply: Reply = answer.reply
     if reply.finish == "error" or not reply.text.strip():
         return "no answer"
+    if trace := trace_in(reply.text):
+        return f"own answer holds a trace of how it was made: {trace}"
     verdict = context.judges["refusal"](example.conversation.with_reply(reply.text))
     if verdict.outcome == "failed":
         return "judge failed"
