@@ -5,15 +5,23 @@ A model is shown worked examples as earlier turns of the conversation, because w
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import yaml
 
 from charter.core.rows import Conversation, Example, Message, Reply
 from charter.generate.refusals import RefusalWriter
+from charter.judges._quoting import defang, mark_for, quoted
 from charter.policy.charter import Principle
+
+#: Lines in which the plain prompt, or a chat as text, speaks.
+_FIELD = re.compile(
+    r"\W*(?:(?:request|reply|question|problem|critique|task|system|user|human|assistant)\b[^:]{0,20}:|write (?:one sentence|a better reply)\b)",
+    re.IGNORECASE,
+)
 
 
 class Turn(NamedTuple):
@@ -57,22 +65,38 @@ def _texts() -> dict[str, Any]:
 
 def critique_prompt(turn: Turn) -> Conversation:
     """The conversation that asks a model for a critique, worked examples first."""
-    texts = _texts()
-    shots = [(_fill(texts["critique_ask"], shot), shot["critique"]) for shot in texts["examples"]]
-    values = {"request": turn.example.prompt, "reply": turn.reply, "ask": turn.principle.critique}
-    return _conversation(texts["system"], shots, _fill(texts["critique_ask"], values))
+    return _asked("critique", turn, {}, turn.principle.critique)
 
 
 def revision_prompt(turn: Turn, critique: str) -> Conversation:
     """The conversation that asks a model for a revision, worked examples first."""
+    return _asked("revise", turn, {"critique": critique}, turn.principle.revise)
+
+
+def _asked(what: Literal["critique", "revise"], turn: Turn, more: dict[str, str], ask: str) -> Conversation:
+    """The plain form, which a small model follows best; for a row of an attack, and for texts that could pose as the prompt, the quoted one."""
     texts = _texts()
-    shots = [(_fill(texts["revise_ask"], shot), shot["revision"]) for shot in texts["examples"]]
-    values = {"request": turn.example.prompt, "reply": turn.reply, "critique": critique, "ask": turn.principle.revise}
-    return _conversation(texts["system"], shots, _fill(texts["revise_ask"], values))
+    strange = {"request": turn.example.prompt, "reply": turn.reply, **more}
+    answer, form, system, mark = {"critique": "critique", "revise": "revision"}[what], f"{what}_ask", texts["system"], ""
+    must_quote = "finding" in turn.example.tags or len(strange["request"].splitlines()) > 1 or any(map(_poses, strange.values()))
+    if must_quote:
+        form, mark = f"{form}_quoted", mark_for(ask, *strange.values())
+        system = f"{system}\n{_fill(texts['strangers'], {'mark': mark})}"
+
+    def filled(values: dict[str, str]) -> str:
+        laid = {key: quoted(values[key]) if must_quote else values[key] for key in strange}
+        return _fill(texts[form], {**laid, "ask": values["ask"], "mark": mark})
+
+    return _conversation(system, [(filled(shot), shot[answer]) for shot in texts["examples"]], filled({**strange, "ask": ask}))
+
+
+def _poses(text: str) -> bool:
+    """Whether ``text`` holds a control token, or behind its first line one that reads like a field of the prompt."""
+    return defang(text) != text or any(_FIELD.match(line) for line in text.splitlines()[1:])
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
-    """Replace <request>, <reply>, <critique>, <ask> in one pass; what a model wrote is never read as a template."""
+    """Replace each <name> that has a value, in one pass; what a model wrote is never read as a template."""
     out, rest = "", template
     while "<" in rest:
         head, _, tail = rest.partition("<")
