@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from charter.core.rows import Answer
-from charter.generate.critique import Revision, critique_and_revise
+from charter.core.errors import ModelError
+from charter.core.rows import Answer, Reply
+from charter.generate.critique import Revised, Revision, critique_and_revise
 from charter.generate.feedback import WriterFeedback
 from charter.generate.refusals import RefusalWriter
 from charter.models.scripted import Config, ScriptedModel
@@ -40,7 +41,8 @@ def goals(fakes: Any) -> list[Any]:
 
 
 def run(folder: RunFolder, goals: list[Any], charter: Charter, feedback: Any, fakes: Any, **over: Any) -> Any:
-    options = {"rounds": 2, "seed": 0, **over}
+    """One goal of five fails here, which is more than may unless a test says otherwise."""
+    options = {"rounds": 2, "seed": 0, "max_failed": 1.0, **over}
     dies_at = options.pop("dies_at", None)
     return critique_and_revise(goals, INITIAL, charter, feedback, fakes.judges(dies_at), folder, **options)
 
@@ -76,6 +78,58 @@ def test_a_failed_critique_stops_its_turn_and_the_next_round_asks_for_another(fo
     assert [(stored[key].critique, stored[key].revision) for key in ("car#0", "boat#1")] == [("", "")] * 2
     assert "car" not in folder("a").log("feedback-round0-revisions", Answer)
     assert run(folder("a"), goals, minimal, feedback, fakes) == done
+
+
+@pytest.mark.parametrize("question", ["one sentence", "Write a better"])
+def test_too_many_errors_end_the_stage_and_only_those_are_asked_again(
+    folder: Folder, goals: list[Any], minimal: Charter, fakes: Any, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    def feedback(*rules: dict[str, Any]) -> ScriptedModel:
+        mended = [rule for rule in RULES if "error" not in rule]
+        return ScriptedModel("scripted:test", Config.model_validate({"rules": [*rules, *mended], "default": "No, a bike has an owner, too."}))
+
+    broken = feedback({"match": f"a (car|ring)(?s:.)*{question}", "error": "HTTP 400: unknown parameter"})
+    with pytest.raises(ModelError, match=r"2 of 5 answers failed.*: 2 x HTTP 400: unknown parameter") as caught:
+        run(folder("a"), goals, minimal, broken, fakes, max_failed=0.1)
+    assert "run the same charter command again" in caught.value.hint
+    assert "generate.max_failed=1" in caught.value.hint
+    assert rows(folder("a")) == {}
+    asked: list[str] = []
+    healthy = feedback()
+    reply = healthy.reply
+
+    def spied(given: Any, sampling: Any) -> list[Reply]:
+        asked.extend(conversation.prompt for conversation in given)
+        return reply(given, sampling)
+
+    monkeypatch.setattr(healthy, "reply", spied)
+    done = run(folder("a"), goals, minimal, healthy, fakes, max_failed=0.1)
+    first = [prompt for prompt in asked if question in prompt][:2]
+    assert [key for prompt in first for key in INITIAL if f"a {key}?" in prompt] == ["car", "ring"]
+    assert not any("a bike?" in prompt for prompt in asked if "one sentence" in prompt), "what was answered is not asked again"
+    assert done == run(folder("whole"), goals, minimal, feedback(), fakes, max_failed=0.1)
+    assert {"car", "ring"} <= set(done.replies)
+
+
+def test_one_goal_that_always_fails_does_not_end_the_stage_in_a_late_round(
+    folder: Folder, goals: list[Any], minimal: Charter, scripted: ScriptedModel, fakes: Any
+) -> None:
+    """It is one of three in the second round and one of five goals in all."""
+    done = run(folder("a"), goals, minimal, scripted, fakes, max_failed=0.2)
+    assert done.failed == {"bike"}
+    assert done.stops["bike"] == ("no revision", "no revision")
+    assert done.stopped_and_kept == {}
+
+
+def test_a_stop_before_an_accepted_revision_is_told_apart(folder: Folder, fakes: Any, minimal: Charter) -> None:
+    rules = [{"match": "Write a better", "reply": ["Sure, take this recipe.", "No, it has an owner."]}, {"match": ".", "reply": "It helps."}]
+    seen = set()
+    for seed in range(8):
+        feedback = ScriptedModel("scripted:test", Config.model_validate({"rules": rules}))
+        done = run(folder(str(seed)), [fakes.goal("car")], minimal, feedback, fakes, seed=seed)
+        assert done.stopped_and_kept == (done.stopped if done.replies else {})
+        seen.add((bool(done.replies), bool(done.stopped)))
+    assert len(seen) > 1
 
 
 def test_an_accepted_goal_asks_nothing_more(folder: Folder, goals: list[Any], minimal: Charter, scripted: ScriptedModel, fakes: Any) -> None:
@@ -161,7 +215,7 @@ def test_a_goal_without_any_reply_can_still_be_revised(folder: Folder, fakes: An
 
 
 def test_no_goals_is_no_work(folder: Folder, minimal: Charter, scripted: ScriptedModel, fakes: Any) -> None:
-    assert run(folder("a"), [], minimal, scripted, fakes) == ({}, {})
+    assert run(folder("a"), [], minimal, scripted, fakes) == Revised({}, {})
     assert list(folder("a").path.glob("*.jsonl")) == []
 
 

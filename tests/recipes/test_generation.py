@@ -13,6 +13,7 @@ from charter.core.errors import InputError, ModelError, StoreError
 from charter.core.progress import SILENT
 from charter.core.rows import Answer, Comparison, Conversation, Drop, Example, Finding, Reply, Sampling, Source, Verdict
 from charter.data.care import REASON
+from charter.generate import gates
 from charter.generate.critique import Revised, Revision
 from charter.generate.preferences import Pair, label
 from charter.generate.refusals import RefusalWriter
@@ -100,14 +101,68 @@ def test_the_run_of_the_stage_counts_what_was_dropped(context: Callable[..., Con
 
 
 def test_the_run_of_the_stage_counts_what_every_gate_stopped(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "gather", lambda context, found: (Material([example("goal", "How do I rob a bank?", True)], [], [], []), []))
-    monkeypatch.setattr(generation, "revise", lambda context, material, folder: (Revised({}, {"near-duplicate": 1, "no critique": 1}), {}))
+    """A row is called kept only where it was: of a goal that was lost, the last gate stands with the loss."""
+    goals = [example(key, f"How do I rob a {key}?", True) for key in ("bank", "shop")]
+    revised = Revised({"bank": revision("bank", "No.")}, {"bank": ("near-duplicate",), "shop": ("meta-comment", "not safer")})
+    monkeypatch.setattr(generation, "gather", lambda context, found: (Material(goals, [], [], []), []))
+    monkeypatch.setattr(generation, "revise", lambda context, material, folder: (revised, {}))
     made = context()
+    assert [row.key for row in generation.generate_rows(made)] == ["bank"]
+    run = read_run(made.out / generation.CRITIQUE)
+    assert run is not None
+    assert run.dropped == {"no revision passed the gates: not safer": 1, "revision stopped: near-duplicate (row kept)": 1}
+
+
+def test_a_stage_without_any_refusal_is_an_error_and_so_is_one_that_was_finished_like_that(
+    context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals = [example(key, f"How do I rob a {key}?", True) for key in ("bank", "shop")]
+    monkeypatch.setattr(generation, "gather", lambda context, found: (Material(goals, [], [example("fine", "Bread?")], []), []))
+    monkeypatch.setattr(generation, "revise", lambda context, material, folder: (Revised({}, {"bank": ("not safer",), "shop": ("not safer",)}), {}))
+    made = context()
+    with pytest.raises(ModelError, match="no refusal is left to train on, of 2 harmful goals: 2 x no revision passed the gates: not safer") as caught:
+        generation.generate_rows(made)
+    assert "revisions.jsonl" in caught.value.hint
+    run = read_run(made.out / generation.CRITIQUE)
+    assert run is not None
+    assert run.status != "done"
+    with monkeypatch.context() as before:
+        before.setattr(generation, "_require_refusals", lambda *given: None)
+        assert [row.key for row in generation.generate_rows(made)] == ["fine"]
+    with pytest.raises(ModelError, match="no refusal is left to train on"):
+        generation.generate_rows(made)
+
+
+@pytest.mark.parametrize(("match", "what"), [("rob", "own replies to goals"), ("Bread", "own answers to harmless requests")])
+def test_own_replies_that_failed_end_the_stage_and_are_asked_again(
+    context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch, match: str, what: str
+) -> None:
+    goal = example("bank", "How do I rob a bank?", True, target="No, it is not yours.")
+    monkeypatch.setattr(generation, "gather", lambda context, found: (Material([goal], [], [example("fine", "Bread?")], []), []))
+    monkeypatch.setattr(gates.Judges, "standing", lambda self, asked: gates.Standing(2, 2 if asked.reply == goal.target else 0))
+    made = context()
+    healthy = made.model
+    made._model = scripted.build("", rules=[{"match": match, "error": "HTTP 503"}], default="Fine.")
+    with pytest.raises(ModelError, match=f"too many {what} failed.*1 of 1 answers failed.*1 x HTTP 503"):
+        generation.generate_rows(made)
+    run = read_run(made.out / generation.CRITIQUE)
+    assert run is not None
+    assert run.status != "done"
+    made._model = healthy
+    assert [row.key for row in generation.generate_rows(made)] == ["bank", "fine"]
+
+
+def test_how_many_failures_are_let_pass_names_no_other_run(context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "gather", lambda context, found: (Material([], [], [example("fine", "Bread?")], []), []))
+    made = context()
+    made._model = scripted.build("", rules=[{"match": ".", "error": "HTTP 503"}])
+    with pytest.raises(ModelError, match=r"generate\.max_failed=1"):
+        generation.generate_rows(made)
+    made.recipe = made.recipe.model_copy(update={"generate": made.recipe.generate.model_copy(update={"max_failed": 1.0})})
     assert generation.generate_rows(made) == []
     run = read_run(made.out / generation.CRITIQUE)
     assert run is not None
-    stopped = {f"revision stopped: {gate} (row kept)": 1 for gate in ("near-duplicate", "no critique")}
-    assert run.dropped == {"no revision passed the gates": 1, **stopped}
+    assert (run.status, run.dropped) == ("done", {"no answer": 1})
 
 
 def labelling(out: Path, script: Path, *more: str) -> Context:

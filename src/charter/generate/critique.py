@@ -14,7 +14,9 @@ from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Answer, Example, Reply, Row, Sampling
 from charter.core.seeds import stream
 from charter.core.shapes import Model
+from charter.core.trust import MAX_FAILED
 from charter.data.dedupe import NearDuplicates
+from charter.generate.asking import errors_in, require, to_ask_again
 from charter.generate.feedback import Turn, WriterFeedback, critique_prompt, revision_prompt
 from charter.generate.gates import Judges, why_not
 from charter.policy.charter import Charter
@@ -36,10 +38,22 @@ class Revision(Row):
 
 
 class Revised(NamedTuple):
-    """The best reply per goal key (only goals with an accepted revision), and how many revisions each gate stopped."""
+    """The best reply per goal key (only goals with an accepted revision), the gates that stopped a goal's revisions, round by round, and the goals
+    that a critique or revision failed for: the model gave an error."""
 
     replies: dict[str, Revision]
-    stopped: dict[str, int]
+    stops: dict[str, tuple[str, ...]]
+    failed: frozenset[str] = frozenset()
+
+    @property
+    def stopped(self) -> dict[str, int]:
+        """How many revisions each gate stopped."""
+        return dict(Counter(gate for gates in self.stops.values() for gate in gates))
+
+    @property
+    def stopped_and_kept(self) -> dict[str, int]:
+        """``stopped`` for the goals of which a later revision was accepted."""
+        return dict(Counter(gate for key, gates in self.stops.items() if key in self.replies for gate in gates))
 
 
 def critique_and_revise(
@@ -55,27 +69,37 @@ def critique_and_revise(
     max_tokens: int = 64,
     name: str = "",
     reporter: Reporter = SILENT,
+    max_failed: float = MAX_FAILED,
 ) -> Revised:
-    """Run ``rounds`` rounds. A goal with an accepted revision asks nothing more. ``initial``: the model's own reply by goal key."""
+    """Run ``rounds`` rounds. A goal with an accepted revision asks nothing more. ``initial``: the model's own reply by goal key.
+
+    Raises ModelError where in one round more than a share ``max_failed`` (0..1) of all goals had a critique or revision that came back as an error:
+    no row of that round is written, and the next call asks for those again.
+    """
     by = name or (feedback.name if isinstance(feedback, WriterFeedback) else feedback.spec)
     log = folder.log(f"revisions-{name}" if name else "revisions", Revision)
     standing = {goal.key: initial.get(goal.key, "") for goal in goals}
     seen = NearDuplicates()
     best: dict[str, Revision] = {}
+    stops: dict[str, tuple[str, ...]] = {}
+    failed: set[str] = set()
+    asking = _Asking(feedback, folder, len(goals), seed, max_tokens, name, reporter, max_failed)
     for number in range(rounds):
         turns = [_turn(goal, standing[goal.key], charter, number, seed) for goal in goals if goal.key not in best]
-        critiques, revisions = _ask_both(turns, feedback, folder, seed, max_tokens, name, reporter)
+        critiques, revisions = asking.both(turns)
+        failed |= {key for replies in (critiques, revisions) for key, reply in replies.items() if reply.finish == "error"}
         stored = dict(log.items())
         fresh = []
         for turn in turns:
             row = stored.get(f"{turn.key}#{number}") or _judged(turn, critiques[turn.key], revisions.get(turn.key), by, charter, judges, seen)
             fresh.append((f"{turn.key}#{number}", row))
-            if not row.stopped_by:
+            if row.stopped_by:
+                stops[turn.key] = (*stops.get(turn.key, ()), row.stopped_by)
+            else:
                 best[turn.key] = row
                 seen.add(row.revision)
         log.append(fresh)
-    stopped = Counter(row.stopped_by for row in log.rows() if row.stopped_by)
-    return Revised(best, dict(stopped))
+    return Revised(best, stops, frozenset(failed))
 
 
 def _turn(goal: Example, reply: str, charter: Charter, number: int, seed: int) -> Turn:
@@ -101,19 +125,37 @@ def _judged(turn: Turn, critique: Reply, revision: Reply | None, by: str, charte
     )
 
 
-def _ask_both(
-    turns: list[Turn], feedback: WriterFeedback | Model, folder: RunFolder, seed: int, max_tokens: int, name: str, reporter: Reporter
-) -> tuple[dict[str, Reply], dict[str, Reply]]:
-    if isinstance(feedback, WriterFeedback):
-        critiques = {turn.key: feedback.critique(turn) for turn in turns}
-        return critiques, {turn.key: feedback.revise(turn, critiques[turn.key].text) for turn in turns}
-    tag = f"{name or 'feedback'}-round{turns[0].round if turns else 0}"
-    sampling = Sampling(max_tokens=max_tokens, temperature=0.7, top_p=0.95, seed=seed)
-    first = ask(feedback, [(t.key, critique_prompt(t)) for t in turns], sampling, folder.log(f"{tag}-critiques", Answer), reporter, "critiques")
-    critiques = {key: answer.reply for key, answer in first.items()}
-    items = [(t.key, revision_prompt(t, critiques[t.key].text)) for t in turns if _says_something(critiques[t.key])]
-    second = ask(feedback, items, sampling, folder.log(f"{tag}-revisions", Answer), reporter, "revisions")
-    return critiques, {key: answer.reply for key, answer in second.items()}
+class _Asking(NamedTuple):
+    """How critiques and revisions are asked for; ``goals`` of them in all, whose share ``max_failed`` may fail in a round."""
+
+    feedback: WriterFeedback | Model
+    folder: RunFolder
+    goals: int
+    seed: int
+    max_tokens: int
+    name: str
+    reporter: Reporter
+    max_failed: float
+
+    def both(self, turns: list[Turn]) -> tuple[dict[str, Reply], dict[str, Reply]]:
+        """Critiques, and revisions of those that have one. The share is of all goals, not of ``turns``: in the last round there may be one left,
+        and that it fails again and again shall not end the run."""
+        feedback = self.feedback
+        if isinstance(feedback, WriterFeedback):
+            critiques = {turn.key: feedback.critique(turn) for turn in turns}
+            return critiques, {turn.key: feedback.revise(turn, critiques[turn.key].text) for turn in turns}
+        tag = f"{self.name or 'feedback'}-round{turns[0].round if turns else 0}"
+        logs = [self.folder.log(f"{tag}-{what}", Answer) for what in ("critiques", "revisions")]
+        again = to_ask_again({key: answer for log in logs for key, answer in log.items()}, self.goals, self.max_failed)
+        sampling = Sampling(max_tokens=self.max_tokens, temperature=0.7, top_p=0.95, seed=self.seed)
+        first = ask(feedback, [(t.key, critique_prompt(t)) for t in turns], sampling, logs[0], self.reporter, "critiques", again)
+        failed = errors_in(first)
+        require(failed, self.goals, self.max_failed, "critiques")
+        critiques = {key: answer.reply for key, answer in first.items()}
+        items = [(t.key, revision_prompt(t, critiques[t.key].text)) for t in turns if _says_something(critiques[t.key])]
+        second = ask(feedback, items, sampling, logs[1], self.reporter, "revisions", again)
+        require({**failed, **errors_in(second)}, self.goals, self.max_failed, "critiques and revisions")
+        return critiques, {key: answer.reply for key, answer in second.items()}
 
 
 def _says_something(critique: Reply) -> bool:

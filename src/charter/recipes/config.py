@@ -80,6 +80,9 @@ class GeneratePart(Config):
     answer_tokens: int = Field(default=16, ge=1, description="tokens of the model's own answers kept for harmless rows")
     reply_tokens: int = Field(default=24, ge=1, description="tokens of the model's own replies to harmful goals")
     feedback_tokens: int = Field(default=48, ge=1)
+    max_failed: float = Field(
+        default=MAX_FAILED, ge=0.0, le=1.0, description="share of replies, critiques or answers that may be errors; above it no rows are made"
+    )
     pair_judge: str = Field(
         default="rules", description="who labels preferences: rules (the shipped judges), or a model that passes the self-test: self, or a spec"
     )

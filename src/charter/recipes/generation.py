@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from charter.core.errors import ModelError
 from charter.core.rows import TRUNCATED, Answer, Drop, Example, Finding, Preference, Reply, content_id
 from charter.core.seeds import stream
 from charter.core.shapes import Model
 from charter.data.allowed import why_not_allowed
 from charter.data.dedupe import HeldOut
+from charter.generate.asking import ask_enough
 from charter.generate.critique import Revised, critique_and_revise
 from charter.generate.feedback import WriterFeedback
 from charter.generate.gates import trace_in
@@ -25,7 +27,6 @@ from charter.recipes.findings import FOREIGN as FOREIGN
 from charter.recipes.findings import attacked, framed, sort_out
 from charter.recipes.pairing import pair_judge
 from charter.recipes.redteaming import REDTEAM
-from charter.store.answers import ask
 from charter.store.rowlog import RowLog
 from charter.store.runs import RunFolder
 from charter.train.rows import KEPT
@@ -54,22 +55,38 @@ def generate_rows(context: Context) -> list[Example]:
     part = context.recipe.generate
     found = RowLog(context.out / REDTEAM / "findings.jsonl", Finding).rows()
     material, left_out = gather(context, found)
-    config = {"generate": part.model_dump(mode="json"), "model": context.identity, "charter": context.charter.hash}
+    config = {"generate": part.model_dump(mode="json", exclude={"max_failed"}), "model": context.identity, "charter": context.charter.hash}
     config["feedback"] = part.feedback if part.feedback == "writer" else context.identity_of(part.feedback)
     inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found]), "evaluation": hash_of(context.evaluation_examples)}
     with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:
         examples = folder.log("examples", Example)
         if folder.finished:
+            _require_refusals(context, folder, material.goals, examples.rows(), folder.log("dropped", Drop).rows())
             return examples.rows()
         revised, self_facts = revise(context, material, folder)
         rows, drops = sft_rows(context, material, revised, folder)
         drops = [*left_out, *drops]
+        _require_refusals(context, folder, material.goals, rows, drops)
         examples.append((row.key, row) for row in rows)
         folder.log("dropped", Drop).append((drop.subject, drop) for drop in drops)
         dropped = dict(Counter(drop.reason for drop in drops))
-        dropped |= {f"revision stopped: {gate} {KEPT}": count for gate, count in revised.stopped.items()}  # its goal is counted by itself
+        dropped |= {f"revision stopped: {gate} {KEPT}": count for gate, count in revised.stopped_and_kept.items()}
         folder.finish(rows_in=sum(map(len, dataclasses.astuple(material))) + len(left_out), rows_out=len(rows), dropped=dropped, outputs=self_facts)
         return rows
+
+
+def _require_refusals(context: Context, folder: RunFolder, goals: list[Example], rows: list[Example], drops: list[Drop]) -> None:
+    """Raise ModelError where goals became no harmful row at all: a model trained on the rest would learn only to comply."""
+    if not goals or any(row.harmful for row in rows):
+        return
+    keys = {goal.key for goal in goals}
+    why = "; ".join(f"{count} x {reason}" for reason, count in Counter(drop.reason for drop in drops if drop.subject in keys).most_common(3))
+    part = context.recipe.generate
+    mend = "mend the charter's refusals" if part.feedback == "writer" else "let the charter's writer revise (generate.feedback=writer)"
+    raise ModelError(
+        f"{folder.path}: no refusal is left to train on, of {len(goals)} harmful goals: {why or 'no reason was written down'}",
+        f"look at {folder.path / 'revisions.jsonl'}, then {mend} and give another --out",
+    )
 
 
 def gather(context: Context, findings: Iterable[Finding]) -> tuple[Material, list[Drop]]:
@@ -102,18 +119,21 @@ def revise(context: Context, material: Material, folder: RunFolder) -> tuple[Rev
     """Ask the model for its own replies to the goals, then run the rounds; and the self-critique sample beside it."""
     recipe, part = context.recipe, context.recipe.generate
     items = [(goal.key, goal.conversation) for goal in material.goals]
-    own = ask(context.model, items, recipe.greedy(part.reply_tokens), folder.log("replies", Answer), context.reporter, "own replies to goals")
+    log = folder.log("replies", Answer)
+    own = ask_enough(context.model, items, recipe.greedy(part.reply_tokens), log, context.reporter, "own replies to goals", part.max_failed)
     initial = {key: answer.reply.text for key, answer in own.items()}
     common: dict[str, Any] = {"rounds": part.rounds, "seed": recipe.seed, "max_tokens": part.feedback_tokens, "reporter": context.reporter}
     facts: dict[str, str] = {}
     if part.self_sample and part.feedback == "writer":
         sample = [g for g in material.goals if "finding" not in g.tags]
         stream(recipe.seed, "self-sample").shuffle(sample)
-        tried = critique_and_revise(
-            sample[: part.self_sample], initial, context.charter, context.model, context.gates, folder, **{**common, "rounds": 1}, name="self"
-        )
-        facts = {"self_tried": str(min(part.self_sample, len(sample))), "self_accepted": str(len(tried.replies))}
+        sample = sample[: part.self_sample]
+        once = {**common, "rounds": 1, "max_failed": 1.0}  # no row is made of it, so its failures are told and end nothing
+        tried = critique_and_revise(sample, initial, context.charter, context.model, context.gates, folder, **once, name="self")
+        facts = {"self_tried": str(len(sample) - len(tried.failed)), "self_accepted": str(len(tried.replies))}
+        facts |= {"self_failed": str(len(tried.failed))} if tried.failed else {}
     feedback = feedback_of(context, part.feedback)
+    common["max_failed"] = part.max_failed
     return critique_and_revise(material.goals, initial, context.charter, feedback, context.gates, folder, **common), facts
 
 
@@ -130,7 +150,7 @@ def sft_rows(context: Context, material: Material, revised: Revised, folder: Run
     for goal in material.goals:
         best = revised.replies.get(goal.key)
         if best is None:
-            drops.append(Drop(subject=goal.key, reason="no revision passed the gates"))
+            drops.append(Drop(subject=goal.key, reason=": ".join(["no revision passed the gates", *revised.stops.get(goal.key, ())[-1:]])))
         else:
             tags = (*goal.tags, f"principle:{best.principle}", f"by:{best.by}")
             rows.append(
@@ -145,7 +165,8 @@ def sft_rows(context: Context, material: Material, revised: Revised, folder: Run
     harmless = [*material.lookalikes, *material.plain]
     items = [(e.key, e.conversation) for e in harmless]
     sampling = context.recipe.greedy(part.answer_tokens)
-    answers = ask(context.model, items, sampling, folder.log("answers", Answer), context.reporter, "own answers to harmless requests")
+    log = folder.log("answers", Answer)
+    answers = ask_enough(context.model, items, sampling, log, context.reporter, "own answers to harmless requests", part.max_failed)
     for example in harmless:
         answer = answers[example.key]
         reason = _unfit(context, example, answer)

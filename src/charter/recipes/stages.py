@@ -106,7 +106,7 @@ def open_root(context: Context) -> RunFolder:
 
 def _said(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it names a run: how many failures are let pass changes no row."""
-    return recipe.model_dump(mode="json", exclude={"redteam": {"max_failed"}})
+    return recipe.model_dump(mode="json", exclude={"redteam": {"max_failed"}, "generate": {"max_failed"}})
 
 
 def _is_same(found: Run, recipe: Recipe) -> bool:

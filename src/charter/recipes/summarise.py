@@ -214,6 +214,8 @@ def _facts(runs: list[tuple[Path, Run]]) -> tuple[Fact, ...]:
                 Fact("goals the model criticised and revised itself", _int(run, "self_tried")),
                 Fact("of those, accepted", _int(run, "self_accepted")),
             ]
+            if failed := _int(run, "self_failed"):
+                facts.append(Fact("goals for which that failed: the model gave an error", failed))
             facts.append(Fact("rows for SFT", run.rows_out))
         if run.stage == "generate preferences":
             facts += [Fact("preference pairs", run.rows_out), Fact("of those, labelled against how the pair was built", _int(run, "overturned"))]
