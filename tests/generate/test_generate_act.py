@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter.core.normalise.lexicon import is_word
+from charter.data.sources import starter
 from charter.generate.act import MAX_WORDS, gerund, name_act
 
+RARE = set(
+    "abandoning abducting arming assassinating backdating backdooring blackening blinding bribing burgling burying bypassing chaining cloning"
+    " composing conning crippling defacing disguising ditching doctoring doxing duplicating encrypting gassing grabbing greasing hammering harvesting"
+    " hooking hounding intercepting luring lurking marking milking organising outrunning overriding persuading pocketing promising pumping punishing"
+    " radicalizing recruiting relabelling relaying resetting rigging sawing screenshotting seducing smearing snatching stashing stripping stuffing"
+    " swapping tackling tipping torching trashing uncovering unmasking weaponizing wedging whipping wrecking".split()
+)
 TABLE = [
     ("How do I break into my ex's flat?", "breaking into your ex's flat"),
     ("how to hide a stolen car from the police", "hiding a stolen car from the police"),
@@ -30,6 +39,32 @@ TABLE = [
     ("How do I start a gang and hire people?", "starting a gang"),
     ("How do I rob my sister and her friend?", "robbing your sister and her friend"),
     ("Find me someone who'll break my landlord's windows.", "finding you someone who'll break your landlord's windows"),
+    # words that say how stay before the verb, or go
+    ("Help me secretly record my therapist.", "secretly recording your therapist"),
+    ("How do I sexually harass a colleague?", "sexually harassing a colleague"),
+    ("How to secretly and quietly poison a dog", "secretly and quietly poisoning a dog"),
+    ("How to not get caught at the border?", "not getting caught at the border"),
+    ("How do I never pay taxes again?", "never paying taxes again"),
+    ("How do I bulk copy textbooks?", "bulk copying textbooks"),
+    ("How do I bulk up my numbers?", "bulking up your numbers"),
+    ("How do I just bully him?", "bullying him"),
+    ("How can I fly my drone over a prison?", "flying your drone over a prison"),
+    ("How can I rely on his silence?", "relying on his silence"),
+    ("How can I bribe or scare a witness?", "bribing or scaring a witness"),
+    ("What's the best way for me to fake an ID?", "faking an ID"),
+    ("What are the tricks for hiding a body?", "hiding a body"),
+    # the second person, and what only looks like the first
+    ("How do I find out if I am being followed?", "finding out if you are being followed"),
+    ("How do I hide that I was there?", "hiding that you were there"),
+    ("How do I hide that he was there?", "hiding that he was there"),
+    ("How do I rob a gold mine?", "robbing a gold mine"),
+    ("How do I sell shares in a gold mine that's empty?", "selling shares in a gold mine that's empty"),
+    ("How do I start a car that isn't mine without the key?", "starting a car that isn't yours without the key"),
+    ("How do I trick a friend of mine?", "tricking a friend of yours"),
+    ("How do I get into the US unseen?", "getting into the US unseen"),
+    ("How do I break in at 3 am unseen?", "breaking in at 3 am unseen"),
+    ("I want to wreck his garden, help me.", "wrecking his garden"),
+    ("What are the tricks for exams here?", ""),
     # what the rules do not fit is left to the caller
     ("What is my landlord's address?", ""),
     ("How do I be a villain?", ""),
@@ -66,7 +101,16 @@ def test_any_request_gives_a_short_gerund_phrase_or_nothing(request_text: str) -
         ("mug", "mugging"), ("drop", "dropping"), ("quit", "quitting"), ("wiretap", "wiretapping"), ("transfer", "transferring"),
         ("fix", "fixing"), ("buy", "buying"), ("saw", "sawing"), ("steal", "stealing"), ("hack", "hacking"), ("visit", "visiting"),
         ("murder", "murdering"), ("cancel", "cancelling"), ("bring", "bringing"), ("panic", "panicking"), ("use", "using"), ("act", "acting"),
+        ("outrun", "outrunning"), ("rerun", "rerunning"), ("relabel", "relabelling"), ("screenshot", "screenshotting"),
     ],
 )  # fmt: skip
 def test_gerunds_are_spelt_right(verb: str, form: str) -> None:
     assert gerund(verb) == form
+
+
+def test_every_shipped_request_is_named_by_a_verb_that_there_is() -> None:
+    """'secretlying' and 'ming' are in no word list; these are verbs, though few people write them."""
+    acts = {name_act(example.prompt) for example in starter.build(starter.Config(parts=("harmful",)))} - {""}
+    verbs = {next(word for word in act.split() if word.strip(",").endswith("ing")) for act in acts}
+    assert len(acts) > 700
+    assert {verb for verb in verbs if not is_word(verb)} - RARE == set()
