@@ -323,6 +323,37 @@ def test_a_refused_key_stops_at_once_and_is_shown_nowhere(server: Any, monkeypat
     assert "sk-secret" not in "".join([str(caught.value), caplog.text, repr(vars(model)), reply.error])
 
 
+def test_a_prompt_that_is_refused_with_403_costs_no_other_its_reply(server: Any) -> None:
+    """Moderation at a gateway, or a firewall before a server: the first prompts of a group are as likely to meet it as any."""
+
+    def moderate(number: int, request: Any) -> Any:
+        prompt = request["messages"][0]["content"]
+        return server.fail(403, "Your input was flagged") if prompt in {f"q{n}" for n in range(8)} else server.say("ok")
+
+    server.behave = moderate
+    replies = load_model(server.spec, **FAST).reply([ASK(f"q{n}") for n in range(64)], Sampling())
+    assert [r.finish for r in replies] == ["error"] * 8 + ["stop"] * 56
+    assert {r.error for r in replies[:8]} == {"the server refused this request (HTTP 403): Your input was flagged"}
+    assert len(server.requests) == 64
+    alone = load_model(server.spec, **FAST).reply([ASK("q0"), ASK("q1")], Sampling())
+    assert [r.finish for r in alone] == ["error", "error"], "asked again in a later run, where nothing else is left to ask"
+
+
+def test_a_server_that_refuses_its_list_of_models_too_is_shut(server: Any) -> None:
+    server.behave = lambda number, request: server.fail(403, "your country is not served")
+    server.models = server.fail(403)
+    with pytest.raises(NoModelError, match=r"refuses every request.* \(HTTP 403\): your country is not served") as caught:
+        load_model(server.spec, concurrency=2).reply([ASK(str(n)) for n in range(10)], Sampling())
+    assert "OPENAI_API_KEY" in caught.value.hint
+    assert len(server.requests) <= 2
+    with pytest.raises(NoModelError, match="refuses every request"):
+        load_model(server.spec).score(ASK("x"), ["A", "B"])
+    server.models = server.answer(b"<html>")
+    with pytest.raises(ModelError, match="refused this request") as refused:
+        load_model(server.spec).score(ASK("x"), ["A", "B"])
+    assert not isinstance(refused.value, NoModelError)
+
+
 def test_a_used_up_quota_is_not_retried(server: Any) -> None:
     server.behave = lambda number, request: server.fail(429, "quota", code="insufficient_quota")
     with pytest.raises(ModelError, match="quota is used up"):

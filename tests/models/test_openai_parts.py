@@ -137,7 +137,7 @@ def test_only_a_connection_that_never_came_makes_a_timeout_fatal() -> None:
     assert timeout_trouble(late, "http://h", 60.0).fatal
 
 
-@pytest.mark.parametrize(("status", "retry", "fatal"), [(400, False, False), (401, False, True), (403, False, True), (404, False, True)])
+@pytest.mark.parametrize(("status", "retry", "fatal"), [(400, False, False), (401, False, True), (403, False, False), (404, False, True)])
 @pytest.mark.parametrize("body", [None, "text", {"message": 5}, []])
 def test_client_errors_are_not_retried(status: int, retry: bool, fatal: bool, body: Any) -> None:
     trouble = status_trouble(status, {}, body, "http://h", "KEY", "")

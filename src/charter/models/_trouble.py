@@ -49,17 +49,27 @@ def timeout_trouble(error: BaseException, url: str, timeout_s: float) -> Trouble
 
 
 def status_trouble(status: int, headers: Mapping[str, str], body: Any, url: str, key_env: str, secret: str) -> Trouble:
-    """An HTTP error. The server's own words are shown in part, without the key, and not at all where it speaks of the key."""
+    """An HTTP error. The server's own words are shown in part, without the key, and not at all where it speaks of the key. 403 is of the one request:
+    gateways and firewalls answer so to a prompt that they do not like."""
     code = str(body.get("code") or body.get("type") or "") if isinstance(body, dict) else ""
     said = _said(body, secret)
-    if status in (401, 403):
+    if status == 401:
         return Trouble(f"{url}: the server refused the key (HTTP {status})", f"export {key_env}=... with a key for {url}", fatal=True, status=status)
     if status == 404:
         return Trouble(f"{url}: not found (HTTP 404)", f"curl {url}/models", fatal=True, status=status)
     if "insufficient_quota" in code:
         return Trouble(f"{url}: the account's quota is used up (HTTP {status})", "check the plan and billing of this key", fatal=True, status=status)
+    if status == 403:
+        return Trouble(f"the server refused this request (HTTP 403){said}", status=status)
     retry = status in RETRIED or status >= 500
     return Trouble(f"the server answered HTTP {status}{said}", retry=retry, wait_s=retry_after_s(headers, time.time()), status=status)
+
+
+def shut_trouble(refused: Trouble, url: str, key_env: str) -> Trouble:
+    """``refused`` (a 403) where the server shows not even its list of models: no request will be let in."""
+    said = refused.text.partition("(HTTP 403)")[2]
+    text = f"{url}: the server refuses every request, that for its list of models too (HTTP 403){said}"
+    return refused._replace(text=text, hint=f"check what the key in {key_env} may be used for: curl {url}/models", fatal=True)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

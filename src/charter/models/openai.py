@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -23,8 +23,9 @@ from charter.core.shapes import Model
 from charter.models._budget import Budget
 from charter.models._completion import Answer, first_tokens, option_logprobs, read_reply, read_usage, wire_messages
 from charter.models._endpoint import OFFICIAL, Endpoint, endpoint
+from charter.models._line import Keep, Line, as_reply
 from charter.models._options import check_choices, read_options
-from charter.models._trouble import Trouble, connection_trouble, status_trouble, timeout_trouble
+from charter.models._trouble import Trouble, connection_trouble, shut_trouble, status_trouble, timeout_trouble
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -33,7 +34,6 @@ NOT_COVERED = "Chat completions only; text and images out, text back. Servers ma
 GROUP = 64
 CONNECT_S = 10.0
 T = TypeVar("T")
-Keep = Callable[[int, Reply], None]
 
 
 class Config(BaseConfig):
@@ -75,7 +75,8 @@ class OpenAIModel:
         self.config = config
         self.spec = where.spec
         self.budget = Budget(config.budget_requests, config.budget_tokens, config.budget_cost, config.price_in or 0.0, config.price_out or 0.0)
-        self._reached = False
+        self._reached = self._answered = False
+        self._shut: bool | None = None  # see _is_shut; None: not known yet
         self._key()
 
     def batches(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[list[int]]:
@@ -114,10 +115,8 @@ class OpenAIModel:
             raise ModelError(f"{self.spec}: the server gave no log-probabilities", "use hf:MODEL, or a server that gives them (vLLM, SGLang)")
         return option_logprobs(tokens, options)
 
-    async def _reply_all(
-        self, conversations: list[Conversation], sampling: Sampling, keep: Callable[[int, Reply], None] | None = None
-    ) -> list[Reply]:
-        gate, stop, line = asyncio.Semaphore(self.config.concurrency), list[Trouble](), _Line(keep)
+    async def _reply_all(self, conversations: list[Conversation], sampling: Sampling, keep: Keep | None = None) -> list[Reply]:
+        gate, stop, line = asyncio.Semaphore(self.config.concurrency), list[Trouble](), Line(keep)
 
         async def one(index: int, client: AsyncOpenAI) -> Reply | Trouble:
             async with gate:
@@ -133,7 +132,7 @@ class OpenAIModel:
             if stop and not any(isinstance(item, Reply) for item in found):
                 raise await self._fatal(client, stop[0])
         line.close()
-        return [_as_reply(item) for item in found]
+        return [as_reply(item) for item in found]
 
     async def _score_one(self, body: dict[str, Any]) -> dict[str, Any]:
         async with self._client() as client:
@@ -157,6 +156,8 @@ class OpenAIModel:
             answer = await self._send(client, body)
             if isinstance(answer, Answer):
                 return answer
+            if answer.status == 403 and await self._is_shut(client):
+                answer = shut_trouble(answer, self.where.url, self.config.api_key_env)
             trouble, wait = answer, answer.wait_s
             longer = wait is not None and wait > self.config.retry_after_max_s
             # a server that was never there is a mistake in the URL: no use to wait for it
@@ -186,9 +187,27 @@ class OpenAIModel:
         self._reached = True
         if not isinstance(answer, dict):
             return Trouble("the answer is not a JSON object", f"curl {self.where.url}/models", retry=True)
+        self._answered = True
         usage = read_usage(answer, len(json.dumps(body).encode()))
         self.budget.spend(usage.tokens_in, usage.tokens_out)
         return Answer(answer, usage)
+
+    async def _is_shut(self, client: AsyncOpenAI) -> bool:
+        """Whether a 403 is meant for all requests and not for one prompt: nothing was ever answered, and the list of models is refused as well."""
+        import openai
+
+        if self._answered:
+            return False
+        if self._shut is None:
+            try:
+                async with asyncio.timeout(min(10.0, self.config.timeout_s)):
+                    await client.models.with_raw_response.list()
+                self._shut = False
+            except openai.APIStatusError as error:
+                self._shut = error.status_code in (401, 403)
+            except (openai.OpenAIError, TimeoutError, ValueError):
+                self._shut = False
+        return self._shut
 
     async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
         """The one call: what the server sent, read by us and not by the SDK, which lets answers of a wrong form through."""
@@ -237,31 +256,6 @@ class OpenAIModel:
         if not all("!" <= letter <= "~" for letter in key):
             raise NoModelError(f"{self.spec}: the key in {name} holds blanks or other characters that no key has", f"export {name}=...")
         return key
-
-
-def _as_reply(item: Reply | Trouble) -> Reply:
-    return item if isinstance(item, Reply) else Reply(text="", finish="error", error=item.text)
-
-
-class _Line:
-    """Hands on in order what comes out of order. Troubles wait for a first reply or the end: without one, an error may be raised instead."""
-
-    def __init__(self, keep: Keep | None) -> None:
-        self._keep, self._waiting, self._next, self._answered = keep, dict[int, Reply | Trouble](), 0, False
-
-    def put(self, index: int, item: Reply | Trouble) -> Reply | Trouble:
-        self._waiting[index] = item
-        self._answered = self._answered or isinstance(item, Reply)
-        if self._answered:
-            self.close()
-        return item
-
-    def close(self) -> None:
-        while self._next in self._waiting:
-            item, index = self._waiting.pop(self._next), self._next
-            self._next += 1
-            if self._keep is not None:
-                self._keep(index, _as_reply(item))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
