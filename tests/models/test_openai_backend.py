@@ -95,6 +95,51 @@ def test_too_long_a_wait_is_not_waited_for(server: Any) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_wait_of_no_time_is_at_least_the_own_backoff(server: Any) -> None:
+    server.behave = lambda number, request: server.fail(429, Retry_After="0") if number < 2 else server.say("later")
+    assert one(server, backoff_s=0.2).text == "later"
+    assert server.at[1] - server.at[0] >= 0.15
+    assert server.at[2] - server.at[1] >= 0.3
+
+
+def test_a_server_that_asks_for_a_long_wait_is_asked_nothing_more_until_then(server: Any) -> None:
+    server.behave = lambda number, request: server.say("ok") if number < 2 else server.fail(429, "daily", Retry_After="1.5")
+    model = load_model(server.spec, concurrency=1, retry_after_max_s=0.5, **FAST)
+    replies = model.reply([ASK(str(n)) for n in range(9)], Sampling())
+    assert [r.finish for r in replies] == ["stop"] * 2 + ["error"] * 7
+    assert replies[2].error == "the server answered HTTP 429: daily; it asks for a wait of 2 s"
+    assert {r.error for r in replies[3:]} == {f"not sent: {replies[2].error}"}
+    assert model.reply([ASK("the next group")], Sampling())[0].error.startswith("not sent: ")
+    assert len(server.requests) == 3
+    server.behave = lambda number, request: server.say("tomorrow")
+    time.sleep(1.6)
+    assert model.reply([ASK("later")], Sampling())[0].text == "tomorrow"
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "tries"),
+    [
+        ({"error": {"code": 429, "message": "upstream is busy"}}, "the server answered error 429 inside an HTTP 200: upstream is busy (2 tries)", 2),
+        ({"error": {"status": "503"}}, "the server answered error 503 inside an HTTP 200 (2 tries)", 2),
+        ({"error": {"code": 400, "message": "too long"}}, "the server answered error 400 inside an HTTP 200: too long", 1),
+        ({"error": {"code": 403, "message": "flagged"}}, "the server refused this request (error 403 inside an HTTP 200): flagged", 1),
+        ({"error": "broken"}, "the answer holds an error instead of a reply: broken", 1),
+        ({"error": {"code": "9" * 5000}, "choices": []}, "the answer holds an error instead of a reply", 1),
+        ({"choices": [{"finish_reason": "error", "message": {"content": "ha"}}]}, "the reply ended with an error (2 tries)", 2),
+        ({"choices": [{"error": {"code": 502}}]}, "the server answered error 502 inside an HTTP 200 (2 tries)", 2),
+    ],
+)
+def test_an_error_inside_an_answer_is_what_its_code_says(server: Any, body: Any, error: str, tries: int) -> None:
+    server.behave = lambda number, request: server.answer(body)
+    model = load_model(server.spec, retries=1, **FAST)
+    reply = model.reply([ASK("x")], Sampling())[0]
+    assert (reply.finish, reply.text, reply.error) == ("error", "", error)
+    assert len(server.requests) == tries
+    assert body.get("choices") or model.budget.tokens_in == 0, "an answer without usage and reply took no tokens"  # type: ignore[attr-defined]
+    server.behave = lambda number, request: server.answer(body) if len(server.requests) == tries + 1 else server.say("whole")
+    assert (one(server).text == "whole") == (tries > 1)
+
+
 def test_server_errors_are_retried_with_growing_waits_then_given_up(server: Any) -> None:
     server.behave = lambda number, request: server.fail(500, "oops") if number < 2 else server.say("back")
     assert one(server, backoff_s=0.1).text == "back"
@@ -232,6 +277,21 @@ def test_a_budget_ends_although_the_server_reports_no_usage(server: Any) -> None
     replies = load_model(server.spec, concurrency=1, budget_tokens=60).reply([ASK("hi")] * 8, Sampling())
     assert 1 <= sum(r.finish == "stop" for r in replies) <= 4
     assert "budget used up" in replies[-1].error
+
+
+def test_reasoning_and_tool_calls_count_where_the_server_reports_no_usage(server: Any) -> None:
+    calls = [{"id": "1", "function": {"name": "f", "arguments": "y" * 300}}]
+    server.behave = lambda number, request: server.say("ok", tokens=None, reasoning_content="t" * 3000, reasoning="t" * 3000, tool_calls=calls)
+    model: Any = load_model(server.spec)
+    model.reply([ASK("x")], Sampling())
+    assert 1100 <= model.budget.tokens_out <= 1110, "3,300 bytes; the text that stands under two names was written once"
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 7.0, "completion_tokens": 5.0}, {"input_tokens": 7, "output_tokens": 5}])
+def test_tokens_are_read_as_servers_write_them(server: Any, usage: Any) -> None:
+    server.behave = lambda number, request: server.answer({**server.say("x" * 100).body, "usage": usage})
+    reply = one(server)
+    assert (reply.tokens_in, reply.tokens_out) == (7, 5)
 
 
 def test_scores_are_the_logprobs_of_the_first_tokens(server: Any) -> None:

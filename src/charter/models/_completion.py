@@ -11,6 +11,10 @@ from charter.core.rows import Conversation, Message, Part, Reply
 
 ENDED = frozenset({"", "stop", "eos", "eos_token", "stop_sequence", "tool_calls", "function_call"})
 BYTES_PER_TOKEN = 3
+#: How servers name the tokens they read, and those they wrote.
+COUNTED = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+#: The fields of a message that hold what the model wrote, seen or not.
+WRITTEN = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
 AMBIGUOUS_SHARE = 0.01
 
 
@@ -58,13 +62,38 @@ def _wire_part(part: Part) -> dict[str, Any]:
 
 
 def read_usage(body: Mapping[str, Any], bytes_in: int) -> Usage:
-    """Tokens as the server counted them, else guessed at one per 3 bytes, so that a budget still ends."""
+    """Tokens as the server counted them, else guessed at one per 3 bytes, reasoning and tool calls included, so that a budget still ends. An answer
+    that holds only an error took none."""
     usage = body.get("usage")
-    found = [_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else [None, None]
-    if found[0] is not None and found[1] is not None:
-        return Usage(found[0], found[1], True)
-    text = _text(_message(body).get("content"))
-    return Usage(math.ceil(bytes_in / BYTES_PER_TOKEN), math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN), False)
+    if isinstance(usage, dict):
+        tokens_in, tokens_out = (next((n for name in names if (n := _count(usage.get(name))) is not None), None) for names in COUNTED)
+        if tokens_in is not None and tokens_out is not None:
+            return Usage(tokens_in, tokens_out, True)
+    if body.get("error") and not body.get("choices"):
+        return Usage(0, 0, False)
+    return Usage(math.ceil(bytes_in / BYTES_PER_TOKEN), math.ceil(_bytes_out(_message(body)) / BYTES_PER_TOKEN), False)
+
+
+def _bytes_out(message: Mapping[str, Any]) -> int:
+    """Bytes of all that a model wrote. Servers that send one text under two names wrote it once."""
+    waiting: list[Any] = [message.get(name) for name in WRITTEN]
+    texts: set[str] = set()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            texts.add(item)
+        elif isinstance(item, (dict, list)):
+            waiting += item.values() if isinstance(item, dict) else item
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
+
+def error_inside(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The error that an answer holds where a reply should be, {} where it ended with one and tells nothing; None for a reply."""
+    choice = _choice(body)
+    error = choice.get("error") if choice else body.get("error")
+    if not error and choice.get("finish_reason") != "error":
+        return None
+    return error if isinstance(error, dict) else {"message": error} if isinstance(error, str) else {}
 
 
 def read_reply(answer: Answer, max_tokens: int) -> Reply:
@@ -86,7 +115,7 @@ def read_reply(answer: Answer, max_tokens: int) -> Reply:
 
 def _no_reply(body: Mapping[str, Any], message: Mapping[str, Any], text: str, finish: str, max_tokens: int) -> str:
     if not _choice(body):
-        return "the answer holds an error instead of a reply" if body.get("error") else "the answer holds no choices"
+        return "the answer holds no choices"
     if finish == "content_filter":
         return "the server's content filter withheld the reply"
     if not text.strip():
@@ -161,4 +190,5 @@ def _encodable(text: str) -> str:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53 and value == int(value)
+    return int(value) if whole else None

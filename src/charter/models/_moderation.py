@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charter.core.rows import Conversation, Sampling
@@ -70,9 +70,9 @@ class ModerationClient(OpenAIModel):
         failed = [[Moderation({}, reason=item.text)] * len(groups[i]) if isinstance(item, Trouble) else item for i, item in enumerate(done)]
         return [result for group in failed for result in group]
 
-    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
+    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
         raw = await client.moderations.with_raw_response.create(**body, extra_body=self.config.extra_body or None)
-        return json.loads(raw.http_response.text)
+        return json.loads(raw.http_response.text), raw.http_response.headers
 
     def _body(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
         raise NotImplementedError("a moderation model does not chat")

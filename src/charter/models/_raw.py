@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from charter.core.errors import InputError
@@ -71,12 +72,12 @@ class RawOpenAI(OpenAIModel):
         fields["max_tokens"] = fields.pop("max_completion_tokens", sampling.max_tokens)
         return {**fields, "prompt": text_of(conversation).encode("utf-16", "surrogatepass").decode("utf-16", "replace")}
 
-    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
+    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
         body = dict(body)
         if body.pop("logprobs", False):
             body["logprobs"] = body.pop("top_logprobs")
         raw = await client.completions.with_raw_response.create(**body, extra_body=self.config.extra_body or None)
-        return as_chat(json.loads(raw.http_response.text))
+        return as_chat(json.loads(raw.http_response.text)), raw.http_response.headers
 
 
 def as_chat(answer: Any) -> Any:
@@ -90,7 +91,12 @@ def as_chat(answer: Any) -> Any:
     first = top[0] if isinstance(top, list) and top and isinstance(top[0], dict) else None
     likely: list[dict[str, Any]] = [{"token": token, "logprob": value} for token, value in first.items()] if first else []
     content = [{**sorted(likely, key=_value)[-1], "top_logprobs": likely}] if likely else None
-    made = {"finish_reason": choice.get("finish_reason"), "message": {"content": choice.get("text")}, "logprobs": {"content": content}}
+    made = {
+        "finish_reason": choice.get("finish_reason"),
+        "error": choice.get("error"),
+        "message": {"content": choice.get("text")},
+        "logprobs": {"content": content},
+    }
     return {**answer, "choices": [made]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import errno
 import math
+import re
 import socket
 import ssl
 import time
@@ -48,28 +49,37 @@ def timeout_trouble(error: BaseException, url: str, timeout_s: float) -> Trouble
     return Trouble(f"no answer within {timeout_s:g} s", "raise timeout_s, or lower concurrency", retry=True)
 
 
-def status_trouble(status: int, headers: Mapping[str, str], body: Any, url: str, key_env: str, secret: str) -> Trouble:
+def status_trouble(status: int, headers: Mapping[str, str], body: Any, url: str, key_env: str, secret: str, *, called: str = "") -> Trouble:
     """An HTTP error. The server's own words are shown in part, without the key, and not at all where it speaks of the key. 403 is of the one request:
     gateways and firewalls answer so to a prompt that they do not like."""
+    called = called or f"HTTP {status}"
     code = str(body.get("code") or body.get("type") or "") if isinstance(body, dict) else ""
     said = _said(body, secret)
     if status == 401:
-        return Trouble(f"{url}: the server refused the key (HTTP {status})", f"export {key_env}=... with a key for {url}", fatal=True, status=status)
+        return Trouble(f"{url}: the server refused the key ({called})", f"export {key_env}=... with a key for {url}", fatal=True, status=status)
     if status == 404:
-        return Trouble(f"{url}: not found (HTTP 404)", f"curl {url}/models", fatal=True, status=status)
+        return Trouble(f"{url}: not found ({called})", f"curl {url}/models", fatal=True, status=status)
     if "insufficient_quota" in code:
-        return Trouble(f"{url}: the account's quota is used up (HTTP {status})", "check the plan and billing of this key", fatal=True, status=status)
+        return Trouble(f"{url}: the account's quota is used up ({called})", "check the plan and billing of this key", fatal=True, status=status)
     if status == 403:
-        return Trouble(f"the server refused this request (HTTP 403){said}", status=status)
+        return Trouble(f"the server refused this request ({called}){said}", status=status)
     retry = status in RETRIED or status >= 500
-    return Trouble(f"the server answered HTTP {status}{said}", retry=retry, wait_s=retry_after_s(headers, time.time()), status=status)
+    return Trouble(f"the server answered {called}{said}", retry=retry, wait_s=retry_after_s(headers, time.time()), status=status)
+
+
+def inside_trouble(error: Mapping[str, Any], begun: bool, headers: Mapping[str, str], url: str, key_env: str, secret: str) -> Trouble:
+    """An error inside an HTTP 200, as gateways forward an upstream's: by its own code where it has one. ``begun``: the reply had begun."""
+    status = next((int(str(code)) for code in (error.get("code"), error.get("status")) if re.fullmatch("[45][0-9][0-9]", str(code))), 0)
+    if status:
+        return status_trouble(status, headers, error, url, key_env, secret, called=f"error {status} inside an HTTP 200")
+    what = "the reply ended with an error" if begun else "the answer holds an error instead of a reply"
+    return Trouble(what + _said(error, secret), retry=begun)
 
 
 def shut_trouble(refused: Trouble, url: str, key_env: str) -> Trouble:
     """``refused`` (a 403) where the server shows not even its list of models: no request will be let in."""
-    said = refused.text.partition("(HTTP 403)")[2]
-    text = f"{url}: the server refuses every request, that for its list of models too (HTTP 403){said}"
-    return refused._replace(text=text, hint=f"check what the key in {key_env} may be used for: curl {url}/models", fatal=True)
+    hint = f"check what the key in {key_env} may be used for: curl {url}/models"
+    return refused._replace(text=f"{url}: its list of models is refused as well; {refused.text}", hint=hint, fatal=True)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

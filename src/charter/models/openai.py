@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -21,11 +22,11 @@ from charter.core.rows import Conversation, Reply, Sampling
 from charter.core.seeds import stream
 from charter.core.shapes import Model
 from charter.models._budget import Budget
-from charter.models._completion import Answer, first_tokens, option_logprobs, read_reply, read_usage, wire_messages
+from charter.models._completion import Answer, error_inside, first_tokens, option_logprobs, read_reply, read_usage, wire_messages
 from charter.models._endpoint import OFFICIAL, Endpoint, endpoint
 from charter.models._line import Keep, Line, as_reply
 from charter.models._options import check_choices, read_options
-from charter.models._trouble import Trouble, connection_trouble, shut_trouble, status_trouble, timeout_trouble
+from charter.models._trouble import Trouble, connection_trouble, inside_trouble, shut_trouble, status_trouble, timeout_trouble
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -43,7 +44,7 @@ class Config(BaseConfig):
     timeout_s: float = Field(default=60.0, gt=0, description="for one request, from sending to the last byte")
     retries: int = Field(default=4, ge=0, description="tries after the first, for 408, 409, 425, 429, 5xx, time-outs and broken connections")
     backoff_s: float = Field(default=0.5, ge=0, description="wait before the first retry; doubles each time, 30 s at most")
-    retry_after_max_s: float = Field(default=120.0, ge=0, description="a server that asks for a longer wait is not waited for")
+    retry_after_max_s: float = Field(default=120.0, ge=0, description="a server that asks for a longer wait is asked nothing more until then")
     budget_requests: int | None = Field(default=None, ge=0)
     budget_tokens: int | None = Field(default=None, ge=0, description="tokens in and out, over all requests")
     budget_cost: float | None = Field(default=None, ge=0)
@@ -76,6 +77,7 @@ class OpenAIModel:
         self.spec = where.spec
         self.budget = Budget(config.budget_requests, config.budget_tokens, config.budget_cost, config.price_in or 0.0, config.price_out or 0.0)
         self._reached = self._answered = False
+        self._pause = (0.0, Trouble(""))  # until when (time.monotonic), and why, nothing is sent
         self._shut: bool | None = None  # see _is_shut; None: not known yet
         self._key()
 
@@ -150,6 +152,9 @@ class OpenAIModel:
         for attempt in range(self.config.retries + 1):
             if stop:
                 return stop[0]
+            until, why = self._pause
+            if time.monotonic() < until:
+                return why if attempt else why._replace(text=f"not sent: {why.text}")
             refused = self.budget.take()
             if refused:
                 return Trouble(refused, "raise the budget and run it again", fatal=True)
@@ -158,23 +163,25 @@ class OpenAIModel:
                 return answer
             if answer.status == 403 and await self._is_shut(client):
                 answer = shut_trouble(answer, self.where.url, self.config.api_key_env)
-            trouble, wait = answer, answer.wait_s
-            longer = wait is not None and wait > self.config.retry_after_max_s
+            trouble, wait = answer, answer.wait_s or 0.0
+            if trouble.retry and wait > self.config.retry_after_max_s:
+                trouble = trouble._replace(text=f"{trouble.text}; it asks for a wait of {wait:.0f} s", retry=False)
+                self._pause = (time.monotonic() + wait, trouble)
             # a server that was never there is a mistake in the URL: no use to wait for it
-            if not answer.retry or longer or attempt == self.config.retries or (answer.fatal and not self._reached):
+            if not trouble.retry or attempt == self.config.retries or (trouble.fatal and not self._reached):
                 break
-            await asyncio.sleep(min(30.0, self.config.backoff_s * 2**attempt) * jitter.uniform(0.75, 1.0) if wait is None else wait)
+            backoff = min(30.0, self.config.backoff_s * 2**attempt) * jitter.uniform(0.75, 1.0)
+            await asyncio.sleep(max(backoff, wait))
         if trouble.fatal:
             stop.append(trouble)
-        asked = f"; it asks for a wait of {wait:.0f} s" if longer else ""
-        return trouble._replace(text=trouble.text + asked + (f" ({attempt + 1} tries)" if attempt else ""))
+        return trouble._replace(text=trouble.text + (f" ({attempt + 1} tries)" if attempt else ""))
 
     async def _send(self, client: AsyncOpenAI, body: dict[str, Any]) -> Answer | Trouble:
         import openai
 
         try:
             async with asyncio.timeout(self.config.timeout_s):
-                answer = await self._create(client, body)
+                answer, headers = await self._create(client, body)
         except (TimeoutError, openai.APITimeoutError) as error:
             return timeout_trouble(error, self.where.url, self.config.timeout_s)
         except openai.APIConnectionError as error:
@@ -183,13 +190,16 @@ class OpenAIModel:
             self._reached = True
             return status_trouble(error.status_code, error.response.headers, error.body, self.where.url, self.config.api_key_env, self._key())
         except (ValueError, RecursionError, openai.APIResponseValidationError):
-            answer = None
+            answer, headers = None, {}
         self._reached = True
         if not isinstance(answer, dict):
             return Trouble("the answer is not a JSON object", f"curl {self.where.url}/models", retry=True)
-        self._answered = True
         usage = read_usage(answer, len(json.dumps(body).encode()))
         self.budget.spend(usage.tokens_in, usage.tokens_out)
+        inside = error_inside(answer)
+        if inside is not None:
+            return inside_trouble(inside, bool(answer.get("choices")), headers, self.where.url, self.config.api_key_env, self._key())
+        self._answered = True
         return Answer(answer, usage)
 
     async def _is_shut(self, client: AsyncOpenAI) -> bool:
@@ -209,10 +219,10 @@ class OpenAIModel:
                 self._shut = False
         return self._shut
 
-    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
-        """The one call: what the server sent, read by us and not by the SDK, which lets answers of a wrong form through."""
+    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
+        """The one call: what the server sent and its headers, read by us and not by the SDK, which lets answers of a wrong form through."""
         raw = await client.chat.completions.with_raw_response.create(**body, extra_body=self.config.extra_body or None)
-        return json.loads(raw.http_response.text)
+        return json.loads(raw.http_response.text), raw.http_response.headers
 
     async def _fatal(self, client: AsyncOpenAI, trouble: Trouble) -> NoModelError:
         """The error to raise; for a model that is not there, with the names of those that are."""
