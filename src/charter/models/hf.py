@@ -19,6 +19,9 @@ from charter.models._device import placement
 
 NOT_COVERED = "Text only; never runs code that comes with a model (trust_remote_code stays off); one process, one device."
 
+#: Tokens; tokenizers that know no limit say 1e30.
+NO_LIMIT = 2**31
+
 
 class Config(BaseConfig):
     """How a local model is run."""
@@ -90,7 +93,11 @@ class HfModel:
 
     @property
     def context(self) -> int:
-        return int(getattr(self.network.config, "max_position_embeddings", 2048))
+        """Tokens of prompt and reply together: by the configuration (that of the text model, where images come in too), else by the tokenizer; where
+        neither tells, ``NO_LIMIT``."""
+        text = self.network.config.get_text_config(decoder=True)
+        told = (getattr(text, "max_position_embeddings", None), self.tokenizer.model_max_length)
+        return next((int(length) for length in told if length and 0 < length < NO_LIMIT), NO_LIMIT)
 
     def encode(self, conversation: Conversation) -> list[int]:
         """Token ids of the conversation in the model's chat format, ready for the assistant to speak; of plain text, its own after the token that
