@@ -7,9 +7,29 @@ from typing import Any
 
 import pytest
 
+from charter.core.errors import InputError
+from charter.core.rows import Conversation, Message, Part, Reply, Sampling, ToolCall
+
 transformers = pytest.importorskip("transformers", reason="needs the extra 'local'")
 
 from charter.models.hf import NO_LIMIT, HfModel  # noqa: E402
+
+PICTURE = Message(role="user", content=(Part(type="text", text="what is this?"), Part(type="image", data="data:image/png;base64,AA==")))
+CALLED = Message(role="assistant", content="", tool_calls=(ToolCall(name="f", arguments="{}", call_id="c1"),))
+RESULT = Message(role="tool", content="4 C", tool_calls=(ToolCall(name="f", arguments="", call_id="c1"),))
+
+
+class Words:
+    """As much of a tokenizer as a prompt needs: one token a word."""
+
+    chat_template = "yes"
+    model_max_length = 50
+
+    def apply_chat_template(self, chat: list[dict[str, str]], **options: Any) -> str:
+        return " ".join(turn["content"] for turn in chat)
+
+    def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
+        return {"input_ids": [len(word) for word in text.split()]}
 
 
 def with_config(config: Any, longest: float = 1e30) -> HfModel:
@@ -29,3 +49,26 @@ def test_the_context_is_that_of_the_text_model() -> None:
 def test_where_the_configuration_tells_no_context_the_tokenizer_does() -> None:
     assert with_config(transformers.BloomConfig(), longest=4096).context == 4096
     assert with_config(transformers.BloomConfig()).context == NO_LIMIT
+
+
+def test_what_is_no_text_is_not_asked_about_as_if_it_were_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to an empty question is no answer to a picture."""
+    asked: list[list[int]] = []
+
+    def answer(model: Any, prompts: list[list[int]], *rest: Any) -> list[Reply]:
+        asked.extend(prompts)
+        return [Reply(text="fine", finish="stop") for _ in prompts]
+
+    monkeypatch.setattr("charter.models._generate.generate", answer)
+    model = with_config(transformers.BloomConfig())
+    model._tokenizer = Words()
+    long = Conversation.ask("a " * 60)
+    rows = [Conversation(messages=(PICTURE,)), Conversation.ask("one two"), Conversation(messages=(CALLED, RESULT)), long, Conversation.ask("three")]
+    assert sorted(i for batch in model.batches(rows, Sampling(max_tokens=4)) for i in batch) == [0, 1, 2, 3, 4]
+    replies = model.reply(rows, Sampling(max_tokens=4))
+    assert [r.finish for r in replies] == ["error", "stop", "error", "error", "stop"]
+    assert [r.error for r in replies[:3]] == ["this backend cannot send image parts", "", "this backend cannot send tool calls"]
+    assert "exceed the context of 50" in replies[3].error
+    assert asked == [[3, 3], [5]]
+    with pytest.raises(InputError, match="image"):
+        model.score(rows[0], ["A", "B"])

@@ -214,6 +214,8 @@ def test_a_refusal_in_place_of_a_filtered_reply_is_the_reply(server: Any, text: 
         (" \n", "stop", {}, "the reply is empty"),
         ("", "length", {"reasoning_content": "hmm"}, "no visible text within 64 tokens; raise max_tokens"),
         (None, "tool_calls", {"tool_calls": [{"id": "1"}]}, "the reply holds tool calls and no text"),
+        ("Sure.", "tool_calls", {"tool_calls": [{"id": "1"}]}, "the reply holds tool calls, and what they would do cannot be judged"),
+        ("Sure.", "stop", {"function_call": {"name": "send"}}, "the reply holds tool calls, and what they would do cannot be judged"),
         ("half of", "content_filter", {}, "the server's content filter withheld the reply"),
         ("half of", "abort", {}, "the reply ended with 'abort'"),
     ],

@@ -97,7 +97,7 @@ def error_inside(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def read_reply(answer: Answer, max_tokens: int) -> Reply:
-    """The reply in an answer. No visible text, a content filter or an unknown ending is finish 'error', with the reason.
+    """The reply in an answer. No visible text, a tool call, a content filter or an unknown ending is finish 'error', with the reason.
     A ``refusal`` field is what the model said, also behind a filter: that is what the person sees. Unreported token counts are 0."""
     body, usage = answer
     tokens_in, tokens_out = (usage.tokens_in, usage.tokens_out) if usage.reported else (0, 0)
@@ -118,10 +118,10 @@ def _no_reply(body: Mapping[str, Any], message: Mapping[str, Any], text: str, fi
         return "the answer holds no choices"
     if finish == "content_filter":
         return "the server's content filter withheld the reply"
+    if message.get("tool_calls") or message.get("function_call"):
+        return "the reply holds tool calls, and what they would do cannot be judged" if text.strip() else "the reply holds tool calls and no text"
     if not text.strip():
-        if finish == "length":
-            return f"no visible text within {max_tokens} tokens; raise max_tokens"
-        return "the reply holds tool calls and no text" if message.get("tool_calls") else "the reply is empty"
+        return f"no visible text within {max_tokens} tokens; raise max_tokens" if finish == "length" else "the reply is empty"
     return "" if finish == "length" or finish in ENDED else f"the reply ended with {finish[:40]!r}"
 
 

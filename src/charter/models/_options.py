@@ -1,4 +1,5 @@
-"""What every backend asks of its arguments before it works: closed options, and answers to score that can be told apart."""
+"""What every backend asks of its arguments before it works: closed options, conversations that it can send, and answers to score that can be
+told apart."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from charter.core.errors import InputError
+from charter.core.rows import Conversation
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -28,6 +30,16 @@ def _line(backend: str, config: type[BaseModel], loc: tuple[int | str, ...], kin
         return f"{backend}: {key + ': ' if key else ''}{message.removeprefix('Value error, ')}"
     close = difflib.get_close_matches(key, list(config.model_fields), n=1)
     return f"{backend}: unknown option {key!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def check_text(conversation: Conversation) -> None:
+    """Raise InputError unless the conversation is text alone: an answer to what is left of it would be counted as an answer to the whole."""
+    parts = [part.type for message in conversation.messages if not isinstance(message.content, str) for part in message.content]
+    other = next((kind for kind in parts if kind != "text"), "")
+    if other:
+        raise InputError(f"this backend cannot send {other} parts")
+    if any(message.role == "assistant" and message.tool_calls for message in conversation.messages):
+        raise InputError("this backend cannot send tool calls")
 
 
 def check_choices(options: Sequence[str]) -> None:

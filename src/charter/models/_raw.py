@@ -16,7 +16,7 @@ from charter.core.rows import Conversation, Sampling
 from charter.core.shapes import Model
 from charter.models import embedded, load_model, route
 from charter.models._endpoint import endpoint
-from charter.models._options import read_options
+from charter.models._options import check_text, read_options
 from charter.models.hf import HfModel, needs_local
 from charter.models.openai import Config, OpenAIModel
 
@@ -39,7 +39,8 @@ def load_raw(spec: str, **options: Any) -> Model:
 
 
 def text_of(conversation: Conversation) -> str:
-    """The one text. Raises InputError for anything but one user message."""
+    """The one text. Raises InputError for anything but one user message of text alone."""
+    check_text(conversation)
     if len(conversation.messages) != 1 or conversation.messages[0].role != "user":
         raise InputError("a text without a chat format is one user message")
     return conversation.messages[0].text

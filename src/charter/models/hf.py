@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from charter.core.config import Config as BaseConfig
-from charter.core.errors import MissingPartError, ModelError, NoModelError
+from charter.core.errors import InputError, MissingPartError, ModelError, NoModelError
 from charter.core.rows import Conversation, Reply, Sampling, content_id
 from charter.core.seeds import derive
 from charter.models._device import placement
+from charter.models._options import check_text
 
 NOT_COVERED = "Text only; never runs code that comes with a model (trust_remote_code stays off); one process, one device."
 
@@ -101,9 +102,10 @@ class HfModel:
 
     def encode(self, conversation: Conversation) -> list[int]:
         """Token ids of the conversation in the model's chat format, ready for the assistant to speak; of plain text, its own after the token that
-        begins a text. Raises ModelError for a chat where the model has no chat template."""
+        begins a text. Raises ModelError for a chat where the model has no chat template, InputError for what is no text."""
         if conversation.is_plain:
             return self.encode_plain(conversation.reply or "")
+        check_text(conversation)
         if not self.tokenizer.chat_template:
             raise NoModelError(f"{self.spec}: has no chat template, so conversations cannot be put to it", "use an instruction-tuned model")
         chat = [{"role": m.role, "content": m.text} for m in conversation.messages]
@@ -119,7 +121,7 @@ class HfModel:
 
     def batches(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[list[int]]:
         """Longest first within limits of rows and of padded tokens; depends on the conversations alone."""
-        lengths = [len(self.encode(c)) for c in conversations]
+        lengths = [0 if isinstance(p, InputError) else len(p) for p in self._prompts(conversations)]
         order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
         groups: list[list[int]] = []
         for i in order:
@@ -131,21 +133,31 @@ class HfModel:
                 groups.append([i])
         return groups
 
+    def _prompts(self, conversations: Sequence[Conversation]) -> list[list[int] | InputError]:
+        """Token ids of each conversation, or why it cannot be put to the model."""
+        found: list[list[int] | InputError] = []
+        for conversation in conversations:
+            try:
+                found.append(self.encode(conversation))
+            except InputError as error:
+                found.append(error)
+        return found
+
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         from charter.models._generate import generate
 
-        prompts = [self.encode(c) for c in conversations]
         room = self.context - sampling.max_tokens
-        fits = [i for i, p in enumerate(prompts) if len(p) <= room]
-        replies: list[Reply] = [
-            Reply(
-                text="",
-                finish="error",
-                tokens_in=len(p),
-                error=f"prompt of {len(p)} tokens and {sampling.max_tokens} to write exceed the context of {self.context}",
-            )
-            for p in prompts
-        ]
+        prompts: dict[int, list[int]] = {}
+        replies: list[Reply] = []
+        for i, prompt in enumerate(self._prompts(conversations)):
+            if isinstance(prompt, InputError):
+                replies.append(Reply(text="", finish="error", error=prompt.message))
+                continue
+            why = f"prompt of {len(prompt)} tokens and {sampling.max_tokens} to write exceed the context of {self.context}"
+            replies.append(Reply(text="", finish="error", tokens_in=len(prompt), error=why))
+            if len(prompt) <= room:
+                prompts[i] = prompt
+        fits = list(prompts)
         if fits:
             seed = derive(sampling.seed, *[content_id(conversations[i].model_dump(mode="json")) for i in fits])
             for i, made in zip(fits, generate(self, [prompts[i] for i in fits], sampling, seed), strict=True):
@@ -153,7 +165,8 @@ class HfModel:
         return replies
 
     def score(self, conversation: Conversation, options: Sequence[str]) -> list[float]:
-        """See ``Model.score``: sums over all tokens of an option. Raises ModelError for an option that does not fit the context."""
+        """See ``Model.score``: sums over all tokens of an option. Raises ModelError for an option that does not fit the context, InputError for what
+        is no text."""
         from charter.models._likelihood import logprobs
 
         prompt = self.encode(conversation)

@@ -31,7 +31,10 @@ from charter.models._trouble import Trouble, connection_trouble, inside_trouble,
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-NOT_COVERED = "Chat completions only; text and images out, text back. Servers may ignore the seed. A key sent over plain http can be read on the way."
+NOT_COVERED = (
+    "Chat completions only; text and images out, text back: a reply with tool calls is an error. Servers may ignore the seed. "
+    "A key sent over plain http can be read on the way."
+)
 GROUP = 64
 CONNECT_S = 10.0
 T = TypeVar("T")
