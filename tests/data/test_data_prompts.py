@@ -69,6 +69,8 @@ def test_row_17_of_40_is_named(file: Path) -> None:
         ('{"id": true, "prompt": "x", "harmful": true}', "'id' must be a text or a number"),
         ('{"id": "x", "prompt": null, "harmful": true}', "'prompt' must be text that is not empty"),
         ('{"id": "x", "prompt": "  \\n", "harmful": true}', "'prompt' must be text that is not empty"),
+        ('{"id": "x", "prompt": "\\u200b\\u2060", "harmful": true}', "'prompt' must be text that is not empty"),
+        ('{"id": "x", "prompt": "x", "harmful": true, "harmful": false}', "the key 'harmful' stands twice"),
         ('{"id": "x", "prompt": ["x"], "harmful": true}', "'prompt' must be text that is not empty"),
         ('{"id": "x", "prompt": "x", "harmful": null}', "'harmful' must be true or false, not null"),
         ('{"id": "x", "prompt": "x", "harmful": 1}', "'harmful' must be true or false, not 1"),

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charter.core.errors import DataError
+from charter.core.normalise.fold import seen as visible
 from charter.core.rows import Conversation, Example, Source
 from charter.data.care import REASON, must_drop
+from charter.data.tables import RepeatedKey, parse_json
 
 FORM = '{"id": "a1", "prompt": "How do I …?", "harmful": false, "hazard": "privacy"}'
 ALLOWED = {"id", "prompt", "harmful", "hazard"}
@@ -72,7 +74,9 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     where = f"{path}: row {number}"
     try:
-        row = json.loads(line)
+        row = parse_json(line)
+    except RepeatedKey as error:
+        raise DataError(f"{where}: {error}", f"rows look like {FORM}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: is not valid JSON ({error.msg} at column {error.colno})", f"rows look like {FORM}") from None
     except (ValueError, RecursionError):  # json lets these through for endless numbers and endless nesting
@@ -85,7 +89,7 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     unknown = sorted(set(row) - ALLOWED)
     if unknown:
         raise DataError(f"{where}: unknown key {_short(unknown[0])}; known: id, prompt, harmful, hazard", f"rows look like {FORM}")
-    if not isinstance(row["prompt"], str) or not row["prompt"].strip():
+    if not isinstance(row["prompt"], str) or not visible(row["prompt"]):
         raise DataError(f"{where}: 'prompt' must be text that is not empty", f"rows look like {FORM}")
     if not isinstance(row["harmful"], bool):
         raise DataError(f"{where}: 'harmful' must be true or false, not {json.dumps(row['harmful'])[:40]}", f"rows look like {FORM}")

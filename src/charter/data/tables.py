@@ -8,7 +8,9 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,57 @@ from charter.core.errors import DataError
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
+class RepeatedKey(ValueError):
+    """A JSON object that says one thing twice: which of the two was meant cannot be known."""
+
+
+def parse_json(text: str) -> Any:
+    """``json.loads``, which would take the last of two values of one key. Raises RepeatedKey, else what ``json.loads`` raises."""
+    return json.loads(text, object_pairs_hook=_each_once)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise RepeatedKey(f"the key {key[:40]!r} stands twice")
+    return found
+
+
 def read_csv(path: Path, columns: Iterable[str], delimiter: str = ",") -> list[dict[str, str]]:
-    """The records of a CSV file that has at least these columns. Raises DataError."""
-    text = read_text(path)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    missing = sorted(set(columns) - set(reader.fieldnames or ()))
-    if missing:
+    """The records of a CSV file that has at least these columns. Raises DataError, also for a quote out of place, which would join rows, and for a row
+    with more fields than the first line names, whose text would be cut."""
+    wanted, records = set(columns), _records(path, delimiter)
+    _, names = next(records, (1, []))
+    if missing := sorted(wanted - set(names)):
         raise DataError(f"{path}: lacks the columns {', '.join(missing)}", f"head -1 {path}")
+    if doubled := [name for name, times in Counter(names).items() if name and times > 1]:
+        raise DataError(f"{path}: names the column {doubled[0][:40]!r} twice", f"head -1 {path}")
+    needed = max((names.index(column) + 1 for column in wanted), default=0)
     rows = []
-    for number, row in enumerate(reader, 1):
-        if any(row[column] is None for column in columns):
-            raise DataError(f"{path}: row {number} is cut: it has fewer columns than the first line names", f"wc -l {path}, and get the file again")
-        rows.append({key: value or "" for key, value in row.items() if key is not None})
+    for number, (line, fields) in enumerate(records, 1):
+        where = f"{path}: row {number}, on line {line},"
+        if len(fields) < needed:
+            raise DataError(f"{where} is cut: it has fewer columns than the first line names", f"wc -l {path}, and get the file again")
+        if len(fields) > len(names):
+            hint = f'text that holds the separator stands in "quotes": sed -n {line}p {path}'
+            raise DataError(f"{where} has {len(fields)} fields, and the first line names {len(names)} columns", hint)
+        rows.append(dict(zip_longest(names, fields, fillvalue="")))
     return rows
+
+
+def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not blank, each with the line it begins on (1-based). Strict: else a stray quote would swallow the rows behind it."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for fields in reader:
+            if fields:
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        message = f"{path}: the row that begins on line {line} is not valid CSV: a quote is out of place ({error}; found on line {reader.line_num})"
+        raise DataError(message, f'inside "quoted text" a quote is written twice: sed -n {line}p {path}') from None
 
 
 def read_jsonl(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -39,7 +79,9 @@ def read_jsonl(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
+        except RepeatedKey as error:
+            raise DataError(f"{path}: row {number}: {error}", f"sed -n {number}p {path}") from None
         except (ValueError, RecursionError):
             raise DataError(f"{path}: row {number}: is not valid JSON", f"sed -n {number}p {path}") from None
         missing = [key for key in keys if not isinstance(row, dict) or key not in row]

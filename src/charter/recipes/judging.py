@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Conversation, RefusalLabel, Verdict
 from charter.core.shapes import Judge
 from charter.data.prompts import read_lines
+from charter.data.tables import RepeatedKey, parse_json
 from charter.judges import _prequalify, propositions
 from charter.judges._judging import GROUP, judge_conversations
 from charter.judges._sets import conversation_of
@@ -120,19 +120,11 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _each_once(where: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise DataError(f"{where}: the key {twice[:40]!r} stands twice", f"rows look like {FORM}")
-    return found
-
-
 def _row(where: str, line: str) -> Row:
     try:
-        row = json.loads(line, object_pairs_hook=lambda pairs: _each_once(where, pairs))
-    except DataError:
-        raise
+        row = parse_json(line)
+    except RepeatedKey as error:
+        raise DataError(f"{where}: {error}", f"rows look like {FORM}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: is not valid JSON ({error.msg} at column {error.colno})", f"rows look like {FORM}") from None
     except (ValueError, RecursionError):
@@ -196,7 +188,9 @@ def _labelled(path: Path) -> list[tuple[Conversation, bool]]:
     found = []
     for number, line in read_lines(path):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
+        except RepeatedKey as error:
+            raise DataError(f"{path}: row {number}: {error}") from None
         except ValueError:
             raise DataError(f"{path}: row {number}: is not valid JSON") from None
         if not isinstance(row, dict) or not isinstance(row.get("harmful"), bool) or not isinstance(row.get("reply"), str) or not row["reply"].strip():

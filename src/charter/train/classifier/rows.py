@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from charter.core.errors import DataError
 from charter.data.care import keep
 from charter.data.prompts import read_lines
+from charter.data.tables import RepeatedKey, parse_json
 from charter.judges._heads import HAZARDS, OPERATOR_HEADS, YES_NO
 
 FORM = (
@@ -67,7 +67,9 @@ def own_source(path: Path) -> str:
 def _own(path: Path, number: int, line: str, weight: float) -> LabelledText:
     where = f"{path}: row {number}"
     try:
-        row: Any = json.loads(line)
+        row: Any = parse_json(line)
+    except RepeatedKey as error:
+        raise DataError(f"{where}: {error}", f"rows look like {FORM}") from None
     except ValueError:
         raise DataError(f"{where}: is not valid JSON", f"rows look like {FORM}") from None
     if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not isinstance(row.get("labels"), dict) or not row["labels"]:
