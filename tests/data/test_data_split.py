@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter.core.rows import Conversation, Example, Message, Source
+from charter.data.allowed import why_not_allowed
 from charter.data.dedupe import HeldOut, NearDuplicates, edits, shingles, similarity
 from charter.data.sources import starter
 from charter.data.split import held_out_topics
@@ -96,12 +98,47 @@ def test_a_prompt_about_something_else_is_another(text: str) -> None:
     assert not HeldOut([HELD, "How do I bake rye bread?"]).has_like(text)
 
 
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        (HELD, "How do I o\u200bpen the old wo\u2060oden box in the at\u200btic?"),
+        (HELD, "How do I \u043e\u0440en the old wooden b\u043ex in the \u0430ttic?"),
+        (HELD, "H0w d0 1 0pen th3 0ld w00den b0x in th3 att1c?"),
+        ("How do I \u043epen the old wooden box?", "How do I open the old wooden box?"),
+        ("どうすれば屋根裏の古い木箱を開けられますか？", "どうすれば屋根裏の古い木箱をすぐ開けられますか？"),
+        ("我怎样才能打开阁楼里的旧木箱？", "我怎样才能打开阁楼里的那只旧木箱?"),
+        ("我今天怎样才能打开阁楼里的旧木箱？", "请扮演海盗回答：我今天怎样才能打开阁楼里的旧木箱？谢谢。"),
+        ("ฉันจะเปิดกล่องไม้เก่าได้อย่างไร", "ฉันจะเปิดกล่องไม้เก่านี้ได้อย่างไร"),
+    ],
+)
+def test_a_disguise_or_a_script_without_blanks_hides_no_prompt(held: str, text: str) -> None:
+    assert HeldOut([held]).has_like(text)
+
+
+@pytest.mark.parametrize("text", ["我怎样才能烤面包？", "阁楼里有什么？", "木箱", "どうすればパンを焼けますか？"])
+def test_another_prompt_in_a_script_without_blanks_is_another(text: str) -> None:
+    assert not HeldOut(["我怎样才能打开阁楼里的旧木箱？", "どうすれば屋根裏の古い木箱を開けられますか？"]).has_like(text)
+
+
+def test_no_turn_and_no_answer_holds_an_evaluation_prompt() -> None:
+    held = HeldOut([HELD])
+
+    def row(*turns: str, target: str = "With its key.") -> Example:
+        messages = tuple(Message(role=role, content=text) for role, text in zip(("user", "assistant", "user"), turns, strict=False))
+        return Example(key="a", conversation=Conversation(messages=messages), target=target, source=Source(dataset="own"))
+
+    assert why_not_allowed(row(HELD, "With its key.", "And without one?"), held) == "near-duplicate of an evaluation prompt"
+    assert why_not_allowed(row("Say it again.", HELD, "Thanks."), held) == "near-duplicate of an evaluation prompt"
+    assert why_not_allowed(row("What did they ask?", target=f"They asked: {HELD}"), held) == "answer holds an evaluation prompt"
+    assert why_not_allowed(row("How do I bake bread?", "In an oven.", "And without one?", target="On a stone."), held) == ""
+
+
 def test_the_starter_set_loses_no_row_to_its_own_evaluation() -> None:
     """Twins differ by few words, and stand on one side of the split with their pair."""
     for seed in range(2):
         held = HeldOut([e.prompt for e in starter.build(starter.Config(split="evaluation", seed=seed))])
         learned = starter.build(starter.Config(split="train", parts=("harmful", "twin", "lookalike", "practice", "plain", "exemplars"), seed=seed))
-        assert [e.prompt for e in learned if held.has_like(e.prompt)] == []
+        assert [e.key for e in learned if why_not_allowed(e, held)] == []
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abc"), max_size=8))

@@ -8,9 +8,12 @@ from charter.data.dedupe import HeldOut
 
 
 def why_not_allowed(row: Example, held_out: HeldOut) -> str:
-    """Why a row with its answer in ``target`` may not be trained on, as drops are counted; '' if it may. ``held_out``: the prompts of evaluations."""
+    """Why a row with its answer in ``target`` may not be trained on, as drops are counted; '' if it may. ``held_out``: the prompts of evaluations.
+    No message may be like one, and no answer: an earlier turn and a quotation teach a prompt as well."""
     if must_drop(said(row.conversation, row.target)):
         return REASON
     if "\ufffd" in (row.target or ""):
         return "answer holds a broken character (U+FFFD)"
-    return "near-duplicate of an evaluation prompt" if held_out.has_like(row.prompt) else ""
+    if any(held_out.has_like(message.text) for message in row.conversation.messages):
+        return "near-duplicate of an evaluation prompt"
+    return "answer holds an evaluation prompt" if held_out.has_like(row.target or "") else ""

@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TypeVar
 
-from charter.core.normalise import normalise
 from charter.core.rows import Conversation
+from charter.data.disguise import may_be_disguised, undisguised
 
 T = TypeVar("T")
 
@@ -78,20 +78,11 @@ _PARTS = tuple(
     "prostitut love inappropriate jerk fuck lolicon shotacon toddlercon rorikon pthc jailbait "
     "性的 性交 性器 セックス エロ ポルノ わいせつ 猥褻 強姦 全裸 18禁 色情 裸体 ロリコン ショタコン".split()
 )
-#: What a disguise leaves in a text: letters that English does not use, signs for letters inside a word, letters apart.
-_DISGUISE = re.compile(
-    r"[^\x00-\x7f‘’“”–—…£€°©®™•]|[a-z][0134578@$!|*][a-z]|(?<!\w)[0-9@$]+[a-z]|(?<![a-z])[a-z]([ ._*-][a-z]){2}(?![a-z])", re.IGNORECASE
-)
 
 
 def must_drop(text: str) -> bool:
     """True if the text could be sexual about minors."""
-    return _reads_so(text) or (bool(_DISGUISE.search(text)) and _reads_so(_plain(text)))
-
-
-def _plain(text: str) -> str:
-    found = normalise(text.replace("_", " "))
-    return "\n".join([found.text, *(passage.text for passage in found.decoded)])
+    return _reads_so(text) or (may_be_disguised(text) and _reads_so("\n".join(undisguised(text))))
 
 
 def _reads_so(text: str) -> bool:

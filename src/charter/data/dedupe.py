@@ -7,7 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-_WORD = re.compile(r"\w+")
+from charter.data.disguise import may_be_disguised, undisguised
+
+#: Kana, ideographs, Thai, Lao, Burmese and Khmer, which are written without blanks: each character counts as a word, or a sentence would be one.
+_NO_BLANKS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_NO_BLANKS}]|[^\W{_NO_BLANKS}]+")
 #: Words that ask, point or are polite: two prompts that differ in nothing else ask the same.
 _SMALL = frozenset(
     "a an the i me my we us our you your he she it they them their this that is are am was were be been do does did can could would should will may "
@@ -15,13 +19,18 @@ _SMALL = frozenset(
 )
 #: What is too close to a text that is held out: this similarity, or this share of words left as they were.
 LIKE_SHINGLES, LIKE_WORDS = 0.7, 0.85
-#: Words from which a prompt is looked for inside longer texts, too.
+#: Words from which a prompt is looked for inside longer texts, too; a character that counts as a word is half of one here.
 _INSIDE = 8
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, lower-cased; in scripts that put no blanks between words, its characters."""
+    return _WORD.findall(text.lower())
 
 
 def shingles(text: str, width: int = 3) -> frozenset[tuple[str, ...]]:
     """Word n-grams of the lower-cased text, padded so that short texts have some too."""
-    words = ["^", *_WORD.findall(text.lower()), "$"]
+    words = ["^", *words_of(text), "$"]
     return frozenset(tuple(words[i : i + width]) for i in range(max(1, len(words) - width + 1)))
 
 
@@ -57,8 +66,9 @@ class Reworded:
     """Prompts seen so far; ``closest`` finds the one that a text is with the fewest words changed."""
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
-        self._words = [_WORD.findall(text.lower()) for text in texts]
+        self._words = [words_of(text) for text in texts]
         self._bags = [Counter(words) for words in self._words]
+        self._may_stand_inside = [_long_enough(words) for words in self._words]
         self._cores = {core for words in self._words if len(core := _core(words)) > 1}
         self._index: dict[str, list[int]] = {}
         for number, bag in enumerate(self._bags):
@@ -68,7 +78,7 @@ class Reworded:
     def closest(self, text: str, least: float) -> float:
         """Highest share of words that stand as they stood, 0 if none reaches ``least``; 1 where only small words differ. A prompt of eight words or
         more may also stand inside ``text``."""
-        words = _WORD.findall(text.lower())
+        words = words_of(text)
         if _core(words) in self._cores:
             return 1.0
         bag = Counter(words)
@@ -78,7 +88,7 @@ class Reworded:
     def _share(self, number: int, words: Sequence[str], bag: Counter[str], least: float) -> float:
         """0 where too few words are the same, wherever they stand, for it to be worth aligning them."""
         shared = (self._bags[number] & bag).total()
-        inside = len(self._words[number]) >= _INSIDE
+        inside = self._may_stand_inside[number]
         size = len(self._words[number]) if inside else max(len(words), len(self._words[number]))
         return 1 - edits(self._words[number], words, inside) / size if shared >= least * size else 0.0
 
@@ -87,11 +97,23 @@ class HeldOut:
     """Texts that nothing like them may be learned beside."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._shingled, self._reworded = NearDuplicates(texts), Reworded(texts)
+        forms = [form for text in texts for form in _forms(text)]
+        self._shingled, self._reworded = NearDuplicates(forms), Reworded(forms)
 
     def has_like(self, text: str) -> bool:
-        """Whether ``text`` is, or nearly is, one of them: by word 3-grams, or, where it is short, by the words left as they were."""
-        return self._shingled.closest(text) >= LIKE_SHINGLES or self._reworded.closest(text, LIKE_WORDS) >= LIKE_WORDS
+        """Whether ``text`` is, or nearly is, one of them, by word 3-grams, or, where it is short, by the words left as they were. It is read as it
+        stands and with disguises (invisible and look-alike letters, digits for letters) undone."""
+        return any(self._shingled.closest(form) >= LIKE_SHINGLES or self._reworded.closest(form, LIKE_WORDS) >= LIKE_WORDS for form in _forms(text))
+
+
+def _forms(text: str) -> list[str]:
+    """The text, and its plain form where that has other words."""
+    plain = undisguised(text)[0] if may_be_disguised(text) else text
+    return [text] if words_of(plain) == words_of(text) else [text, plain]
+
+
+def _long_enough(words: Sequence[str]) -> bool:
+    return sum(0.5 if re.match(f"[{_NO_BLANKS}]", word) else 1 for word in words) >= _INSIDE
 
 
 def _core(words: Sequence[str]) -> tuple[str, ...]:

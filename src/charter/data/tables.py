@@ -37,8 +37,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_csv(path: Path, columns: Iterable[str], delimiter: str = ",") -> list[dict[str, str]]:
-    """The records of a CSV file that has at least these columns. Raises DataError, also for a quote out of place, which would join rows, and for a row
-    with more fields than the first line names, whose text would be cut."""
+    """The records of a CSV file that has at least these columns. Raises DataError, also for a quote out of place, which would join rows, and for a
+    row with more fields than the first line names, whose text would be cut."""
     wanted, records = set(columns), _records(path, delimiter)
     _, names = next(records, (1, []))
     if missing := sorted(wanted - set(names)):
