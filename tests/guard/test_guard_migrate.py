@@ -90,7 +90,7 @@ def test_a_file_becomes_a_guard_that_works(old, tmp_path):
 def test_a_stage_that_held_nothing_back_gets_our_own_rail(old):
     found = migrate(old("input_scanners: []\noutput_scanners:\n  - {type: NoRefusal}\n"))
     assert [entry.label for entry in found.policy.input] == ["request_harm"]
-    assert [(entry.label, entry.action) for entry in found.policy.output] == [("refusal", "flag")]
+    assert [(entry.label, entry.action) for entry in found.policy.output] == [("refusal", "flag"), ("reply_harm", "block")]
     assert any(m.scanner == "(nothing)" for m in found.mapped)
     only = migrate(old("input_scanners:\n  - {type: Regex}\noutput_scanners: []\n"))
     assert [entry.label for entry in (*only.policy.input, *only.policy.output)] == ["request_harm", "reply_harm"]

@@ -62,7 +62,7 @@ def migrate(path: Path) -> Migration:
     mapped += _settings(data)
     rails: dict[Stage, list[RailEntry]] = {stage: [r for m in mapped if m.stage == stage for r in m.rails] for stage in STAGES}
     for stage, added in _OWN.items():
-        if not any(entry.action != "allow" for entry in rails[stage]):
+        if not any(entry.action in ("mask", "block", "escalate") for entry in rails[stage]):
             rails[stage].append(added)
             mapped.append(Mapped(stage, "(nothing)", "yes", (added,), "the old file held nothing back here; Charter's own rail was added"))
     app = data.get("app") if isinstance(data.get("app"), dict) else {}

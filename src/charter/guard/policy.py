@@ -160,6 +160,13 @@ class GuardPolicy(Config):
         return self
 
 
+def holds(policy: GuardPolicy, entries: Sequence[RailEntry]) -> bool:
+    """Whether any of these rails can keep a text, or a piece of one, from going on, by itself or by a hazard's rule. Flags alone do not."""
+    actions = {entry.action for entry in entries if not entry.shadow}
+    ruled = {rule.action for rule in policy.hazards.values() if rule.action is not None} if actions else set()
+    return bool({"mask", "block", "escalate"} & (actions | ruled))
+
+
 def shipped() -> list[str]:
     """Names of the policies that come with the package, sorted."""
     return sorted(path.stem for path in _TEXTS.glob("*.yaml"))

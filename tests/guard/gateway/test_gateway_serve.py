@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -129,6 +130,31 @@ def test_every_weakness_of_a_policy_is_named():
     policy = GuardPolicy(input=(entry,), output=(entry.model_copy(update={"shadow": True}),), unguarded=("output",), stream={"mode": "async"})
     named = serve.guard_bypass(Guard(policy))
     assert named == ("output: unguarded", "stream: async", "input: a: on_error flag", "input: a: on_unsure allow")
+
+
+def test_a_stage_that_can_only_flag_is_named_at_the_start():
+    flags, blocks = RailEntry(rail="refusal", action="flag"), RailEntry(rail="length")
+    assert serve.guard_bypass(Guard(GuardPolicy(input=(blocks,), output=(flags,)))) == ("output: only flags",)
+    shadow = blocks.model_copy(update={"shadow": True})
+    assert serve.guard_bypass(Guard(GuardPolicy(input=(blocks,), output=(flags, shadow)))) == ("output: only flags",)
+    assert serve.guard_bypass(Guard(GuardPolicy(input=(blocks,), output=(flags,), hazards={"weapons": {"action": "block"}}))) == ()
+
+
+def test_an_open_door_is_told_at_the_start_and_is_no_bypass_of_a_text(start, tmp_path):
+    (tmp_path / "guard.yaml").write_text("input:\n- {rail: length, settings: {max_chars: 5}}\noutput:\n- {rail: length}\n", encoding="utf-8")
+    (tmp_path / "gateway.yaml").write_text(
+        "listen: {host: 0.0.0.0, port: 0, open: true}\nguard: guard.yaml\naudit: {mode: 'off'}\n", encoding="utf-8"
+    )
+    _, said = start("--config", "gateway.yaml", lines=5)
+    assert "bypass: no keys" in said
+    url = said[0].split()[-1].replace("0.0.0.0", "127.0.0.1")
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "longer than five"}]}'
+    request = urllib.request.Request(f"{url}/chat/completions", body, {"content-type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    with refused.value as answer:
+        assert answer.code == 400
+        assert "x-guard-status" not in answer.headers
 
 
 def test_a_softer_hazard_is_named_at_the_start():

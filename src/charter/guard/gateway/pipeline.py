@@ -53,7 +53,6 @@ class Services:
     audit: Audit | None = None
     moderator: Callable[[], Moderator] = shipped
     sinks: tuple[Sink, ...] = ()
-    bypass: tuple[str, ...] = ()
     #: The thread that ``moderator`` is called in: it may have to read weights.
     making: Workers = field(default_factory=lambda: Workers("moderator", 1))
 
@@ -151,7 +150,6 @@ class Call:
         services, exchange = self.services, self.exchange
         guard = services.guards[self.ticket.guard]
         exchange.policy = guard.label
-        exchange.bypass += services.bypass
         asked, moderating = self._ask(body)
         checking = self.checking = Checking(guard, self.recorder, exchange, asked, services.config.refusal_in_content, moderating=moderating)
         if moderating is None:

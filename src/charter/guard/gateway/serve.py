@@ -27,7 +27,7 @@ from charter.guard.gateway.record import Audit
 from charter.guard.gateway.reviewing import ReviewSink
 from charter.guard.gateway.safety import Safety
 from charter.guard.gateway.upstream import Upstream
-from charter.guard.policy import SEVERITY, STAGES, WITHHOLDS, GuardPolicy, HazardRule
+from charter.guard.policy import SEVERITY, STAGES, WITHHOLDS, GuardPolicy, HazardRule, holds
 
 
 @dataclass(slots=True)
@@ -59,10 +59,9 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
     audit, kept = _audit(config, variables, watched.metrics)
     gate, table = entrance(config, variables, kept.database if kept is not None else None)
     asks = isinstance(gate, KeyGate) and not gate.optional
-    bypass = (gate.bypass,) if gate.bypass else ()
     # no text passes by these, so they are told at the start and are no request's bypass
     known = [
-        *bypass,
+        *([gate.bypass] if gate.bypass else []),
         *(["upstream state"] if config.upstream_state else []),
         *([f"audit: {config.audit.mode}"] if config.audit.mode != "strict" else []),
     ]
@@ -71,7 +70,7 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
     reported = watched.metrics.reported if watched.metrics is not None else None
     safety = Safety(kept.database, gate, config.review, reported=reported) if kept else None
     sinks = (*watched.sinks, review) if review is not None else watched.sinks
-    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=sinks, bypass=bypass)
+    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=sinks)
     gateway = Gateway(
         services,
         routes=[*watched.routes, *(safety.routes if safety is not None else ())],
@@ -102,6 +101,8 @@ def guard_bypass(guard: Guard) -> tuple[str, ...]:
     if policy.stream.mode == "async":
         found.append("stream: async")
     for stage in STAGES:
+        if stage not in policy.unguarded and not holds(policy, policy.rails(stage)):
+            found.append(f"{stage}: only flags")
         for entry in policy.rails(stage):
             found += [f"{stage}: {entry.label}: on_error {entry.on_error}"] if entry.on_error in ("allow", "flag") and not entry.shadow else []
             found += [f"{stage}: {entry.label}: on_unsure {entry.on_unsure}"] if entry.on_unsure in ("allow", "flag") and not entry.shadow else []
