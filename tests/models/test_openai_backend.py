@@ -330,7 +330,7 @@ def test_a_server_without_logprobs_says_so(server: Any) -> None:
     server.behave = lambda number, request: server.fail(400, "logprobs are not supported")
     with pytest.raises(ModelError, match="not supported") as caught:
         load_model(server.spec).score(ASK("x"), ["A", "B"])
-    assert "top_logprobs=5" in caught.value.hint
+    assert "in Python: load_model(SPEC, top_logprobs=5)" in caught.value.hint
     assert not isinstance(caught.value, NoModelError), "another question may be answered: a content filter also says 400"
 
 

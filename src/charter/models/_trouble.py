@@ -46,7 +46,8 @@ def timeout_trouble(error: BaseException, url: str, timeout_s: float) -> Trouble
     """No answer in time; no connection in time is fatal."""
     if any(type(cause).__name__ == "ConnectTimeout" for cause in _causes(error)):
         return Trouble(f"{url}: nothing answers at this address", f"curl {url}/models", True, True)
-    return Trouble(f"no answer within {timeout_s:g} s", "raise timeout_s, or lower concurrency", retry=True)
+    hint = "try again when the server is less busy; in Python: load_model(SPEC, timeout_s=300)"
+    return Trouble(f"no answer within {timeout_s:g} s", hint, retry=True)
 
 
 def status_trouble(status: int, headers: Mapping[str, str], body: Any, url: str, key_env: str, secret: str, *, called: str = "") -> Trouble:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 NOT_COVERED = (
     "Chat completions only; text and images out, text back: a reply with tool calls is an error. Servers may ignore the seed. "
-    "A key sent over plain http can be read on the way."
+    "A key sent over plain http can be read on the way. "
+    "Settings are given in Python, load_model(SPEC, timeout_s=300): commands and recipes take the defaults."
 )
 GROUP = 64
 CONNECT_S = 10.0
@@ -146,7 +147,8 @@ class OpenAIModel:
                 return answer.body
             if answer.fatal:
                 raise await self._fatal(client, answer)
-        hint = "try top_logprobs=5, or a server with log-probabilities" if answer.status in (400, 422) else answer.hint
+        fewer = "use a server with log-probabilities of 20 tokens (vLLM, SGLang); in Python: load_model(SPEC, top_logprobs=5)"
+        hint = fewer if answer.status in (400, 422) else answer.hint
         raise ModelError(f"{self.spec}: {answer.text}", hint)
 
     async def _ask(self, client: AsyncOpenAI, body: dict[str, Any], stop: list[Trouble], index: int) -> Answer | Trouble:
