@@ -1,4 +1,4 @@
-"""The phrases of the refusal judge, compiled from ``refusal.yaml`` and ``refusal_general.yaml``."""
+"""The phrases of the refusal judge, compiled from ``refusal.yaml``, ``refusal_general.yaml`` and ``refusal_then.yaml``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from charter.core.config import read_yaml
 from charter.judges._refusal_text import Sentence
 
-FILES = ("refusal.yaml", "refusal_general.yaml")
+FILES = ("refusal.yaml", "refusal_general.yaml", "refusal_then.yaml")
 #: Fragments stand in fragments, this deep at most.
 DEEPEST = 4
 _TWICE = re.compile(r"(?<= ) ")
 
 
 class Phrases(NamedTuple):
-    """Compiled patterns by group, see ``refusal.yaml`` and ``refusal_general.yaml``."""
+    """Compiled patterns by group, see the files."""
 
     decline: re.Pattern[str]
     opening: re.Pattern[str]
@@ -59,10 +59,17 @@ class Phrases(NamedTuple):
     asks_for_word: re.Pattern[str]
     asks_for_fate: re.Pattern[str]
     asks_for_fact: re.Pattern[str]
+    takes_back: re.Pattern[str]
+    other_way: re.Pattern[str]
+    talks: re.Pattern[str]
+    handles: re.Pattern[str]
+    is_text: re.Pattern[str]
+    calls_name: re.Pattern[str]
+    asks_for_text: re.Pattern[str]
 
 
 def load_phrases() -> Phrases:
-    """Read the phrase lists that ship beside this file: patterns of a group that both have are joined, and they share their parts."""
+    """Read the phrase lists that ship beside this file: patterns of a group that several have are joined, and they share their parts."""
     parts: dict[str, str] = {}
     patterns: dict[str, list[str]] = {}
     for name in FILES:

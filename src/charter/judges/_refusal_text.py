@@ -1,4 +1,4 @@
-"""A reply as the refusal judge reads it: plain quotes, no invisible characters, cut into sentences, what others say in it blanked out."""
+"""A reply as the refusal judge reads it: no thinking, plain quotes, no invisible characters, cut into sentences, what others say in it blanked out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ _QUOTES = str.maketrans({"‘": "'", "’": "'", "‛": "'", "´": "'", "ʼ": "'
 _BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|(?<=[。！？])|\n+")
 _QUOTED = re.compile(r'"[^"\n]{12,400}"')
 _LABEL = re.compile(r"^\s*(?:[\[(]?(?:assistant|ai|chatgpt|answer|response|bot|reply)[\])]?\s*:|[*#>\s]+)+", re.IGNORECASE)
+#: A closed block of thinking before the reply, as reasoning models write it.
+_THINKING = re.compile(
+    r"\s*(?:<(?P<tag>think|thinking|thought|reasoning|scratchpad)>.*?</(?P=tag)>|\[THINK\].*?\[/THINK\])\s*", re.IGNORECASE | re.DOTALL
+)
 _PLAIN = re.compile(r"[\n -~]*")
 
 
@@ -54,12 +58,23 @@ class Prepared(NamedTuple):
 
 
 def prepare(reply: str) -> Prepared:
-    """Normalise a reply and split it into sentences, without a label such as "Assistant:" before it."""
+    """Normalise a reply and split it into sentences, without its thinking and a label such as "Assistant:" before it. Offsets count in the reply
+    as it came."""
+    before = len(reply) - len(spoken(reply))
+    reply = reply[before:]
     text, offsets = normalise(reply)
+    if before:
+        offsets = [before + offset for offset in offsets]
     label = _LABEL.match(text)
     start = label.end() if label and label.end() < len(text) else 0
     whole = reply if len(reply) > MAX_CHARS else ""
     return Prepared(text, offsets, tuple(split(_mask_quotes(text.replace("*", " ")), start)), whole)
+
+
+def spoken(reply: str) -> str:
+    """A reply without the block of thinking before it."""
+    thinking = _THINKING.match(reply)
+    return reply[thinking.end() :] if thinking else reply
 
 
 def stretches(reply: str) -> Iterator[str]:
