@@ -1,4 +1,4 @@
-"""A reply as the refusal judge reads it: no thinking, plain quotes, no invisible characters, cut into sentences, what others say in it blanked out."""
+"""A reply as the refusal judge reads it: no thoughts, plain quotes, no invisible characters, in sentences, what others say in it blanked out."""
 
 from __future__ import annotations
 
