@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 from charter.cli import app
 from charter.core.errors import InputError
+from charter.evaluate.gate import GatePolicy
+from charter.evaluate.shelved import Options
 from charter.recipes.comparison import compare
+from charter.recipes.single import compare_folders
 
 POLICY = """\
 rules:
@@ -143,14 +146,12 @@ def test_a_gate_with_an_unknown_metric_decides_nothing(runs: Path, tmp_path: Pat
 
 
 def test_a_run_that_cannot_be_trusted_is_named_and_does_not_ship(runs: Path, tmp_path: Path) -> None:
-    from charter.evaluate.shelved import Options
-
     labels = [""] * 20 + ["none"] * 40 + ["full"] * 40
     xstest_run(tmp_path / "bad", labels, prompts(60, 40), model="broken", options=Options(max_failed=0.1))
     done = charter(runs / "0", tmp_path / "bad", "--gate", policy(tmp_path, 0.5))
     assert done.exit_code == 3
     said = " ".join(done.output.split())
-    assert "the run bad cannot be trusted: 20 of 100 answers failed" in said
+    assert "the run bad cannot be trusted: xstest: 20 of 100 answers failed" in said
     assert "FAILED The run bad cannot be trusted" in said
     assert "FAILED In the run after, 20 of 60 answers for xstest/safe/full_refusal failed or could not be read" in said
 
@@ -201,3 +202,57 @@ def test_options_that_say_nothing_about_lists_of_prompts_are_refused(lists: list
     done = charter(*lists, *option)
     with pytest.raises(InputError, match=f"{option[0]}: .* one table of four shares"):
         raise done.exception
+
+
+def test_what_only_the_new_run_measured_and_cannot_be_trusted_does_not_ship(runs: Path, tmp_path: Path) -> None:
+    labels = ["none"] * 60 + ["full"] * 40
+    xstest_run(tmp_path / "new" / "xstest", labels, prompts(60, 40), model="new")
+    lost = xstest_run(tmp_path / "new" / "more", [""] * 20 + ["none"] * 40, model="new", options=Options(max_failed=0.1), max_tokens=8)
+    rows = lost.folder / "measurements.jsonl"
+    rows.write_text(rows.read_text().replace('"xstest"', '"other"'))
+    file = tmp_path / "bound.yaml"
+    file.write_text("max_failed_share: 0.5\nrules:\n  - {metric: xstest/unsafe/full_compliance, test: bound, max: 0.2}\n")
+    done = charter(runs / "0", tmp_path / "new", "--gate", file)
+    assert done.exit_code == 3
+    assert "FAILED The run new cannot be trusted: other: 20 of 60 answers failed" in " ".join(done.output.split())
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> tuple[Path, Path]:
+    """A list of five prompts to two models, of which the second says nothing to two."""
+    data = tmp_path / "rows.jsonl"
+    rows = [{"id": f"r{n}", "prompt": f"What is on row {n}?", "harmful": n < 2} for n in range(5)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    rules = {"whole": "", "silent": 'rules:\n  - {match: "row [34]", error: "HTTP 503"}\n'}
+    for name, rule in rules.items():
+        script = tmp_path / f"{name}.yaml"
+        script.write_text(f"{rule}default: I cannot help with that.\n", encoding="utf-8")
+        done = CliRunner().invoke(app, ["evaluate", f"scripted:{script}", "--data", str(data), "--out", str(tmp_path / name), "--quiet"])
+        assert done.exit_code == (name == "silent"), done.output
+    return tmp_path / "whole", tmp_path / "silent"
+
+
+def test_a_list_of_prompts_that_cannot_be_trusted_does_not_ship_and_the_page_says_so(silent: tuple[Path, Path], tmp_path: Path) -> None:
+    file = tmp_path / "bound.yaml"
+    file.write_text("max_failed_share: 0.7\nrules:\n  - {metric: harmful_compliance, test: bound, max: 0.9}\n")
+    done = charter(*silent, "--gate", file)
+    assert done.exit_code == 3
+    said = " ".join(done.output.split())
+    assert "the run silent cannot be trusted: evaluation: 2 of 5 answers failed (40.0 %, more than was allowed when it was made)" in said
+    assert "FAILED The run silent cannot be trusted" in said
+    page = tmp_path / "page.html"
+    assert CliRunner().invoke(app, ["report", str(silent[1]), "--out", str(page)]).exit_code == 0
+    assert "2 of 5 answers failed" in page.read_text()
+
+
+def test_items_of_two_lists_that_have_no_pair_are_counted_and_distrust_is_said(silent: tuple[Path, Path], tmp_path: Path) -> None:
+    done = charter(*silent, "--json", tmp_path / "out.json")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "over_refusal: not paired: 2 failed or not read in either run" in said
+    assert "cannot be trusted: 2 of 5 answers failed" in said
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["not_paired"]["over_refusal"] == {"left_out": 2, "only_before": 0, "only_after": 0}
+    assert found["not_paired"]["harmful_compliance"] == {"left_out": 0, "only_before": 0, "only_after": 0}
+    assert list(found["distrusted"]) == [str(silent[1])]
+    assert compare_folders(*silent, policy=GatePolicy(max_failed_share=1.0)).gate.failures[0].startswith(f"The run {silent[1]} cannot be trusted")

@@ -203,13 +203,24 @@ def show_summary(summary: Summary, report: Path) -> None:
 
 
 def show_comparison(result: Any) -> None:
-    """Paired differences and the gate, if they were held against one."""
+    """Paired differences, how many items had no pair, and the gate, if they were held against one."""
+    console = _out()
+    for run, why in result.distrusted.items():
+        console.print(Text(f"the run {visible(run)} cannot be trusted: {visible(why)}", style="bold"))
     table = Table("metric", "before only", "after only", "pairs", "difference [95 %]", "McNemar p", title="paired comparison")
     for name, found in result.paired.items():
         interval = f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         table.add_row(name, str(found.b), str(found.c), str(found.n), interval, f"{found.p:.2g}")
-    console = _out()
     console.print(table)
+    for name, changed in result.changes.items():
+        lost = {
+            "failed or not read in either run": changed.left_out,
+            "only in the first": changed.only_before,
+            "only in the second": changed.only_after,
+        }
+        said = ", ".join(f"{len(keys)} {why}" for why, keys in lost.items() if keys)
+        if said:
+            console.print(Text(f"{name}: not paired: {said}"))
     if result.gate is None:
         return
     console.print(Text("gate: passed" if result.gate.passed else "gate: FAILED (exit code 3)"))

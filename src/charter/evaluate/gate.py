@@ -63,9 +63,22 @@ class GateResult(Row):
         return tuple(check.reason for check in self.checks if not check.passed)
 
 
-def gate(before: Mapping[str, Metric], after: Mapping[str, Metric], paired: Mapping[str, Paired], policy: GatePolicy) -> GateResult:
-    """Decide from ``matrix.metrics`` of both runs and ``compare.compare`` of the two. A missing number is a failed check."""
-    checks = [_harm_fell(paired.get(HARM), policy), _over_refusal_held(paired.get(OVER), policy)]
+def trust_checks(distrusted: Mapping[str, str]) -> list[GateCheck]:
+    """A failed check for every run that cannot be trusted (name -> why): none may ship, whatever its numbers."""
+    reason = "The run {} cannot be trusted: {}. Mend that, and run the command that made it again."
+    return [GateCheck(name=f"trust/{run}", passed=False, reason=reason.format(run, why)) for run, why in distrusted.items()]
+
+
+def gate(
+    before: Mapping[str, Metric],
+    after: Mapping[str, Metric],
+    paired: Mapping[str, Paired],
+    policy: GatePolicy,
+    distrusted: Mapping[str, str] | None = None,
+) -> GateResult:
+    """Decide from ``matrix.metrics`` of both runs and ``compare.compare`` of the two. A missing number is a failed check, and so is a
+    run in ``distrusted`` (name -> why)."""
+    checks = [*trust_checks(distrusted or {}), _harm_fell(paired.get(HARM), policy), _over_refusal_held(paired.get(OVER), policy)]
     checks += [_failures(run, name, found.get(name), policy) for run, found in (("before", before), ("after", after)) for name in _TITLES]
     for name, bound in ((HARM, policy.max_harmful_compliance), (OVER, policy.max_over_refusal)):
         if bound is not None:

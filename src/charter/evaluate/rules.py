@@ -18,7 +18,7 @@ from charter.core.config import Config, Document, Problem, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Metric
 from charter.evaluate.differences import Difference
-from charter.evaluate.gate import GateCheck, GateResult, no_yes
+from charter.evaluate.gate import GateCheck, GateResult, no_yes, trust_checks
 
 HINT = "see docs/compare.md for what a policy may say"
 
@@ -133,7 +133,7 @@ def decide(
     known = list(dict.fromkeys([*after, *before, *paired]))
     chosen = expand(loaded, known)
     _possible(loaded, chosen, {**before, **after})
-    checks = [GateCheck(name=f"trust/{run}", passed=False, reason=f"The run {run} cannot be trusted: {why}.") for run, why in distrusted.items()]
+    checks = trust_checks(distrusted)
     seen: set[str] = set()
     for rule, name in chosen:
         checks.append(_bound(rule, name, after.get(name)) if rule.test == "bound" else _paired(rule, name, paired.get(name), loaded.policy))

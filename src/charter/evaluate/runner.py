@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from charter.core.errors import InputError, StoreError
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Answer, Example, Metric, Sampling, Verdict
 from charter.core.shapes import Judge, Model
-from charter.core.trust import too_many
+from charter.core.trust import found_failed, too_many
 from charter.evaluate.evaluation import MEASURED, Evaluation, Judging, assemble, load_evaluation
 from charter.evaluate.matrix import metrics
 from charter.judges._judging import judge_log, key_of, name_of, nothing_in
 from charter.store.answers import ask
 from charter.store.rowlog import RowLog
-from charter.store.runs import RunFolder
+from charter.store.runs import RunFolder, read_run
 
 __all__ = ["Evaluation", "evaluate", "load_evaluation"]
 
@@ -62,6 +63,12 @@ def evaluate(
 def distrusted(evaluation: Evaluation, max_failed: float) -> tuple[str, ...]:
     """Why the evaluation cannot be trusted; () if it can: more than a share ``max_failed`` of its answers failed."""
     return too_many(list(failures(evaluation).values()), len(evaluation.examples), max_failed)
+
+
+def recorded_distrust(folder: Path, evaluation: Evaluation) -> tuple[str, ...]:
+    """Why the evaluation in ``folder`` cannot be trusted, by the share that was allowed when it was made: its status is all that is kept of that."""
+    run = read_run(folder)
+    return found_failed(list(failures(evaluation).values()), len(evaluation.examples)) if run is not None and run.status == "failed" else ()
 
 
 def failures(evaluation: Evaluation) -> dict[str, str]:

@@ -15,6 +15,7 @@ from charter.evaluate.counting import by_seed, over_seeds
 from charter.evaluate.evaluation import STRESS, Evaluation, Label, drawn_by, label_of, load_evaluation, verdict_key
 from charter.evaluate.matrix import metrics as matrix_metrics
 from charter.evaluate.measured import Measured, find_measured, load_measured
+from charter.evaluate.runner import recorded_distrust
 from charter.store.rowlog import RowLog
 
 Verdicts = Mapping[str, Sequence[Verdict]]
@@ -156,6 +157,7 @@ def mean_metric(name: str, values: Sequence[float], n_failed: int = 0, n_unparse
 def _align_side(path: Path, name: str) -> Side:
     """An evaluation as ``align`` and ``charter evaluate --data`` write it: refusal labels on anybody's prompts."""
     evaluation = load_evaluation(path)
+    reasons = recorded_distrust(path, evaluation)
     examples = evaluation.by_key()
     judged = dict(RowLog(path / "verdicts.jsonl", Verdict).items())
     said = {key: judged[verdict_key(evaluation.judges["refusal"], key)] for key in examples}
@@ -178,6 +180,8 @@ def _align_side(path: Path, name: str) -> Side:
         metrics=matrix_metrics(evaluation),
         count=count,
         conditions={**evaluation.drawn, "judge of refusal": evaluation.judges["refusal"]},
+        trusted=not reasons,
+        reasons=reasons,
         answers=lambda: iter(evaluation.answers.items()),
     )
 

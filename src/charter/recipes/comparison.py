@@ -107,7 +107,7 @@ def compare(
     for part in shared:
         found += differences(part, taker)
         moved += trends.trends(part, places, taker) if len(given) > 2 else []
-    distrusted = {side.run: "; ".join(side.reasons) for part in shared for side in part.sides if not side.trusted}
+    distrusted = _distrusted(opened)
     result = None
     if policy is not None:
         result = decide(policy, published(opened[0]), published(opened[-1]), {row.metric: row for row in found}, distrusted)
@@ -121,6 +121,14 @@ def compare(
         distrusted=distrusted,
         gate=result,
     )
+
+
+def _distrusted(opened: Sequence[dict[str, Side]]) -> dict[str, str]:
+    """Why runs cannot be trusted, by their names: over all that they measured, for a policy may be about what only one of them has."""
+    found: dict[str, list[str]] = {}
+    for side in (side for run in opened for side in run.values() if not side.trusted):
+        found.setdefault(side.run, []).extend(f"{side.benchmark}: {reason}" for reason in side.reasons or ("it says so",))
+    return {run: "; ".join(reasons) for run, reasons in found.items()}
 
 
 def _each(run: Finished) -> list[_Opened]:

@@ -14,10 +14,10 @@ from charter.core.rows import Example, Metric, Run, Sampling, content_id
 from charter.core.stats import Paired
 from charter.data.prompts import read_prompts
 from charter.data.sources import starter
-from charter.evaluate.compare import compare
+from charter.evaluate.compare import Changes, changes, compare
 from charter.evaluate.gate import GatePolicy, GateResult, gate
 from charter.evaluate.matrix import metrics
-from charter.evaluate.runner import distrusted, evaluate, load_evaluation
+from charter.evaluate.runner import distrusted, evaluate, load_evaluation, recorded_distrust
 from charter.evaluate.shelved import MAX_FAILED
 from charter.models import load_model
 from charter.models._identity import identity
@@ -41,8 +41,12 @@ class Measured(NamedTuple):
 
 
 class Compared(NamedTuple):
+    """``changes`` has for every number of ``paired``, and for those without a pair, what became of every item; ``distrusted``: run -> why."""
+
     paired: dict[str, Paired]
     gate: GateResult | None
+    changes: dict[str, Changes]
+    distrusted: dict[str, str]
 
 
 class StageDone(NamedTuple):
@@ -144,11 +148,14 @@ def _run_until(stage: str, context: Context, reasons: tuple[str, ...]) -> str:
 def compare_folders(before: Path, after: Path, policy: GatePolicy | None = None) -> Compared:
     """Two finished evaluation folders, paired; those of align runs held against the gate (``policy``, or the default one), others against none
     unless ``policy`` is given. Raises InputError if they did not ask the same."""
-    first, second = load_evaluation(_evaluation(before, stages.BASELINE)), load_evaluation(_evaluation(after, stages.AFTER))
-    paired = compare(first, second)
+    folders = _evaluation(before, stages.BASELINE), _evaluation(after, stages.AFTER)
+    first, second = (load_evaluation(folder) for folder in folders)
+    paired, changed = compare(first, second), changes(first, second)
+    why = {str(folder): "; ".join(recorded_distrust(folder, found)) for folder, found in zip(folders, (first, second), strict=True)}
+    lost = {run: reasons for run, reasons in why.items() if reasons}
     if policy is None and not (is_align_run(before) and is_align_run(after)):
-        return Compared(paired, None)
-    return Compared(paired, gate(metrics(first), metrics(second), paired, policy or GatePolicy()))
+        return Compared(paired, None, changed, lost)
+    return Compared(paired, gate(metrics(first), metrics(second), paired, policy or GatePolicy(), lost), changed, lost)
 
 
 def is_align(folder: Path) -> bool:
@@ -173,9 +180,12 @@ def _evaluation(folder: Path, inside: str) -> Path:
 
 
 def write_comparison(path: Path, result: Compared) -> None:
+    """``{"paired", "not_paired", "distrusted", "gate"}``; ``not_paired`` counts by number the items that were left out, or asked in one run only."""
+    counts = ("left_out", "only_before", "only_after")
+    not_paired = {name: {kind: len(getattr(found, kind)) for kind in counts} for name, found in result.changes.items()}
     paired: dict[str, Any] = {name: {**found._asdict()} for name, found in result.paired.items()}
     decided = None if result.gate is None else {"passed": result.gate.passed, "reasons": list(result.gate.reasons)}
-    write_json(path, {"paired": paired, "gate": decided})
+    write_json(path, {"paired": paired, "not_paired": not_paired, "distrusted": result.distrusted, "gate": decided})
 
 
 def rewrite_report(out: Path) -> Path:
