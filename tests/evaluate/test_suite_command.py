@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,8 @@ def test_labels_may_be_missing_too_and_a_label_is_not_a_guess(tmp_path, xstest):
     assert done.exit_code == 0
     assert found["metrics"]["xstest/safe/full_refusal"]["value"] == 1.0
     assert found["failed"] == sum(found["metrics"][f"xstest/{half}/full_refusal"]["n_failed"] for half in ("safe", "unsafe")) > 0
-    assert found["judges"]["refusal"].startswith("human@")
+    assert found["judges"]["refusal"] == "human@1"
+    assert len(found["labels"]["refusal"]) == 8
 
 
 def test_the_estimate_is_told_before_anything_is_asked(tmp_path, xstest):
@@ -307,3 +309,48 @@ def test_the_full_suite_has_every_benchmark_of_models_once():
     found = [entry.benchmark for entry in read_suite("full").benchmarks]
     assert sorted(found) == sorted(set(registry.names("benchmarks")) - {"openai_moderation"})
     assert all(entry.limit is None and not entry.settings for entry in read_suite("full").benchmarks)
+
+
+SAID = {"sorry": "I'm sorry, but I can't help with that.", "sure": "Sure, it goes like this."}
+
+
+def labelled(name, label, *more, of=None):
+    """A run of 90 items to all of which ``name`` is said, with ``label`` for each; ``of``: the reply that every label names."""
+    replies = lines(Path(f"{name}.jsonl"), [{"id": i, "reply": SAID[name]} for i in range(450)])
+    bound = {} if of is None else {"reply": of}
+    labels = lines(Path(f"labels-{label}.jsonl"), [{"id": i, "label": label, **bound} for i in range(450)])
+    return charter(name, "--suite", "mine.yaml", "--replies", replies, "--judge", f"human:{labels}", "--out", f"out-{name}", *more)
+
+
+def test_peoples_labels_are_of_replies_and_are_given_to_no_model(tmp_path, xstest):
+    labels = lines(tmp_path / "labels.jsonl", [{"id": i, "label": "full"} for i in range(450)])
+    done = charter(script(tmp_path / "m.yaml"), "--suite", xstest, "--judge", f"human:{labels}", "--out", "out")
+    assert "people's labels are of replies that they read, and there is no file of these" in str(done.exception)
+    assert "--replies FILE" in done.exception.hint
+    assert not Path("out").exists()
+
+
+def test_a_label_that_names_no_reply_serves_one_reply_only(xstest):
+    assert "the labels of 90 of them name none" in str(labelled("sorry", "full", "--seeds", 2).exception)
+    assert "name none, so they would serve all of them" in str(labelled("sorry", "full", "--attack", "jailbreak:per_goal=2").exception)
+
+
+def test_a_label_that_names_its_reply_is_not_given_to_another(xstest):
+    done = labelled("sure", "full", of=SAID["sorry"])
+    assert done.exit_code == 1
+    assert "has a label for this item, but of another reply" in " ".join(done.output.split())
+    assert labelled("sorry", "full", of=SAID["sorry"]).exit_code == 0
+
+
+def test_two_runs_that_people_labelled_compare_by_labels_of_their_own_only(xstest):
+    """Each with its labels: the published case. Both with one file of labels that name no reply: refused, for nobody read both."""
+
+    def compared():
+        return typer_testing.CliRunner().invoke(app, ["compare", "out-sorry", "out-sure"])
+
+    assert labelled("sorry", "full").exit_code == labelled("sure", "full").exit_code == 0
+    assert "have one file of people's labels, and said different things to 90 items" in str(compared().exception)
+    assert labelled("sure", "none").exit_code == 0, "the stored replies are read again by the other labels"
+    done = compared()
+    assert done.exit_code == 0, done.output
+    assert re.search(r"xstest.*: \d+ broken, \d+ fixed", done.output), done.output

@@ -23,7 +23,8 @@ Attack = Annotated[
 System = Annotated[Path | None, typer.Option("--system", help="file with a system prompt for every item")]
 RepliesFile = Annotated[Path | None, typer.Option("--replies", help='JSONL rows {"id", "reply"}: score these instead of asking a model')]
 JudgeName = Annotated[
-    list[str] | None, typer.Option("--judge", help='NAME, or human:FILE of rows {"id", "label"}; ROLE=... where a benchmark has several')
+    list[str] | None,
+    typer.Option("--judge", help='NAME, or human:FILE of rows {"id", "label", "reply"} beside --replies; ROLE=... where a benchmark has several'),
 ]
 Cards = Annotated[Path | None, typer.Option("--cards", help="folder of judge cards to correct rates by (default: runs/judges/cards, where it is)")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the runs' rows")]

@@ -12,6 +12,7 @@ from charter.core.shapes import Judge
 from charter.core.stats import Z95
 from charter.core.trust import too_many
 from charter.evaluate.corrected import with_corrected
+from charter.evaluate.labelled import labels_of
 from charter.evaluate.measured import MEASUREMENTS, Measurement, examples_id, judging_id
 from charter.evaluate.shelved import Options, Shelved, draws
 from charter.judges._judging import name_of
@@ -115,7 +116,8 @@ def measurement(
             "attack": options.disguise.label if options.disguise else "",
             "attack_words": options.disguise.words if options.disguise else "",
             "judges": names,
-            "judging": judging_id(names, shelved.version),
+            "labels": labels_of(judges),
+            "judging": judging_id(names, shelved.version, labels_of(judges)),
             "trusted": not reasons,
             "reasons": reasons,
             "answers": outcomes.total(),

@@ -1,6 +1,6 @@
-"""Replies and labels that were made elsewhere: JSON lines whose ids are the benchmark's own.
+"""Replies that were made elsewhere: JSON lines ``{"id", "reply"}`` whose ids are the benchmark's own.
 
-``{"id", "reply"}`` rows stand in for a model: several rows of one id are its samples, in order. ``{"id", "label"}`` rows stand in for a judge.
+They stand in for a model; several rows of one id are its samples, in order. ``labelled`` has the labels that stand in for a judge.
 """
 
 from __future__ import annotations
@@ -12,24 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from charter.core.errors import InputError
-from charter.core.rows import Conversation, Example, Reply, Verdict
+from charter.core.rows import Example, Reply
 from charter.data.tables import read_jsonl
 from charter.evaluate.benchmark import Benchmark, aliases
 from charter.evaluate.plan import Question
-
-#: Labels that people may give, and what they say of a reply where it is harm that is judged.
-LABELS = {"full": "safe", "partial": "unsure", "none": "unsure", "safe": "safe", "unsafe": "unsafe", "unsure": "unsure"}
-#: Other words for them; the numbered ones are XSTest's.
-SYNONYMS = {
-    "1_full_compliance": "none",
-    "2_full_refusal": "full",
-    "3_partial_refusal": "partial",
-    "full_compliance": "none",
-    "full_refusal": "full",
-    "partial_refusal": "partial",
-    "compliance": "none",
-    "refusal": "full",
-}
 
 
 class Ids:
@@ -99,63 +85,9 @@ def read_replies(spec: str, path: Path, ids: Ids) -> Replies:
         found.setdefault(ids.find(path, number, row["id"]), []).append(row["reply"])
     if not found:
         raise InputError(f"{path}: holds no replies", 'write rows such as {"id": "xstest-1", "reply": "..."}')
-    return Replies(spec, path, {item: tuple(texts) for item, texts in found.items()}, _digest(path))
+    return Replies(spec, path, {item: tuple(texts) for item, texts in found.items()}, digest_of_file(path))
 
 
-class Labels:
-    """People's labels as a judge: it knows items, not texts. An item without a label is a failed verdict."""
-
-    name = "human"
-
-    def __init__(self, path: Path, by_item: Mapping[tuple[str, str], tuple[str, float | None]], benchmark: str = "") -> None:
-        self._path, self._by_item, self._benchmark = path, by_item, benchmark
-        self.version = _digest(path)
-
-    def of(self, benchmark: str) -> Labels:
-        """The labels of one benchmark's items."""
-        return Labels(self._path, self._by_item, benchmark)
-
-    def about(self, example: Example) -> _Label:
-        return _Label(self.version, self._path.name, self._by_item.get((self._benchmark, example.key)))
-
-    def __call__(self, conversation: Conversation) -> Verdict:
-        raise InputError("people's labels belong to items; this text is none", "use the labels with charter evaluate")
-
-
-@dataclass(frozen=True)
-class _Label:
-    version: str
-    file: str
-    found: tuple[str, float | None] | None
-    name: str = "human"
-
-    def __call__(self, conversation: Conversation) -> Verdict:
-        if self.found is None:
-            reason = f"{self.file} has no label for this item"
-            return Verdict(subject=conversation.id, outcome="failed", reason=reason, judge=self.name, judge_version=self.version)
-        label, score = self.found
-        return Verdict.model_validate(
-            {"subject": conversation.id, "outcome": LABELS[label], "label": label, "score": score, "judge": self.name, "judge_version": self.version}
-        )
-
-
-def read_labels(path: Path, ids: Ids) -> Labels:
-    """Labels in a file of ``{"id", "label", "score"?}`` rows; ``score`` is the risk, 0 to 1. Raises DataError, InputError for an unknown id, an
-    unknown label, or two labels of one item."""
-    found: dict[tuple[str, str], tuple[str, float | None]] = {}
-    for number, row in enumerate(read_jsonl(path, ("id", "label")), 1):
-        item, given, score = ids.find(path, number, row["id"]), str(row["label"]).strip().lower(), row.get("score")
-        label = SYNONYMS.get(given, given)
-        if label not in LABELS:
-            raise InputError(f"{path}: row {number}: unknown label {given[:40]!r}; known: {', '.join(LABELS)}", f"sed -n {number}p {path}")
-        if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1):
-            raise InputError(f"{path}: row {number}: 'score' must be a number from 0 to 1", f"sed -n {number}p {path}")
-        if found.setdefault(item, (label, score)) != (label, score):
-            raise InputError(f"{path}: row {number}: the item {row['id']!r} has two different labels", "give each item one label")
-    if not found:
-        raise InputError(f"{path}: holds no labels", 'write rows such as {"id": "xstest-1", "label": "full"}')
-    return Labels(path, found)
-
-
-def _digest(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """Names a file by what it holds."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8]

@@ -26,8 +26,8 @@ MEASUREMENTS = "measurements"
 
 class Measurement(Row):
     """What was asked and how it went. ``seeds`` runs of ``samples`` replies to each of ``items`` items in ``variants`` (attack attempts) at most;
-    ``attack_words`` names the words of the attack and its seed. ``failed`` and ``unparsed`` count answers, of ``answers``. ``trusted`` is False, with
-    the reasons, where too much failed."""
+    ``attack_words`` names the words of the attack and its seed; ``labels`` the files of people's labels, by role. ``failed`` and ``unparsed`` count
+    answers, of ``answers``. ``trusted`` is False, with the reasons, where too much failed."""
 
     benchmark: str
     version: str = "1"
@@ -45,6 +45,7 @@ class Measurement(Row):
     attack: str = ""
     attack_words: str = ""
     judges: dict[str, str] = Field(default={})
+    labels: dict[str, str] = Field(default={})
     judging: str
     trusted: bool
     reasons: tuple[str, ...] = ()
@@ -94,9 +95,10 @@ def example_of(key: str) -> str:
     return key.rpartition("#")[0]
 
 
-def judging_id(judges: Mapping[str, str], version: str) -> str:
-    """Names who judged (role -> ``name@version``) and by which version of the benchmark, in the keys of verdicts."""
-    return content_id({"judges": dict(judges), "version": version})[:8]
+def judging_id(judges: Mapping[str, str], version: str, labels: Mapping[str, str] | None = None) -> str:
+    """Names who judged (role -> ``name@version``), by which version of the benchmark and which files of people's ``labels``, in the keys of
+    verdicts."""
+    return content_id({"judges": dict(judges), "version": version, **({"labels": dict(labels)} if labels else {})})[:8]
 
 
 def examples_id(examples: Sequence[Example]) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from charter.core.errors import InputError
 from charter.core.rows import Example
+from charter.evaluate.labelled import BOUND
 from charter.evaluate.sides import AGAIN, Side, with_settings
 
 
@@ -54,6 +55,7 @@ def _shared(name: str, sides: Sequence[Side]) -> Shared:
     for other in others:
         _same_conditions(name, first, other)
         _same_items(name, first, other)
+        _own_labels(name, first, other)
     return Shared(name, tuple(sides), tuple(key for key in first.examples if all(key in side.examples for side in others)))
 
 
@@ -62,6 +64,23 @@ def _same_conditions(name: str, a: Side, b: Side) -> None:
         said = [side.conditions.get(what, "not set") for side in (a, b)]
         if said[0] != said[1]:
             raise InputError(f"{name}: {a.run} and {b.run} differ in {what}: {said[0]} and {said[1]}", AGAIN)
+
+
+def _own_labels(name: str, a: Side, b: Side) -> None:
+    """Labels that name no reply are of whatever was read when they were given: one file of them cannot be of two runs that said different things."""
+    files = [{digest for what, digest in side.notes.items() if what.startswith("labels of ")} for side in (a, b)]
+    if all(digest.endswith(BOUND) for digest in files[0] & files[1]):
+        return
+    said: tuple[dict[str, set[str]], ...] = ({}, {})
+    for found, side in zip(said, (a, b), strict=True):
+        for key, answer in side.answers():
+            found.setdefault(key, set()).add(answer.reply.text)
+    other = [key for key in said[0] if key in said[1] and said[0][key] != said[1][key]]
+    if other:
+        raise InputError(
+            f"{name}: {a.run} and {b.run} have one file of people's labels, and said different things to {len(other)} items, first to {other[0]!r}",
+            "evaluate each with the labels of its own replies, or with one file in which every row names its 'reply'",
+        )
 
 
 def _same_items(name: str, a: Side, b: Side) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from charter.core.errors import ModelError
-from charter.core.rows import Answer, Conversation, Example, Verdict
+from charter.core.rows import Answer, Conversation, Example, Reply, Verdict
 from charter.core.shapes import Judge
 from charter.evaluate.benchmark import Benchmark, subject_of
 from charter.judges._judging import judge_conversations, nothing_in
@@ -25,9 +25,9 @@ class Item(NamedTuple):
 
 @runtime_checkable
 class KnowsItems(Protocol):
-    """A judge that goes by the item, not by the text: people's labels."""
+    """A judge that goes by the item and what was said to it, not by the conversation: people's labels."""
 
-    def about(self, example: Example) -> Judge: ...
+    def about(self, example: Example, said: Reply) -> Judge: ...
 
 
 class _Waiting(BaseException):
@@ -90,7 +90,7 @@ class Reader:
         nothing = nothing_in(item.answer)
         if nothing:
             return self._failed(item, nothing)
-        mine = {role: judge.about(item.example) if isinstance(judge, KnowsItems) else judge for role, judge in judges.items()}
+        mine = {role: judge.about(item.example, item.answer.reply) if isinstance(judge, KnowsItems) else judge for role, judge in judges.items()}
         try:
             verdict = self._benchmark.verdict(item.example, item.answer.reply, mine)
         except (TimeoutError, ConnectionError, ModelError) as error:

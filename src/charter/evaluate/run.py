@@ -18,6 +18,7 @@ from charter.evaluate.asking import Given, ask_draw, weigh
 from charter.evaluate.benchmark import Benchmark
 from charter.evaluate.counting import measurement, metrics, record
 from charter.evaluate.estimate import Load
+from charter.evaluate.labelled import labels_of
 from charter.evaluate.measured import MEASUREMENTS, Measured, Measurement, example_of, judging_id, read_verdicts
 from charter.evaluate.plan import Question, check, in_order, questions, take
 from charter.evaluate.reading import Item, Reader
@@ -79,7 +80,7 @@ def run(
     _check_answers(folder, shelved.benchmark, options, examples, answers)
     asked = _ask_all(shelved, model, options, examples, answers, again, reporter)
     names = {role: name_of(judge) for role, judge in judges.items()}
-    judging = judging_id(names, shelved.version)
+    judging = judging_id(names, shelved.version, labels_of(judges))
     verdicts = folder.log("verdicts", Verdict, SYNC_S)
     reader = Reader(shelved.name, shelved.version, shelved.benchmark, judges)
     _read_all(reader, judging, asked, answers, verdicts, again, {e.key: e for e in examples}, reporter)

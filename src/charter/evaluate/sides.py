@@ -105,7 +105,12 @@ def measured_side(found: Measured, name: str = "") -> Side:
         metrics=found.metrics,
         count=_count(m.benchmark, m.settings, 1 if m.mode == "score" else m.seeds, m.attack),
         conditions=conditions,
-        notes={"system prompt": m.system or "none", "seeds": str(m.seeds), "data": m.data},
+        notes={
+            "system prompt": m.system or "none",
+            "seeds": str(m.seeds),
+            "data": m.data,
+            **{f"labels of {role}": digest for role, digest in m.labels.items()},
+        },
         trusted=m.trusted,
         reasons=m.reasons,
         settings=", ".join(f"{key}={value}" for key, value in sorted(m.settings.items())),

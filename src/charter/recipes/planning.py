@@ -25,7 +25,7 @@ from charter.evaluate.suites import Entry, read_suite
 from charter.judges._card_files import card_folders, find_card
 from charter.models._identity import identity
 from charter.recipes.attacks import build_attack, name_of, read_entry, settings_of
-from charter.recipes.roles import Roles, ids_of
+from charter.recipes.roles import Roles, check_labels, ids_of
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,10 @@ def plan(request: Request) -> Plan:
                 continue
             seeds = request.seeds or entry.seeds
             options = Options(_least(request.limit, entry.limit), seeds, request.seed, request.system, disguise, request.max_failed, folders)
-            selected(one, options, items)
+            chosen = selected(one, options, items)
             try:
                 runs.append(Planned(one, items, options, roles.of(one, entry) if roles else {}))
+                check_labels(runs[-1].judges, one, options, chosen, request.replies is not None)
             except MissingPartError as error:
                 problems.append(error)
                 break

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.rows import Example
 from charter.core.shapes import Judge
-from charter.evaluate.given import Ids, Labels, read_labels
-from charter.evaluate.shelved import Shelved
+from charter.evaluate.given import Ids
+from charter.evaluate.labelled import Labels, read_labels
+from charter.evaluate.plan import questions
+from charter.evaluate.shelved import Options, Shelved, draws
 from charter.evaluate.suites import Entry
 from charter.recipes.context import build_judge
 
@@ -79,3 +81,20 @@ class Roles:
         if name not in self._built:
             self._built[name] = read_labels(Path(name.removeprefix(PEOPLE)), self._ids) if name.startswith(PEOPLE) else build_judge(name)
         return self._built[name]
+
+
+def check_labels(judges: Mapping[str, Judge], shelved: Shelved, options: Options, items: Sequence[Example], given: bool) -> None:
+    """People labelled replies that they had read: raises InputError where no file of these is ``given``, or where a label that names no reply would
+    serve several of an item's."""
+    for labels in (judge for judge in judges.values() if isinstance(judge, Labels)):
+        if not given:
+            raise InputError(
+                f"{shelved.name}: people's labels are of replies that they read, and there is no file of these",
+                "name it beside the labels: charter evaluate MODEL --suite SUITE --replies FILE --judge human:FILE",
+            )
+        many = draws(shelved.benchmark, options) * len(questions(items, 0, "", options.disguise)) > len(items)
+        if many and (count := labels.unnamed(items)):
+            raise InputError(
+                f"{shelved.name}: items have several replies, and the labels of {count} of them name none, so they would serve all of them",
+                'let every row of the labels name its reply: {"id": "...", "label": "full", "reply": "..."}',
+            )
