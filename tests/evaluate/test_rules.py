@@ -249,3 +249,39 @@ def test_every_instruction_refused_reads_as_all_of_them():
     all_of_them = {"t/refused": rate("t/refused", 40, 40)}
     result = verdict({"metric": "t/refused", "test": "bound", "max": 0.1}, after=all_of_them, before={}, found={})
     assert "may be above its bound: 100.0 % of 40, 95 % interval" in result.reasons[0]
+
+
+ACCURACY = "bbq[text]/all/accuracy_disambiguated"
+
+
+def scored(name: str, value: float, low: float, high: float) -> Metric:
+    return Metric(name=name, value=value, low=low, high=high, n=200, method="cluster bootstrap95 over 40 templates")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"test": "non-inferiority", "better": "higher", "margin": 3},
+        {"test": "non-inferiority", "better": "higher", "margin": 1},
+        {"test": "bound", "max": 5},
+        {"test": "bound", "min": -3},
+    ],
+)
+def test_points_are_no_margin_for_scores_from_minus_one_to_one_either(rule):
+    """Half of the accuracy lost passed a margin of 3, because its interval is bootstrapped."""
+    before, after = {ACCURACY: scored(ACCURACY, 1.0, 0.98, 1.0)}, {ACCURACY: scored(ACCURACY, 0.51, 0.44, 0.58)}
+    with pytest.raises(InputError, match=r"policy.yaml: line 3: .* of .*: it is between -1 and 1 in every run, with its interval, three points"):
+        verdict({"metric": ACCURACY, **rule}, before=before, after=after, found={ACCURACY: paired(ACCURACY, 100, 98, 0, 2)})
+
+
+def test_a_margin_of_one_lets_every_share_pass_and_is_no_margin():
+    with pytest.raises(InputError, match="margin: 1 of xstest/safe/full_refusal: a share is between 0 and 1"):
+        verdict({**HELD, "margin": 1})
+
+
+def test_a_number_that_leaves_minus_one_to_one_in_either_run_has_any_margin():
+    name = "m/words"
+    before, after = {name: scored(name, 0.9, 0.8, 0.99)}, {name: scored(name, 2.0, 1.5, 2.5)}
+    change = paired(name, 5, 3, 5, 237).model_copy(update={"difference": 1.1, "low": 0.9, "high": 1.3})
+    rule = {"metric": name, "test": "non-inferiority", "better": "lower", "margin": 3}
+    assert verdict(rule, before=before, after=after, found={name: change}).passed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -132,7 +132,7 @@ def decide(
     """
     known = list(dict.fromkeys([*after, *before, *paired]))
     chosen = expand(loaded, known)
-    _possible(loaded, chosen, {**before, **after})
+    _possible(loaded, chosen, (before, after))
     checks = trust_checks(distrusted)
     seen: set[str] = set()
     for rule, name in chosen:
@@ -146,17 +146,32 @@ def decide(
     return GateResult(passed=all(check.passed for check in checks), checks=tuple(checks))
 
 
-def _possible(loaded: Loaded, chosen: Iterable[tuple[Rule, str]], metrics: Mapping[str, Metric]) -> None:
-    """Raises InputError where a share is held against what no share can reach: three points are 0.03, and a margin of 3 would let everything pass."""
+def _possible(loaded: Loaded, chosen: Iterable[tuple[Rule, str]], runs: Sequence[Mapping[str, Metric]]) -> None:
+    """Raises InputError where a number is held against what it does not reach: three points are 0.03, and a margin of 3 would let everything pass."""
     problems = []
     for rule, name in chosen:
-        if name not in metrics or not metrics[name].is_share:
+        found = _range([metrics[name] for metrics in runs if name in metrics])
+        if found is None:
             continue
+        (least, most), said = found
         line = loaded.lines[loaded.policy.rules.index(rule)]
-        wrong = {key: value for key in ("margin", "max", "min") if (value := getattr(rule, key)) is not None and not 0.0 <= value <= 1.0}
-        problems += [Problem(line, key, f"{value:g} of {name}: a share is between 0 and 1, three points are 0.03") for key, value in wrong.items()]
+        wrong = {key: value for key in ("max", "min") if (value := getattr(rule, key)) is not None and not least <= value <= most}
+        if rule.margin is not None and (rule.margin > 1.0 or (rule.margin == 1.0 and rule.test == "non-inferiority")):
+            wrong["margin"] = rule.margin
+        problems += [Problem(line, key, f"{value:g} of {name}: {said}, three points are 0.03") for key, value in wrong.items()]
     if problems:
         raise InputError("\n".join(dict.fromkeys(f"{loaded.name}: {problem}" for problem in problems)), HINT)
+
+
+def _range(found: Sequence[Metric]) -> tuple[tuple[float, float], str] | None:
+    """What the number's values are between, and how that is said; None for one that may be anything. Shares are known by how they were counted.
+    Means of scores and scores from -1 to 1 are not: they are taken for such where every run has them there, interval and all."""
+    if any(metric.is_share for metric in found):
+        return (0.0, 1.0), "a share is between 0 and 1"
+    ends = [end for metric in found for end in (metric.value, metric.low, metric.high) if end is not None]
+    if not ends or not all(-1.0 <= end <= 1.0 for end in ends):
+        return None
+    return (-1.0, 1.0), "it is between -1 and 1 in every run, with its interval"
 
 
 def _paired(rule: Rule, name: str, found: Difference | None, policy: Policy) -> GateCheck:
