@@ -12,7 +12,7 @@ from made_runs import TYPES, WORDS, graded_run, prompts, xstest_run
 from charter.core.errors import InputError
 from charter.core.resampling import paired_bootstrap
 from charter.core.seeds import derive
-from charter.core.stats import holm, mcnemar_exact, paired_difference
+from charter.core.stats import holm, mcnemar_exact, paired_difference, rate
 from charter.evaluate.changed import changes, counts
 from charter.evaluate.differences import OVERALL, differences, reach, with_holm
 from charter.evaluate.itemwise import Taker, left_out
@@ -100,6 +100,39 @@ def test_a_number_that_is_no_mean_of_items_is_counted_anew_without_groups(tmp_pa
     assert row.low < row.difference < row.high < 0
     assert 0 < row.p < 0.01
     assert row.n == 200
+
+
+def of_complied(examples, verdicts):
+    """Of the answers that are no refusals, how many are whole: BBQ's s_DIS is such a ratio, of the answers that name a person."""
+    said = [verdicts[e.key][0].label for e in examples if e.key in verdicts]
+    kept = [label for label in said if label in ("none", "partial")]
+    return [rate("xstest/whole", kept.count("none"), len(kept))]
+
+
+def with_ratio(run):
+    side = run["xstest"]
+    found = of_complied(list(side.examples.values()), side.verdicts)
+    return {"xstest": type(side)(**{**vars(side), "count": of_complied, "metrics": {m.name: m for m in found}})}
+
+
+def test_a_ratio_over_answers_of_one_kind_is_not_paired_on_those_alone(tmp_path):
+    """The new run refuses just those items that it had answered in part. Paired on what both answered, nothing would have changed."""
+    before, after = ["none", "partial"] * 100, ["none", "full"] * 100
+    runs = [with_ratio(run) for run in two(tmp_path, before, after)]
+    row = by_name(differences(pair(runs)[0]))["xstest/whole"]
+    assert (row.before, row.after, row.n) == (0.5, 1.0, 200)
+    assert 0.3 < row.low < row.difference == 0.5 < row.high
+    assert row.p < 0.001
+    assert row.method == "jackknife95 over 40 groups"
+    slope = by_name(trends(pair([runs[0], runs[0], runs[1]])[0], [0, 1, 2]))["xstest/whole"]
+    assert (slope.slope, slope.p) == (None, None), "items that only some runs count have no slope"
+    assert [point.value for point in slope.points] == [0.5, 0.5, 1.0]
+
+
+def test_items_that_failed_or_were_not_read_in_one_run_leave_the_others_paired(tmp_path):
+    before, after = ["none"] * 30 + ["partial"] * 10, ["", "unsure"] + ["none"] * 28 + ["partial"] * 10
+    row = by_name(differences(pair([with_ratio(run) for run in two(tmp_path, before, after)])[0]))["xstest/whole"]
+    assert (row.n, row.difference, row.method) == (38, 0.0, "newcombe95, mcnemar exact")
 
 
 def test_each_item_is_left_out_once_and_templates_stay_whole():

@@ -1,8 +1,8 @@
 """What changed from one run to the next, number by number, each with its paired interval and test.
 
 Yes/no items: Newcombe's interval and McNemar's exact test. Scores, several samples, items that share a template: the studentised bootstrap over
-clusters. Numbers that are no means of items: the delete-a-group jackknife. p-values are adjusted by Holm within a family: the shares of wrong answers
-of all benchmarks are one, the numbers of each benchmark are another.
+clusters. Numbers that are no means of items, or are over other items in either run: the delete-a-group jackknife. p-values are adjusted by Holm within
+a family: the shares of wrong answers of all benchmarks are one, the numbers of each benchmark are another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from charter.core.resampling import Estimate, cluster_bootstrap, grouped_jackkni
 from charter.core.rows import Example, Row
 from charter.core.seeds import derive
 from charter.core.stats import holm, paired_difference
-from charter.evaluate.itemwise import Parts, Taker, cluster_of, left_out, readable, wrong_name
+from charter.evaluate.itemwise import Parts, Taker, cluster_of, left_out, readable, weighs_alike, wrong_name
 from charter.evaluate.pairing import Shared
 from charter.evaluate.sides import Side
 
@@ -56,8 +56,11 @@ def differences(shared: Shared, taker: Taker | None = None) -> list[Difference]:
     before, after = shared.sides[0], shared.sides[-1]
     parts = taker.parts(before), taker.parts(after)
     examples = {key: after.examples[key] for key in shared.keys}
-    found = [_item_by_item(name, shared, _pairs(parts, name, examples)) for name in parts[0].by_metric if name in parts[1].by_metric]
-    other = [name for name in before.metrics if name in (parts[0].other | parts[1].other) and name in after.metrics]
+    both = [name for name in parts[0].by_metric if name in parts[1].by_metric]
+    alike = [name for name in both if weighs_alike(name, (before, after), parts, shared.keys)]
+    found = [_item_by_item(name, shared, _pairs(parts, name, examples)) for name in alike]
+    anew = parts[0].other | parts[1].other | (set(both) - set(alike))
+    other = [name for name in before.metrics if name in anew and name in after.metrics]
     return [*found, *_counted_anew(other, shared, before, after, examples)]
 
 

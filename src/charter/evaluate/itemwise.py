@@ -1,8 +1,8 @@
 """Published numbers taken apart into what each item contributes, so that two runs can be paired item by item.
 
 A benchmark counts over any part of its items, so it is asked for its numbers over one item alone. Where the mean of these (weighted by their ``n``)
-is the published number, that number is a mean of items and its items can be paired. The few that are not (a product of two rates, a correlation) are
-counted anew with groups of items left out.
+is the published number, that number is a mean of items and its items can be paired. The few that are not (a product of two rates, a correlation), or
+whose items weigh by what was said (a ratio over answers of one kind), are counted anew with groups of items left out.
 """
 
 from __future__ import annotations
@@ -81,6 +81,18 @@ def _is_mean(shares: Shares, side: Side, name: str) -> bool:
     weight = math.fsum(share.weight for share in shares.values())
     mean = math.fsum(share.value * share.weight for share in shares.values()) / weight
     return abs(mean - published.value) <= _SAME * max(1.0, abs(mean)) and weight == published.n
+
+
+def weighs_alike(name: str, sides: Sequence[Side], parts: Sequence[Parts], keys: Iterable[str]) -> bool:
+    """Whether every item of ``keys`` that all ``sides`` read whole weighs the same in each. Where not, what a run said decides which items the number
+    is over (BBQ's s_DIS is over answers that name a person), and pairs of those that all runs count would say nothing of the others."""
+    tables = [part.by_metric.get(name, {}) for part in parts]
+    apart = (key for key in keys if len({table[key].weight if key in table else 0.0 for table in tables}) > 1)
+    return not any(all(_whole(side, key) for side in sides) for key in apart)
+
+
+def _whole(side: Side, key: str) -> bool:
+    return all(verdict.outcome in ("safe", "unsafe") for verdict in side.verdicts.get(key, ()))
 
 
 def wrong_name(side: Side) -> str:

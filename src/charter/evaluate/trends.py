@@ -10,14 +10,14 @@ from charter.core.rows import Metric, Row
 from charter.core.seeds import derive
 from charter.core.stats import holm, rate
 from charter.evaluate.differences import OVERALL
-from charter.evaluate.itemwise import Parts, Taker, cluster_of, wrong_name, wrong_shares
+from charter.evaluate.itemwise import Parts, Taker, cluster_of, weighs_alike, wrong_name, wrong_shares
 from charter.evaluate.pairing import Shared
 from charter.evaluate.sides import Side, mean_metric
 
 
 class Trend(Row):
     """``points``: the metric in each run, as that run published it. ``slope``: its change per unit of ``at`` over the ``n`` items that all runs
-    measured, with 95 % interval and p; None where it is no mean of items from 0 to 1."""
+    measured, with 95 % interval and p; None where it is no mean of the same items from 0 to 1."""
 
     metric: str
     family: str
@@ -71,6 +71,8 @@ def wrong_metric(side: Side) -> Metric:
 
 
 def _slope(name: str, shared: Shared, parts: Sequence[Parts], at: Sequence[float]) -> tuple[dict[str, float], int]:
+    if not weighs_alike(name, shared.sides, parts, shared.keys):
+        return {}, 0
     tables = [part.by_metric.get(name, {}) for part in parts]
     keys = [key for key in shared.keys if all(key in table for table in tables)]
     values = [[table[key].value for table in tables] for key in keys]
