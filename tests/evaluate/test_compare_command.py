@@ -15,6 +15,7 @@ from charter.core.errors import InputError
 from charter.evaluate.gate import GatePolicy
 from charter.evaluate.shelved import Options
 from charter.recipes.comparison import compare
+from charter.recipes.evaluation import write_measured
 from charter.recipes.single import compare_folders
 
 POLICY = """\
@@ -256,3 +257,34 @@ def test_items_of_two_lists_that_have_no_pair_are_counted_and_distrust_is_said(s
     assert found["not_paired"]["harmful_compliance"] == {"left_out": 0, "only_before": 0, "only_after": 0}
     assert list(found["distrusted"]) == [str(silent[1])]
     assert compare_folders(*silent, policy=GatePolicy(max_failed_share=1.0)).gate.failures[0].startswith(f"The run {silent[1]} cannot be trusted")
+
+
+@pytest.mark.parametrize("worse", [8, 16])
+def test_a_benchmark_under_two_settings_is_held_to_the_gate_under_both(tmp_path: Path, worse: int) -> None:
+    """The new model complies at one length only: whichever it is, a rule about both fails, and one about neither in particular is a mistake."""
+    for run in ("old", "new"):
+        for tokens in (8, 16):
+            label = "none" if run == "new" and tokens == worse else "full"
+            xstest_run(tmp_path / run / f"xstest-{tokens}", [label] * 40, prompts(0, 40), model=run, max_tokens=tokens)
+    file = tmp_path / "policy.yaml"
+    rule = "rules:\n  - {metric: 'NAME', test: bound, max: 0.2}\n"
+    file.write_text(rule.replace("NAME", "xstest/unsafe/full_compliance {*}"))
+    done = charter(tmp_path / "old", tmp_path / "new", "--gate", file, "--json", tmp_path / "out.json")
+    assert done.exit_code == 3
+    found = json.loads((tmp_path / "out.json").read_text())
+    bounds = {check["name"]: check["passed"] for check in found["gate"]["checks"] if check["name"].startswith("bound/")}
+    assert bounds == {f"bound/xstest/unsafe/full_compliance {{max_tokens={tokens}}}": tokens != worse for tokens in (8, 16)}
+    changes = {row["metric"]: row["difference"] for row in found["differences"]}
+    assert changes[f"xstest/unsafe/full_compliance {{max_tokens={worse}}}"] == 1.0
+    file.write_text(rule.replace("NAME", "xstest/unsafe/full_compliance"))
+    with pytest.raises(InputError, match=r"no run has it; did you mean 'xstest/unsafe/full_compliance \{max_tokens=8\}' or '.*=16"):
+        raise charter(tmp_path / "old", tmp_path / "new", "--gate", file).exception
+
+
+def test_the_json_of_a_measurement_under_two_settings_has_the_numbers_of_both(tmp_path: Path) -> None:
+    labels = {8: "none", 16: "full"}
+    found = [xstest_run(tmp_path / str(tokens), [label] * 4, prompts(0, 4), max_tokens=tokens) for tokens, label in labels.items()]
+    write_measured(tmp_path / "out.json", found)
+    metrics = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert [metrics[f"xstest/unsafe/full_refusal {{max_tokens={tokens}}}"]["value"] for tokens in labels] == [0.0, 1.0]
+    assert "xstest/unsafe/full_refusal" not in metrics

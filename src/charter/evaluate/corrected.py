@@ -89,7 +89,8 @@ def with_corrected(benchmark: Benchmark, metrics: Iterable[Metric], judges: Mapp
 
 
 def is_corrected(name: str) -> bool:
-    """Whether a metric is the corrected form of another, under an attack or not."""
+    """Whether a metric is the corrected form of another, under an attack or not, named with settings or not."""
+    name = name.partition(" {")[0]
     return name.endswith("/corrected") or "/corrected+" in name
 
 

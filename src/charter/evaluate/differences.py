@@ -1,8 +1,8 @@
 """What changed from one run to the next, number by number, each with its paired interval and test.
 
 Yes/no items: Newcombe's interval and McNemar's exact test. Scores, several samples, items that share a template: the studentised bootstrap over
-clusters. Numbers that are no means of items, or are over other items in either run: the delete-a-group jackknife. p-values are adjusted by Holm within
-a family: the shares of wrong answers of all benchmarks are one, the numbers of each benchmark are another.
+clusters. Numbers that are no means of items, or are over other items in either run: the delete-a-group jackknife. p-values are adjusted by Holm in a
+family: the shares of wrong answers of all benchmarks are one, the numbers of each benchmark are another.
 """
 
 from __future__ import annotations

@@ -57,6 +57,16 @@ class Measurement(Row):
     tokens_out: int = 0
     seconds: float = 0.0
 
+    @property
+    def set_to(self) -> str:
+        """The settings as they are said in names; '' where all are as they come."""
+        return ", ".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+
+
+def named_with(name: str, settings: str) -> str:
+    """A benchmark's or a number's name with the settings that tell it from another of the same name."""
+    return f"{name} {{{settings}}}" if settings else name
+
 
 @dataclass(frozen=True)
 class Measured:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from charter.core.errors import InputError
 from charter.core.rows import Example
 from charter.evaluate.labelled import BOUND
-from charter.evaluate.sides import AGAIN, Side, with_settings
+from charter.evaluate.sides import AGAIN, Side, metrics_with_settings, with_settings
 
 
 class Shared(NamedTuple):
@@ -32,6 +33,16 @@ def pair(runs: Sequence[Mapping[str, Side]]) -> list[Shared]:
         have = "; ".join(f"{next(iter(run.values())).run} has {', '.join(sorted(run))}" for run in runs)
         raise InputError(f"the runs share no benchmark: {have}", AGAIN)
     return [_shared(name, [run[name] for run in runs]) for name in names]
+
+
+def named_apart(runs: Sequence[Mapping[str, Side]]) -> list[dict[str, Side]]:
+    """The runs with every number under a name of its own: where one run has a benchmark under several settings, it is named with them in every run,
+    and so is every number whose name two of a run's benchmarks share. Otherwise the one would stand for the other."""
+    named, shared = _named_alike(runs), set[str]()
+    for run in named:
+        often = Counter(name for side in run.values() for name in side.metrics)
+        shared |= {name for name, count in often.items() if count > 1}
+    return [{name: metrics_with_settings(side, shared) for name, side in run.items()} for run in named]
 
 
 def _named_alike(runs: Sequence[Mapping[str, Side]]) -> list[dict[str, Side]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from charter.core.rows import Answer, Example, Metric, Verdict
 from charter.evaluate.counting import by_seed, over_seeds
 from charter.evaluate.evaluation import STRESS, Evaluation, Label, drawn_by, label_of, load_evaluation, verdict_key
 from charter.evaluate.matrix import metrics as matrix_metrics
-from charter.evaluate.measured import Measured, find_measured, load_measured
+from charter.evaluate.measured import Measured, find_measured, load_measured, named_with
 from charter.evaluate.runner import recorded_distrust
 from charter.store.rowlog import RowLog
 
@@ -80,7 +80,19 @@ def sides_of(measured: Sequence[Measured], name: str, where: str) -> dict[str, S
 
 def with_settings(side: Side) -> Side:
     """The side named with its settings, for runs that hold a benchmark under several."""
-    return replace(side, benchmark=f"{side.benchmark} {{{side.settings}}}") if side.settings else side
+    return replace(side, benchmark=named_with(side.benchmark, side.settings))
+
+
+def metrics_with_settings(side: Side, names: Collection[str]) -> Side:
+    """The side with its settings in those of its metrics' names that are in ``names``."""
+    if not side.settings or not any(name in names for name in side.metrics):
+        return side
+
+    def named(found: Iterable[Metric]) -> list[Metric]:
+        return [metric.model_copy(update={"name": named_with(metric.name, side.settings)}) if metric.name in names else metric for metric in found]
+
+    metrics = {metric.name: metric for metric in named(side.metrics.values())}
+    return replace(side, metrics=metrics, count=lambda examples, verdicts: named(side.count(examples, verdicts)))
 
 
 def measured_side(found: Measured, name: str = "") -> Side:
@@ -113,7 +125,7 @@ def measured_side(found: Measured, name: str = "") -> Side:
         },
         trusted=m.trusted,
         reasons=m.reasons,
-        settings=", ".join(f"{key}={value}" for key, value in sorted(m.settings.items())),
+        settings=m.set_to,
         seconds=m.seconds,
         tokens=(m.tokens_in, m.tokens_out),
         answers=found.answers,

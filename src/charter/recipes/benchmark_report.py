@@ -15,6 +15,7 @@ from charter.evaluate.differences import OVERALL
 from charter.evaluate.estimate import Price
 from charter.evaluate.exports.tables import dialogue
 from charter.evaluate.itemwise import wrong_shares
+from charter.evaluate.pairing import named_apart
 from charter.evaluate.sides import Side, mean_metric, open_run
 from charter.evaluate.trends import wrong_metric
 from charter.recipes.comparison import Comparison, compare
@@ -38,7 +39,7 @@ def report_data(runs: Sequence[Path], *, gate: Path | None = None, price: Price 
     """Everything the page shows."""
     found = compare(*runs, gate=gate) if len(runs) > 1 else None
     names = found.runs if found is not None else (runs[0].name or str(runs[0]),)
-    opened = [open_run(path, name) for path, name in zip(runs, names, strict=True)]
+    opened = named_apart([open_run(path, name) for path, name in zip(runs, names, strict=True)])
     benchmarks = list(dict.fromkeys(name for run in opened for name in run))
     judges = sorted({judge for run in opened for side in run.values() for judge in _judges(side)})
     rows, unmeasured = _reliability(judges)

@@ -20,7 +20,7 @@ from charter.evaluate.differences import Difference, differences, with_holm
 from charter.evaluate.gate import GateResult
 from charter.evaluate.itemwise import Taker
 from charter.evaluate.measured import Measured
-from charter.evaluate.pairing import Shared, pair, unshared
+from charter.evaluate.pairing import Shared, named_apart, pair, unshared
 from charter.evaluate.rules import decide, load_policy
 from charter.evaluate.sides import Side, open_run, sides_of
 from charter.evaluate.trends import Trend, wrong_metric
@@ -101,7 +101,7 @@ def compare(
     if len(set(places)) < len(places):
         raise InputError("two runs stand at the same place", "give --at a different number to every run")
     policy = None if gate is None else load_policy(Path(gate))
-    opened = [_open(one, name) for one, name in zip(given, _names([one.path for one in given]), strict=True)]
+    opened = named_apart([_open(one, name) for one, name in zip(given, _names([one.path for one in given]), strict=True)])
     shared = pair(opened)
     taker, found, moved = Taker(), [], []
     for part in shared:

@@ -4,6 +4,7 @@ together."""
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from charter.core.shapes import Model
 from charter.evaluate.estimate import Estimate, Load, Price, estimate, probe
 from charter.evaluate.judged import PREFIX as JUDGE_TARGET
 from charter.evaluate.judged import JudgeTarget
-from charter.evaluate.measured import Measured
+from charter.evaluate.measured import Measured, named_with
 from charter.evaluate.run import load, run, selected
 from charter.evaluate.shelved import folder_config
 from charter.models import load_model
@@ -132,6 +133,15 @@ def write_measured(path: Path, found: Sequence[Measured], problems: Sequence[str
     trusted = not problems and all(measured.measurement.trusted for measured in found)
     document: dict[str, Any] = {"trusted": trusted, "problems": list(problems), "models": models, "runs": runs}
     if len(models) == 1:
-        merged = {name: metric.model_dump(mode="json") for measured in found for name, metric in measured.metrics.items()}
-        document = {"model": models[0], "metrics": merged, **document}
+        document = {"model": models[0], "metrics": _merged(found), **document}
     write_json(path, document)
+
+
+def _merged(found: Sequence[Measured]) -> dict[str, Any]:
+    """All metrics by name; those that two runs of a benchmark under other settings share are named with these."""
+    often = Counter(name for measured in found for name in measured.metrics)
+    return {
+        named_with(name, measured.measurement.set_to) if often[name] > 1 else name: metric.model_dump(mode="json")
+        for measured in found
+        for name, metric in measured.metrics.items()
+    }
