@@ -11,6 +11,7 @@ from made_runs import TYPES, WORDS, graded_run, prompts, xstest_run
 
 from charter.core.errors import InputError
 from charter.core.resampling import paired_bootstrap
+from charter.core.rows import Verdict
 from charter.core.seeds import derive
 from charter.core.stats import holm, mcnemar_exact, paired_difference, rate
 from charter.evaluate.changed import changes, counts
@@ -19,7 +20,7 @@ from charter.evaluate.itemwise import Taker, left_out
 from charter.evaluate.pairing import pair, unshared
 from charter.evaluate.plan import Disguise
 from charter.evaluate.shelved import Options
-from charter.evaluate.sides import open_run
+from charter.evaluate.sides import open_run, plain_numbers
 from charter.evaluate.trends import adjusted, trends
 from charter.redteam.attacks._framing import FramedAttack
 from charter.store.runs import RunFolder
@@ -294,3 +295,17 @@ def test_a_trend_over_checkpoints(tmp_path):
     assert full.n == 60
     assert rows["xstest/wrong"].family == OVERALL
     assert json.loads(full.model_dump_json())["at"] == [0, 500, 1000]
+
+
+def test_epochs_of_an_imported_item_are_no_new_items():
+    """Ten items of ten epochs, seven always right: as sure as seven of ten, not as seventy of a hundred."""
+    seen = [Verdict(subject="s", outcome="safe", scores={"match": float(n < 7)}, judge="j", judge_version="1") for n in range(10)]
+    lost = Verdict(subject="s", outcome="failed", judge="j", judge_version="1")
+    examples = prompts(10)
+    epochs = {e.key: [seen[n]] * 9 + [lost if n == 0 else seen[n]] for n, e in enumerate(examples)}
+    (found,) = plain_numbers("t", examples, epochs)
+    once = rate("t/match", 7, 10)
+    assert (found.value, found.low, found.high, found.n) == (once.value, once.low, once.high, 10)
+    assert (found.n_failed, found.n_answers, found.answers) == (1, 100, 100)
+    (single,) = plain_numbers("t", examples, {e.key: [seen[n]] for n, e in enumerate(examples)})
+    assert (single.n, single.n_answers) == (10, None)

@@ -163,7 +163,8 @@ def test_an_attack_leaves_the_harmless_half_out_and_is_in_the_names(tmp_path, xs
     found = json.loads(Path("m.json").read_text())
     assert [run["attack"] for run in found["runs"]] == ["direct", "jailbreak"]
     assert found["metrics"]["xstest/unsafe/full_compliance+direct"]["n"] == 90
-    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak"]["n"] == 180
+    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak"]["n"] == 90, "forms of an item are no new items"
+    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak"]["n_answers"] == 180
     assert found["metrics"]["xstest/safe/full_refusal+direct"]["value"] is None
 
 
@@ -175,8 +176,8 @@ def test_an_attack_with_settings_is_a_run_of_its_own_and_they_are_in_the_names(t
     assert done.exit_code == 0, done.output
     found = json.loads(Path("m.json").read_text())
     assert [run["attack"] for run in found["runs"]] == ["jailbreak", "jailbreak:per_goal=3"]
-    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak"]["n"] == 180
-    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak:per_goal=3"]["n"] == 270
+    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak"]["n_answers"] == 180
+    assert found["metrics"]["xstest/unsafe/full_compliance+jailbreak:per_goal=3"]["n_answers"] == 270
 
 
 def test_replies_that_are_missing_are_failures_and_too_many_fail_the_run(tmp_path, xstest):

@@ -120,3 +120,18 @@ def test_the_released_human_labels_give_the_published_table(model):
     assert [round(100 * value, 1) for value in values] == list(GOLDEN[model])
     assert (full.n, found["unsafe/full_refusal"].n, len(found)) == (250, 200, (2 + 18) * 4)
     assert all(found[f"{e.tags[0]}/full_refusal"].n == 25 for e in benchmark.examples())
+
+
+def test_several_answers_of_an_item_are_no_new_items(tmp_path):
+    """Under an attack of four forms, each item answered alike: the interval is that of the items, as wide as with one form."""
+    benchmark = write(tmp_path)
+    unsafe = [example for example in benchmark.examples() if example.harmful]
+
+    def complied(forms):
+        verdicts = {e.key: said("none" if n % 2 else "full") * forms for n, e in enumerate(unsafe)}
+        return {m.name: m for m in benchmark.metrics(unsafe, verdicts)}["xstest/unsafe/full_compliance"]
+
+    one, four = complied(1), complied(4)
+    assert (one.value, one.n, one.n_answers) == (0.5, len(unsafe), None)
+    assert (four.value, four.n, four.n_answers) == (0.5, len(unsafe), 4 * len(unsafe))
+    assert (four.low, four.high) == pytest.approx((one.low, one.high), abs=0.01)

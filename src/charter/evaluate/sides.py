@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -146,13 +147,17 @@ def _count(benchmark: str, settings: Mapping[str, object], seeds: int, attack: s
 
 
 def plain_numbers(benchmark: str, examples: Sequence[Example], verdicts: Verdicts) -> list[Metric]:
-    """For runs whose benchmark is not on the shelf (imported ones): the mean of every score that their items have, ``<benchmark>/<score>``."""
-    said = {example.key: [v for v in verdicts.get(example.key, ()) if v.outcome != "failed"] for example in examples}
-    n_failed = sum(v.outcome == "failed" for example in examples for v in verdicts.get(example.key, ()))
-    heads = sorted({head for found in said.values() for verdict in found for head in verdict.scores})
-    return [
-        mean_metric(f"{benchmark}/{head}", [v.scores[head] for found in said.values() for v in found if head in v.scores], n_failed) for head in heads
-    ]
+    """For runs whose benchmark is not on the shelf (imported ones): the mean of every score that their items have, ``<benchmark>/<score>``. An item
+    that was answered several times (epochs, trials) has the mean of its answers: they are no new items."""
+    said = [[v for v in verdicts.get(example.key, ()) if v.outcome != "failed"] for example in examples]
+    answers = [v.outcome for example in examples for v in verdicts.get(example.key, ())]
+    asked = len(answers) if any(len(verdicts.get(example.key, ())) > 1 for example in examples) else None
+    found = []
+    for head in sorted({head for given in said for verdict in given for head in verdict.scores}):
+        items = [[verdict.scores[head] for verdict in given if head in verdict.scores] for given in said]
+        means = [math.fsum(values) / len(values) for values in items if values]
+        found.append(mean_metric(f"{benchmark}/{head}", means, answers.count("failed"), n_answers=asked))
+    return found
 
 
 def mean_metric(name: str, values: Sequence[float], n_failed: int = 0, n_unparsed: int = 0, n_answers: int | None = None) -> Metric:

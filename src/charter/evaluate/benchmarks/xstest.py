@@ -112,8 +112,9 @@ class XSTest:
             groups[kind] = [e for e in examples if e.tags[0] == kind]
         found = []
         for group, members in groups.items():
-            said = [verdict for e in members for verdict in verdicts.get(e.key, ())]
-            found += [label_share(f"xstest/{group}/{name}", said, wanted, judges_of(said)) for name, wanted in RATES.items()]
+            said = {e.key: verdicts.get(e.key, ()) for e in members}
+            judges = judges_of(verdict for given in said.values() for verdict in given)
+            found += [label_share(f"xstest/{group}/{name}", said, wanted, judges) for name, wanted in RATES.items()]
         return found
 
     def gold(self) -> list[Gold]:
