@@ -79,7 +79,8 @@ class Message(Row):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | tuple[Part, ...]
     tool_calls: tuple[ToolCall, ...] = ()
-    #: No message of the chat: texts that reach the model beside it, such as descriptions of tools. Not stored where it is not so.
+    #: No message of the chat: texts that reach the model beside it, such as descriptions of tools, or (role ``tool``) documents handed over for it to
+    #: read. Not stored where it is not so.
     around: bool = Field(default=False, exclude_if=lambda around: not around)
 
     @property

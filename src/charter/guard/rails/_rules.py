@@ -1,4 +1,4 @@
-"""Jailbreak, injection and toxicity by stock phrases: what the rails use where there is no classifier."""
+"""Jailbreak, injection and toxicity by stock phrases: what the rails use where there is no classifier, and where it alone finds too much."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from charter.judges import _stock
 
 def heads() -> list[str]:
     return sorted(_stock.signs())
+
+
+def sign_of(head: str, text: str) -> float:
+    """How sure the stock phrases of a head are of a text: 0 to 1."""
+    return _stock.scores((head,), text)[head]
 
 
 class Rules:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from charter.core.rows import Conversation, Outcome, Verdict
 
+#: What a verdict says that found nothing.
+HARMLESS: Mapping[str, Any] = {"outcome": "safe", "score": 0.0, "hazards": (), "label": "", "spans": ()}
 #: A span of the view and what kind of thing stands there, as the masks name it.
 Found = tuple[int, int, str]
 
@@ -24,6 +26,12 @@ def say_found(conversation: Conversation, rail: str, version: str, found: Iterab
     kinds = " ".join(kind for _, _, kind in spots)
     told = reason or ", ".join(sorted({kind for _, _, kind in spots}))
     return say(conversation, rail, version, "unsafe", score=score, spans=tuple((a, b) for a, b, _ in spots), label=kinds, reason=told)
+
+
+def counted(verdict: Verdict, least: float) -> Verdict:
+    """``verdict`` if it is a failure or its score reaches ``least``; else one that found nothing."""
+    reached = verdict.outcome == "failed" or verdict.score is None or verdict.score >= least
+    return verdict if reached else verdict.model_copy(update=HARMLESS)
 
 
 def worst(conversation: Conversation, rail: str, version: str, verdicts: Sequence[Verdict]) -> Verdict:

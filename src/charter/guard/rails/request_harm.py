@@ -18,7 +18,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
-from charter.guard.rails._said import say, worst
+from charter.guard.rails._said import HARMLESS, counted, say, worst
 from charter.guard.rails._scores import Head, Scores, begin, shipped
 from charter.guard.rails._texts import ROLES, Role, of_others, with_turns, without_past
 
@@ -43,9 +43,6 @@ class Config(BaseConfig):
         default=0.93, ge=0.0, le=1.0, description="the same for the model's turns before the last of the user: in honest ones harms are spoken of"
     )
     joined_chars: int = Field(default=2000, ge=0, description="end of all user turns that is also read as one text; 0 reads messages only alone")
-
-
-_HARMLESS = {"outcome": "safe", "score": 0.0, "hazards": (), "label": "", "spans": ()}
 
 
 class _Texts(NamedTuple):
@@ -101,10 +98,7 @@ class RequestHarmRail:
         again = [left for text, left in rest.items() if left != text and any(letter.isalnum() for letter in left)]
         found = dict(zip(again, self._read(again), strict=True)) if again else {}
         final = [v if rest.get(t, t) == t else found.get(rest[t]) for t, v in zip(texts, verdicts, strict=True)]
-        return [
-            f if f is not None and (f.outcome == "failed" or _counts(f, least)) else v.model_copy(update=_HARMLESS)
-            for f, v in zip(final, verdicts, strict=True)
-        ]
+        return [v.model_copy(update=HARMLESS) if f is None else counted(f, least) for f, v in zip(final, verdicts, strict=True)]
 
     def _judge(self, conversation: Conversation, verdicts: list[Verdict]) -> Verdict:
         if not verdicts:

@@ -7,6 +7,7 @@ from typing import Any
 
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._calls import BODIES, CALL_NAMES, around_call
+from charter.guard.gateway.surfaces._documents import apart
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden
 from charter.guard.gateway.surfaces._surface import Asked, BadRequestError, Contract
@@ -108,9 +109,12 @@ def ask(body: dict[str, Any], *, upstream_state: bool = False) -> Asked:
     if recalled and not upstream_state:
         why = "refers to sound that lies upstream, so it could not be checked"
         raise BadRequestError(f"{recalled} {why}", param=recalled, code="unsupported_content")
-    around = _around(body)
+    rest, documents = apart(body)
+    around = _around(rest)
     if around:
         gather.message("system", around, around=True)
+    for document in documents:
+        gather.message("tool", document, around=True)
     for number, message in enumerate(messages):
         _message(gather, number, as_object(message, f"messages[{number}]"))
     return Asked(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from charter.core.rows import ToolCall
+from charter.guard.gateway.surfaces._documents import apart
 from charter.guard.gateway.surfaces._located import Located, Path, as_text
 from charter.guard.gateway.surfaces._shape import Bit, Reading, Shape, Unreadable
 from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError
@@ -41,6 +42,13 @@ class Builder:
         if texts or calls or media:
             self.empty = False
             self._gather.message(role, texts, calls, media, around)
+
+    def around(self, shape: Shape, body: dict[str, Any]) -> None:
+        """What stands beside the chat: by ``shape`` all but the documents, and each of those. Raises BadRequestError."""
+        rest, documents = apart(body)
+        self.add("system", bits_of(shape, rest, (), ""), around=True)
+        for document in documents:
+            self.add("tool", [Bit("text", text, path) for path, text in document], around=True)
 
     def located(self) -> Located:
         return self._gather.located()

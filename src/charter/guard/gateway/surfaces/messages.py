@@ -30,7 +30,7 @@ class Messages:
         if not isinstance(model, str) or not model:
             raise BadRequestError("model is required", param="model")
         build = Builder()
-        build.add("system", bits_of(AROUND, {name: value for name, value in body.items() if name not in ("system", "messages")}, (), ""), around=True)
+        build.around(AROUND, {name: value for name, value in body.items() if name not in ("system", "messages")})
         build.add("system", bits_of(SYSTEM, body.get("system"), ("system",), "system"))
         given = body.get("messages")
         if not isinstance(given, list) or not given:

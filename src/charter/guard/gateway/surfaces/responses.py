@@ -47,8 +47,7 @@ class Responses:
         if not isinstance(model, str) or not model:
             raise BadRequestError("model is required", param="model")
         build = Builder()
-        around = {name: value for name, value in body.items() if name not in ("input", "instructions")}
-        build.add("system", bits_of(self._around, around, (), ""), around=True)
+        build.around(self._around, {name: value for name, value in body.items() if name not in ("input", "instructions")})
         build.add("system", bits_of(TEXT, body.get("instructions"), ("instructions",), "instructions"))
         self._input(build, body.get("input"))
         state = tuple(f"state: {name}" for name in ("previous_response_id", "conversation") if body.get(name))
