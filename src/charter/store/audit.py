@@ -7,6 +7,7 @@ writer whose own last row is gone.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select, text
 
 from charter.core.errors import StoreError
+from charter.store.audit_intake import Intake
 from charter.store.database import Database, UnreachableError
 from charter.store.tables import audit
 
@@ -36,7 +38,10 @@ LONGEST_ID = 64
 PATIENCE_S = 0.025
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 _INSERT, _AT = insert(audit), text("SELECT hash FROM audit WHERE seq = :seq")
-_LOCK = f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK}), set_config('synchronous_commit', 'on', true)"
+#: Seconds between two looks at whether a log that lost rows takes some again.
+_AGAIN_S = 1.0
+#: Who holds the chain's lock and does nothing for this long, frozen or cut off, loses it: all gateways on the database wait for it.
+_IDLE_MS = 5000
 
 
 class AuditError(Exception):
@@ -96,11 +101,12 @@ def canonical(body: Mapping[str, Any]) -> str:
 
 
 class AuditLog:
-    """``append`` from any thread; a writer thread commits what has gathered, so that one fsync serves many rows.
+    """``append`` from any thread; a writer thread commits what has gathered, so that one fsync serves many rows. ``intake`` says whether it goes on.
 
     ``key``: for HMAC, so that who can write the table but does not hold the key cannot make a chain that verifies. ``anchor``: a file to which the
     head is appended after every commit, at most once in ``anchor_s`` seconds. ``limit``: rows that may wait; more are refused at once.
-    ``wait_s``: while the database is locked or away, a row is tried again until it is this old; 0: it fails at once.
+    ``wait_s``: while the database is locked or away, a row is tried again until it is this old; 0: it fails at once. ``tells``: a log that lost rows
+    tries by itself to write a row that says how many, so that it is known when it takes rows again although nobody comes.
     """
 
     def __init__(
@@ -112,8 +118,11 @@ class AuditLog:
         anchor_s: float = 60.0,
         limit: int = 10_000,
         wait_s: float = 0.0,
+        tells: bool = False,
     ) -> None:
-        self._database, self._key, self._wait_s = database, key, wait_s
+        self._database, self._key, self._wait_s, self._tells = database, key, wait_s, tells
+        self.intake = Intake()
+        self._lock = locking(database)
         self._insert, self._at = database.driver_sql(_INSERT), database.driver_sql(_AT)
         self._tried: tuple[Head, Sequence[_Waiting]] | None = None
         self._last: Head | None = None  # of those that this process knows to be written
@@ -139,14 +148,34 @@ class AuditLog:
             raise AuditError(f"the request's id is no plain name of at most {LONGEST_ID} letters")
         if self._waiting.qsize() >= self._limit:
             raise AuditError("too many rows wait to be written")
+        self.intake.put()
         self._waiting.put(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s, hurried))
         return done
 
-    def close(self) -> None:
-        """Write what waits, then stop."""
+    def alive(self) -> Future[int]:
+        """A row that says that the log is written, and how many rows were lost since the last one like it. As ``append``."""
+        lost = self.intake.lost
+
+        def heard(written: Future[int]) -> None:  # if it fails it is no loss itself
+            self.intake.told(lost if not written.cancelled() and written.exception() is None else 1)
+
+        done = self.append(Row("", {"v": 1, "kind": "alive", "at_unix_ms": time.time_ns() // 1_000_000, "lost": lost}))
+        done.add_done_callback(heard)
+        return done
+
+    def close(self, limit_s: float | None = None) -> None:
+        """Write what waits, then stop. ``limit_s``: what is not written by then is lost."""
         self._closed = True
         self._waiting.put(None)
-        self._thread.join()
+        self._thread.join(limit_s)
+        if self._thread.is_alive():
+            left = []
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    left.append(self._waiting.get_nowait())
+            self._waiting.put(None)
+            self._fail([each for each in left if each is not None], UnreachableError("the database does not answer"))
+            log.error("%d audit rows are on their way to a database that does not answer: they are given up", self.intake.pending)
 
     def _work(self) -> None:
         while True:
@@ -161,7 +190,7 @@ class AuditLog:
 
     def _gather(self) -> list[_Waiting | None]:
         """What is committed together, the end mark among it."""
-        gathered = [self._waiting.get()]
+        gathered = [self._first()]
         until_s, hurried = time.monotonic() + PATIENCE_S, False
         while len(gathered) < BATCH:
             hurried = hurried or gathered[-1] is None or gathered[-1].hurried
@@ -172,16 +201,28 @@ class AuditLog:
                 break
         return gathered
 
+    def _first(self) -> _Waiting | None:
+        """The next row, whenever it comes. After rows were lost the log is tried now and then: nobody may come while it is not known to be well."""
+        while True:
+            try:
+                return self._waiting.get(timeout=_AGAIN_S if self._tells and self.intake.silent_s else None)
+            except queue.Empty:
+                with contextlib.suppress(AuditError):  # closed: the end mark comes
+                    self.alive()
+
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         self._tried = None
         for pause_s in itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1])):
             try:
+                count = len(batch)
                 head, batch = self._write(batch)
                 self._last = head
+                self.intake.taken(count)
+                self.intake.told(len(batch) - count)  # counted as lost, and there all the same: only the answer to their commit was lost
                 break
             except Exception as error:  # whatever it was: nobody may believe that the rows are there
                 next_s = time.monotonic() + pause_s if isinstance(error, UnreachableError) else float("inf")
-                _fail([each for each in batch if each.until_s <= next_s], error)
+                self._fail([each for each in batch if each.until_s <= next_s or each.done.done()], error)
                 batch = [each for each in batch if not each.done.done()]
             if not batch:
                 return
@@ -196,7 +237,7 @@ class AuditLog:
         """The head after the rows, and the rows: those tried before if their commit went through and only its answer was lost."""
         with self._database.append() as cursor:
             if not self._database.is_sqlite:  # one chain: the next writer reads the head that this one leaves
-                cursor.execute(_LOCK)
+                cursor.execute(self._lock)
             if self._tried is not None and self._is_there(cursor, self._tried[0]):  # under the lock: an earlier try is over by now
                 return self._tried
             head = self._head(cursor)
@@ -212,6 +253,15 @@ class AuditLog:
             raise ShorterError(self._last.seq)
         return head
 
+    def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        if not batch:
+            return
+        log.error("%d audit rows could not be written: %s", len(batch), error if isinstance(error, StoreError) else type(error).__name__)
+        self.intake.failed(len(batch))
+        for _, done, *_ in batch:
+            if done.set_running_or_notify_cancel():
+                done.set_exception(AuditError("the audit log cannot be written"))
+
     def _is_there(self, cursor: Any, head: Head) -> bool:
         cursor.execute(self._at, {"seq": head.seq})
         return bool(cursor.fetchone() == (head.hash,))
@@ -221,7 +271,7 @@ def append_within(database: Database, connection: Connection, row: Row, key: byt
     """One row, in a transaction that is another's: it is there exactly when what it tells of is. Raises SQLAlchemyError, which ``Database.write``
     knows."""
     if not database.is_sqlite:
-        connection.execute(text(_LOCK))
+        connection.execute(text(locking(database)))
     found = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     _, made = _linked(Head(*found) if found is not None else Head(0, FIRST), [Written(row.request_id, canonical(row.body))], key)
     connection.execute(_INSERT, made)
@@ -236,12 +286,11 @@ def _linked(head: Head, rows: Sequence[Written], key: bytes | None) -> tuple[Hea
     return head, made
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
-    if batch:
-        log.error("%d audit rows could not be written: %s", len(batch), error if isinstance(error, StoreError) else type(error).__name__)
-    for _, done, *_ in batch:
-        if done.set_running_or_notify_cancel():
-            done.set_exception(AuditError("the audit log cannot be written"))
+def locking(database: Database) -> str:
+    """The statement that makes a transaction the only one that writes the chain. Its time-outs hold for the lock, and until the end."""
+    limits = {"idle_in_transaction_session_timeout": str(_IDLE_MS), "synchronous_commit": "on", **database.server_limits}
+    settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+    return f"SELECT {settings}, pg_advisory_xact_lock({_CHAIN_LOCK})"
 
 
 def head_of(cursor: Any) -> Head:

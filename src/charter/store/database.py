@@ -7,7 +7,7 @@ that two writers wait for each other and never fail half-way.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ except ImportError:  # pragma: no cover - the light install
     raise MissingPartError("SQL tables need SQLAlchemy, which is not installed", "pip install 'charter-align[serve]'") from None
 
 from charter.core.errors import EXIT_USAGE, InputError, StoreError
+from charter.store.overdue import Overdue
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x43484152  # any number, the same in every process
+#: A peer that the network lost is noticed within some 11 s of silence, and what is sent and not acknowledged within 5 s. The URL may say otherwise.
+_SOCKET = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
 FORMS = "a file such as charter.db, or postgresql://USER@HOST/NAME"
 
 
@@ -45,9 +48,11 @@ class UnreadableError(StoreError):
 class Database:
     """A database whose tables are those of this Charter. Safe for many threads."""
 
-    def __init__(self, spec: str | Path, *, password: str = "", busy_s: float = 5.0, make: bool = True) -> None:
+    def __init__(self, spec: str | Path, *, password: str = "", busy_s: float = 5.0, make: bool = True, limit_s: float | None = None) -> None:
         """``spec``: the path of a SQLite file, or a URL. ``password``: in place of the URL's. ``busy_s``: how long to wait for another writer.
-        ``make``: tables are made or upgraded; else the database is read as it is, and nothing in it can be changed.
+        ``make``: tables are made or upgraded; else the database is read as it is, and nothing in it can be changed. ``limit_s``: how long one
+        piece of work at a server may take before its connection is closed, whatever the server says or does not say; None: as long as it takes.
+        (SQLite has no server: there ``busy_s`` is all that is waited for.)
 
         Raises InputError for a URL that is none; MissingError, without ``make``, for a file that is not there; UnreadableError for one that is no
         database or a damaged one; StoreError where it cannot be opened for another reason or belongs to a newer Charter.
@@ -57,12 +62,15 @@ class Database:
         self.name = self.url.render_as_string(hide_password=True)
         if not make and is_missing(spec):
             raise MissingError(f"{url.database}: there is no such file", f"give {FORMS}")
-        self.engine = _engine(self.url, busy_s, make)
+        self.engine = _engine(self.url, busy_s, make, limit_s)
         self._driver: Any = self.engine.dialect.loaded_dbapi
+        self._limit_s = None if self.is_sqlite else limit_s
+        self._overdue: Overdue | None = None
         try:
             if make and self.is_sqlite and url.database:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._upgrade(make)
+            self._upgrade(make)  # which may take its time
+            self._keep_limits()
         except StoreError:
             self.engine.dispose()
             raise
@@ -75,11 +83,20 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def server_limits(self) -> dict[str, str]:
+        """Time-outs of a transaction at the server, in milliseconds: it lets go of its locks although nobody is left to tell it to."""
+        return _server_limits(self._limit_s) if self._limit_s is not None else {}
+
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end, durable when this returns. Raises StoreError, UnreachableError among them."""
+    def write(self, limit_s: float | None = None) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, durable when this returns. ``limit_s``: in place of the database's, where it has one.
+        Raises StoreError, UnreachableError among them."""
         try:
             with self.engine.begin() as connection:
+                if limit_s is not None and self._overdue is not None:
+                    self._overdue.extend(connection.connection.info, limit_s)
+                    connection.exec_driver_sql(_setting(_server_limits(limit_s)))
                 yield connection
         except (SQLAlchemyError, UnicodeDecodeError) as error:  # SQLite says where a file is damaged, in the bytes of the damage
             raise self._unwritten(error) from None
@@ -158,6 +175,19 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._overdue is not None:
+            self._overdue.close()
+
+    def _keep_limits(self) -> None:
+        if self._limit_s is None:
+            return
+        self.engine.dispose()  # connections that nobody watches
+        self._overdue = Overdue(self.engine, self._limit_s)
+        limits = _setting(self.server_limits)
+
+        @event.listens_for(self.engine, "begin")
+        def _begun(connection: Connection) -> None:
+            connection.exec_driver_sql(limits)
 
     def _upgrade(self, make: bool) -> None:
         from alembic import command
@@ -209,10 +239,27 @@ def _url(spec: str | Path) -> URL:
     raise InputError(f"{url.drivername}: this kind of database is not served", f"give {FORMS}")
 
 
-def _engine(url: URL, busy_s: float, make: bool = True) -> Engine:
+def _server_limits(limit_s: float) -> dict[str, str]:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    return dict.fromkeys(names, str(max(1, int(limit_s * 1000))))
+
+
+def _setting(limits: Mapping[str, str]) -> str:
+    """A statement that sets these to the end of the transaction, and no longer: a pooler between may give the connection to others then."""
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+
+
+def _engine(url: URL, busy_s: float, make: bool = True, limit_s: float | None = None) -> Engine:
     if url.drivername != "sqlite":
-        waits = {"connect_timeout": max(1, int(busy_s))}
-        return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args=waits, execution_options={"postgresql_readonly": not make})
+        waits = {"connect_timeout": max(1, int(busy_s)), **_SOCKET}
+        return create_engine(
+            url,
+            pool_pre_ping=limit_s is None,  # else ``Overdue`` asks
+            pool_size=4,
+            pool_timeout=30.0 if limit_s is None else limit_s,
+            connect_args={name: value for name, value in waits.items() if name not in url.query},
+            execution_options={"postgresql_readonly": not make},
+        )
     engine = create_engine(url, connect_args={"timeout": busy_s})
 
     @event.listens_for(engine, "connect")

@@ -19,6 +19,8 @@ from charter.store.tables import kept_text, report, review_item
 
 #: How long a comment stays that a gateway of an older version filed, which does not write its end.
 _UNTOLD_S = 30 * 86_400.0
+#: How long these may take at a server, seconds: nobody waits for them.
+_ADD_S, _PURGE_S = 30.0, 600.0
 
 
 class Purged(NamedTuple):
@@ -34,7 +36,7 @@ def add_items(database: Database, items: Sequence[Item], answers: Sequence[Answe
     now. Raises StoreError."""
     now = time.time()
     fresh = 0
-    with database.write() as connection:
+    with database.write(_ADD_S) as connection:
         alone(database, connection)
         for item in items:
             row = item_row(item, now, keep_items_s)
@@ -52,7 +54,7 @@ def purge(database: Database, now: float | None = None) -> Purged:
     """Take out every text whose time is over, of the database's files too. The rows stay, without it; the audit log never had any. Where somebody
     reads the database at that moment, SQLite's log keeps the texts until the next purge. Raises StoreError."""
     at = time.time() if now is None else now
-    with database.write() as connection:
+    with database.write(_PURGE_S) as connection:
         due = [review_item.c.keep_until_unix_s < at, review_item.c.finding.is_not(None)]
         items = connection.execute(update(review_item).where(*due).values(finding=None)).rowcount
         gone = [review_item.c.finding.is_(None), review_item.c.state == "pending"]

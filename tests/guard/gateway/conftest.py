@@ -106,14 +106,21 @@ def launch(loop: Loop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
     running: list[tuple[Running, asyncio.Future[None]]] = []
 
     def start(
-        guard: Guard | None = None, *, audit: Any = None, mode: str = "off", gate: Any = None, environ: dict[str, str] | None = None, **config: Any
+        guard: Guard | None = None,
+        *,
+        audit: Any = None,
+        mode: str = "off",
+        keeps: dict[str, Any] | None = None,
+        gate: Any = None,
+        environ: dict[str, str] | None = None,
+        **config: Any,
     ) -> Running:
         upstream = MockUpstream()
         loop(upstream.start())
         settings = {
             "listen": {"port": 0},
             "shutdown": {"announce_s": 0.0, "drain_s": 5.0},
-            "audit": {"mode": mode},
+            "audit": {"mode": mode, **(keeps or {})},
             "database": {"url": str(tmp_path_factory.mktemp("database") / "gateway.db")},
             **config,
             "upstream": {"url": upstream.url, **config.get("upstream", {})},

@@ -42,6 +42,9 @@ class Rows:
     async def done(self, exchange: Exchange) -> None:
         self.rows.append(("done", exchange.outcome))
 
+    async def going_on(self) -> None:
+        return
+
 
 def guard(fakes, *rails: tuple[str, str, Any], **policy: Any) -> Guard:
     """Rails of the output stage, as (name, action, rail)."""

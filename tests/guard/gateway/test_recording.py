@@ -42,6 +42,9 @@ class Slow:
     async def done(self, exchange: Exchange) -> None:
         self.rows.append(("done", False))
 
+    async def going_on(self) -> None:
+        return
+
 
 @pytest.fixture
 def checks(fakes):

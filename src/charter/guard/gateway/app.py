@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from charter.core import registry
+from charter.guard._workers import Workers, away
 from charter.guard.gateway import ids
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.door import is_loopback
@@ -30,6 +31,18 @@ from charter.guard.gateway.wire.errors import GatewayError
 
 Message = MutableMapping[str, Any]
 log = logging.getLogger("charter.gateway")
+#: What is still to be written when the gateway ends gets this long: the process must not outlive the time that it is given (deploy/).
+_CLOSE_S = 6.0
+
+
+class Working(Protocol):
+    """A request in work. ``answered``: it waits only for its accounts."""
+
+    answered: bool
+
+    def stop(self) -> None:
+        """Answer with an error now."""
+        ...
 
 
 def surfaces(config: GatewayConfig | None = None) -> list[Surface | Local]:
@@ -40,7 +53,7 @@ def surfaces(config: GatewayConfig | None = None) -> list[Surface | Local]:
 
 class Gateway:
     """``routes``: further endpoints (reports, metrics). ``ready``: says '' or why the gateway is not ready. ``closers`` are
-    called when it has stopped, in a thread. ``local_only``: keyless on loopback, so
+    called when it has stopped, in a thread that is given up after some seconds. ``local_only``: keyless on loopback, so
     requests must be addressed to this machine by name: a page in a browser cannot reach it through a name of its own."""
 
     def __init__(
@@ -55,7 +68,7 @@ class Gateway:
     ) -> None:
         self.services = services
         self.draining = False
-        self.calls: set[Call] = set()
+        self.calls: set[Working] = set()
         self._ready = ready
         self._closers = closers
         self._local_only = local_only
@@ -112,9 +125,22 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.services.upstream.close()
-        for close in self._closers:
-            await asyncio.to_thread(close)
+        await self._close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _close(self) -> None:
+        def work() -> None:
+            for close in self._closers:
+                try:
+                    close()
+                except Exception as error:
+                    log.error("the end is not in order: %s", type(error).__name__)
+
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await away(Workers("closing", 1), work, _CLOSE_S)
+        except TimeoutError:
+            log.error("what was still to be written could not be written within %g s: the database does not answer", _CLOSE_S)
 
     async def _healthz(self, request: Request) -> Response:
         return _json({"status": "ok"})

@@ -25,14 +25,18 @@ from charter.store.database import Database, is_missing
 _LONGEST = 200
 #: A database that does not say its version within so many seconds is not ready.
 _READY_S = 5.0
+#: How long rows that wait when the gateway ends are still tried.
+_CLOSE_S = 3.0
 
 
 @overload
-def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True) -> Database: ...
+def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True, limit_s: float | None = None) -> Database: ...
 @overload
 def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, only_if_there: Literal[True]) -> Database | None: ...
-def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True, only_if_there: bool = False) -> Database | None:
-    """``make``: as in ``Database``. ``only_if_there``: None for a file that nobody has made yet. Raises InputError and StoreError."""
+def open_database(
+    config: DatabaseConfig, environ: Mapping[str, str], *, make: bool = True, only_if_there: bool = False, limit_s: float | None = None
+) -> Database | None:
+    """``make``, ``limit_s``: as in ``Database``. ``only_if_there``: None for a file that nobody has made yet. Raises InputError and StoreError."""
     url = config.url or environ.get(config.url_env, "").strip()
     file = environ.get(config.password_file_env, "").strip()
     if not url:
@@ -44,7 +48,7 @@ def open_database(config: DatabaseConfig, environ: Mapping[str, str], *, make: b
         raise InputError(f"{config.password_file_env}: {file} cannot be read", f"ls -l {file}") from None
     if only_if_there and is_missing(url):
         return None
-    return Database(url, password=password, make=make)
+    return Database(url, password=password, make=make, limit_s=limit_s)
 
 
 class GatewayAudit:
@@ -52,6 +56,8 @@ class GatewayAudit:
 
     def __init__(self, log: AuditLog, config: AuditConfig, lost: Callable[[int], None] | None = None) -> None:
         self._log, self._strict, self._wait_s, self._lost = log, config.mode == "strict", config.wait_s, lost
+        self._asked: Future[int] | None = None
+        self._asked_s = float("-inf")
 
     async def decided(self, exchange: Exchange, checked: Checked, stage: str, *, hurried: bool = True) -> None:
         await self._put(Row(exchange.request_id, decision(exchange, checked, stage)), hurried)
@@ -59,9 +65,39 @@ class GatewayAudit:
     async def done(self, exchange: Exchange) -> None:
         await self._put(Row(exchange.request_id, ended(exchange)), False)
 
+    async def going_on(self) -> None:
+        """See ``record.Audit``. Streams that are under way write no row, so a row of the log's own is begun when half of ``wait_s`` passed without
+        any, one for all streams; only when all of it has is it waited for."""
+        intake = self._log.intake
+        if not self._strict or intake.taken_s < self._wait_s / 2:
+            return
+        asked = self._ask()
+        if intake.taken_s < self._wait_s:
+            return
+        if asked is None:
+            raise AuditError("the audit log cannot be written")
+        heard = asyncio.wrap_future(asked)
+        heard.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left who asks
+        await asyncio.wait([heard], timeout=self._wait_s)
+        if not heard.done() or heard.exception() is not None:
+            raise AuditError("the audit log cannot be written")
+
+    def _ask(self) -> Future[int] | None:
+        now_s = time.monotonic()
+        if self._asked is None or (self._asked.done() and now_s - self._asked_s > min(1.0, self._wait_s / 4)):
+            try:
+                self._asked, self._asked_s = self._log.alive(), now_s
+            except store.AuditError:
+                return None
+        return self._asked
+
+    async def ready(self) -> str:
+        """'' or why not, as ``app.Gateway`` asks: every answer would be withheld. It is known at once, on whichever connection the log hangs."""
+        return "the audit log takes no rows" if self._strict and self._log.intake.silent_s > self._wait_s else ""
+
     def close(self) -> None:
         """Write what waits."""
-        self._log.close()
+        self._log.close(_CLOSE_S)
 
     async def _put(self, row: Row, hurried: bool) -> None:
         try:
@@ -94,11 +130,11 @@ class Kept:
 
     @property
     def ready(self) -> tuple[Callable[[], Awaitable[str]], ...]:
-        return (Schema(self.database.version),)
+        return (Schema(self.database.version), self.audit.ready)
 
-    @property
-    def closers(self) -> tuple[Callable[[], None], ...]:
-        return (self.audit.close, self.database.close)
+    def closers(self, *others: Callable[[], None]) -> tuple[Callable[[], None], ...]:
+        """``others`` write into the database too. The log goes first: what it has is owed."""
+        return (self.audit.close, *others, self.database.close)
 
 
 class Schema:
@@ -131,8 +167,9 @@ def open_kept(config: GatewayConfig, environ: Mapping[str, str], lost: Callable[
     anchor = Path(config.audit.anchor).expanduser() if config.audit.anchor else None
     if anchor is not None and not os.access(anchor.parent, os.W_OK):
         raise InputError(f"audit.anchor: {anchor.parent} cannot be written to", "name a file in a folder that is there and may be written to")
-    database = open_database(config.database, environ)
-    log = AuditLog(database, key=key, anchor=anchor, limit=config.audit.queue, wait_s=config.audit.wait_s)
+    # a commit that takes longer than a row may wait serves nobody any more: it is given up, and the next one begins on a new connection
+    database = open_database(config.database, environ, limit_s=max(1.0, config.audit.wait_s))
+    log = AuditLog(database, key=key, anchor=anchor, limit=config.audit.queue, wait_s=config.audit.wait_s, tells=True)
     return Kept(database, GatewayAudit(log, config.audit, lost))
 
 

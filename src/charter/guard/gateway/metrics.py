@@ -213,6 +213,13 @@ class CountedAudit:
             self._metrics.audit_failed()
             raise
 
+    async def going_on(self) -> None:
+        try:
+            await self._audit.going_on()
+        except AuditError:
+            self._metrics.audit_failed()
+            raise
+
 
 def _make(spec: Spec, registry: CollectorRegistry) -> MetricWrapperBase:
     if spec.kind == "histogram":

@@ -17,11 +17,17 @@ class Outbox:
 
     def __init__(self, send: Send, headers: Callable[[], list[tuple[bytes, bytes]]]) -> None:
         self.started = False
+        #: What waits may not leave, or not yet: the audit log is waited for.
+        self.barred = False
         self._send, self._headers = send, headers
         self._waiting: list[bytes] = []
         self._bytes = 0
         self._busy = False
         self._emptied = asyncio.Event()
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._waiting)
 
     def put(self, data: bytes) -> None:
         self._waiting.append(data)
@@ -39,7 +45,7 @@ class Outbox:
             if not self.started:
                 self.started = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": self._headers()})
-            while self._waiting:
+            while self._waiting and not self.barred:
                 data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
                 self._waiting = []
                 self._bytes = 0

@@ -315,6 +315,10 @@ class Call:
         self.ended_in(error)
         if self.outbox.started:
             if self.pump is not None:
+                if self.outbox.barred:
+                    self.outbox.barred = False
+                    self.outbox.forget()
+                    self.pump.cut(error)
                 self.pump.fail(error)
                 await self.outbox.end()
             return

@@ -81,6 +81,11 @@ class Audit(Protocol):
         """The closing row of a request. As ``decided``."""
         ...
 
+    async def going_on(self) -> None:
+        """Asked before more of a stream leaves. In mode strict it returns only if the log took a row within ``wait_s``, and raises AuditError if it
+        takes none for as long again: then nothing more may leave."""
+        ...
+
 
 class AuditError(Exception):
     """The audit log cannot be written."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from charter.guard.decision import Checked
 from charter.guard.gateway.record import Audit, AuditError, Exchange
-from charter.guard.gateway.wire.errors import unavailable
+from charter.guard.gateway.wire.errors import GatewayError, unavailable
 
 
 class Recorder:
@@ -31,6 +31,15 @@ class Recorder:
         """Returns when the decisions are on record. Raises GatewayError: what was decided on must be withheld."""
         await written(self.begin(found, stage))
 
+    async def going_on(self) -> GatewayError | None:
+        """Why no more of a stream may leave; None if it may."""
+        try:
+            if self._audit is not None:
+                await self._audit.going_on()
+        except AuditError:
+            return _withheld()
+        return None
+
     async def settle(self) -> bool:
         """Until all that was begun is over. Whether it is all on record."""
         waiting = [task for task in self._begun if not task.done()]
@@ -50,7 +59,11 @@ class Recorder:
                 if error is not None:
                     raise error
         except AuditError:
-            raise unavailable("the audit log cannot be written, so the text is withheld") from None
+            raise _withheld() from None
+
+
+def _withheld() -> GatewayError:
+    return unavailable("the audit log cannot be written, so the text is withheld")
 
 
 async def written(task: asyncio.Task[None] | None) -> None:

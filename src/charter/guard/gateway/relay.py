@@ -29,8 +29,19 @@ async def stream(call: Call, asked: Asked, checking: Checking, answer: Answer) -
         call.exchange.bypass.append("unguarded")
     outbox = call.outbox
 
+    cut = False
+
     async def flush() -> None:
-        """An error that comes before anything else is told by the status, not in the stream."""
+        """An error that comes before anything else is told by the status, not in the stream. Nothing leaves that the audit log could not tell of."""
+        nonlocal cut
+        if outbox.waits and not cut:
+            outbox.barred = True
+            error = await call.recorder.going_on()
+            outbox.barred = False
+            if error is not None and not cut:
+                cut = True
+                outbox.forget()
+                pump.cut(error)
         if outbox.started or pump.failed is None:
             await outbox.flush()
 
@@ -47,6 +58,7 @@ async def stream(call: Call, asked: Asked, checking: Checking, answer: Answer) -
     try:
         await _read(call, pump, answer, flush)
         await pump.finish()
+        await flush()
     finally:
         ticker.cancel()
     if pump.failed is not None and not outbox.started:

@@ -23,6 +23,8 @@ _LIMIT = 2000
 _BATCH = 100
 _PURGE_S = 3600.0
 _PAUSE_S = 0.5
+#: How long rows that wait when the gateway ends are still tried.
+_CLOSE_S = 3.0
 
 
 class ReviewSink:
@@ -48,9 +50,11 @@ class ReviewSink:
                 self._put(Answer(*named, talks, exchange.key, exchange.response_id))
 
     def close(self) -> None:
-        """Write what waits; a database that is lost then is waited for no longer."""
+        """Write what waits; a database that is lost or silent then is waited for no longer."""
         self._closing.set()
-        self._thread.join(30)
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            log.error("rows for review are given up: the database does not answer")
 
     def _put(self, row: Item | Answer) -> None:
         try:

@@ -4,8 +4,10 @@ that every answer carries (``x-request-id``, ``x-decision-id``, and the one in i
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -14,11 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from charter.core.errors import InputError, StoreError
+from charter.guard._workers import ExhaustedError, Workers, away
 from charter.guard.gateway import ids
 from charter.guard.gateway.config import ReviewConfig
 from charter.guard.gateway.gate import Gate
 from charter.guard.gateway.limits import Limiter
 from charter.guard.gateway.reading import credential, read_body
+from charter.guard.gateway.record import Exchange
 from charter.guard.gateway.wire import strict
 from charter.guard.gateway.wire.errors import GatewayError
 from charter.store.database import Database
@@ -26,6 +30,8 @@ from charter.store.reports import Filed, Report, file_report
 
 #: A comment may be 2,000 characters of 12 bytes each, written as escapes.
 MOST_BYTES = 64 << 10
+#: How long a report may take to be kept. One that is kept later all the same is a duplicate when it is sent again.
+_FILE_S = 5.0
 Category = Literal[
     "hate", "harassment", "sexual", "child_safety", "violence", "self_harm", "illegal", "privacy", "misinformation", "jailbreak",
     "over_refusal", "appeal", "other",
@@ -57,9 +63,22 @@ class FeedbackBody(_About, forbid_unknown_fields=True, kw_only=True):
     rating: Literal["up", "down"]
 
 
+class _Filing:
+    """See ``app.Working``."""
+
+    def __init__(self) -> None:
+        self.answered = self.stopped = False
+        self.task = asyncio.current_task()
+
+    def stop(self) -> None:
+        self.stopped = True
+        if self.task is not None:
+            self.task.cancel()
+
+
 class Safety:
-    """The endpoints. ``refuse`` says why a request is turned away before its key is looked at (``Gateway.refusal``);
-    ``reported`` hears of every new report's category."""
+    """The endpoints. ``refuse`` says why a request is turned away before its key is looked at (``Gateway.refusal``), ``calls`` are those in work;
+    ``reported`` hears of every new report's category, ``told`` of every report and rating at its end."""
 
     def __init__(
         self,
@@ -69,8 +88,11 @@ class Safety:
         *,
         limiter: Limiter | None = None,
         reported: Callable[[str], None] | None = None,
+        told: Callable[[Exchange], None] | None = None,
     ) -> None:
-        self._reported = reported
+        self._reported, self._told = reported, told
+        self._threads = Workers("reports", 2)
+        self.calls: set[Any] = set()
         self._database, self._gate, self._config = database, gate, config
         self._limiter = limiter or Limiter()
         self.refuse: Callable[[Any], GatewayError | None] = lambda scope: None
@@ -84,21 +106,51 @@ class Safety:
         ]
 
     async def _reports(self, request: Request) -> Response:
-        key, given = await self._read(request, ReportBody)
-        comment = f"{given.reason}\n{given.comment}".strip()
-        return await self._file(request, key, "report", given, given.category, comment)
+        async def work(exchange: Exchange) -> Response:
+            given = await self._read(request, exchange, ReportBody)
+            comment = f"{given.reason}\n{given.comment}".strip()
+            return await self._file(request, exchange.key, "report", given, given.category, comment)
+
+        return await self._accounted(request, work)
 
     async def _feedback(self, request: Request) -> Response:
-        key, given = await self._read(request, FeedbackBody)
-        return await self._file(request, key, "feedback", given, given.rating, given.comment)
+        async def work(exchange: Exchange) -> Response:
+            given = await self._read(request, exchange, FeedbackBody)
+            return await self._file(request, exchange.key, "feedback", given, given.rating, given.comment)
 
-    async def _read(self, request: Request, kind: type[Any]) -> tuple[str, Any]:
-        """The key's name and the body. Raises GatewayError."""
+        return await self._accounted(request, work)
+
+    async def _accounted(self, request: Request, work: Callable[[Exchange], Awaitable[Response]]) -> Response:
+        """Counted like every other request: among those in work, which the end of the gateway ends too, and in metrics."""
+        named = ids.request_id(dict(request.scope["headers"]).get(b"x-request-id"))
+        exchange, filing, began_s = Exchange(named, ids.new(), "reports", time.time()), _Filing(), time.monotonic()
+        self.calls.add(filing)
+        try:
+            answer = await work(exchange)
+            exchange.outcome, exchange.status = "allowed", answer.status_code
+            return answer
+        except GatewayError as error:
+            raise _ended(exchange, error) from None
+        except asyncio.CancelledError:
+            exchange.outcome = "disconnected"
+            if filing.task is None or not filing.stopped:
+                raise
+            filing.task.uncancel()
+            raise _ended(exchange, GatewayError(503, "shutting_down", "the gateway is shutting down", retry_after_s=1)) from None
+        finally:
+            self.calls.discard(filing)
+            exchange.total_ms = (time.monotonic() - began_s) * 1000
+            if self._told is not None:
+                self._told(exchange)
+
+    async def _read(self, request: Request, exchange: Exchange, kind: type[Any]) -> Any:
+        """The body; the key's name goes into ``exchange``. Raises GatewayError."""
         refused = self.refuse(request.scope)
         if refused is not None:
             raise refused
         headers = dict(request.scope["headers"])
         ticket = await self._gate.admit(credential(headers), "reports")
+        exchange.key = ticket.name
         self._count(f"key {ticket.name}", self._config.reports_per_minute)
         try:
             given = strict.read_object(await read_body(headers, request.receive, MOST_BYTES))
@@ -114,7 +166,7 @@ class Safety:
             raise _invalid(_place(str(error), kind)) from None
         if (body.response_id is None) == (body.request_id is None):
             raise _invalid("response_id")
-        return ticket.name, body
+        return body
 
     def _count(self, name: str, per_minute: int) -> None:
         self._limiter.enter(name, per_minute, None)
@@ -127,11 +179,13 @@ class Safety:
         row = Report(kind, given.response_id or given.request_id, given.choice_index, category, _plain(comment), reporter, key)
         keep_s = self._config.keep_days * 86_400
         once = hashlib.sha256(idempotency).hexdigest() if idempotency else ""
+        file = functools.partial(file_report, self._database, row, keep_s=keep_s, idempotency=once)
         try:
-            filed: Filed = await asyncio.to_thread(file_report, self._database, row, keep_s=keep_s, idempotency=once)
+            async with asyncio.timeout(_FILE_S):
+                filed: Filed = await away(self._threads, file, _FILE_S)
         except InputError as error:
             raise GatewayError(409, "idempotency_conflict", error.message, retry=False) from None
-        except StoreError:
+        except (StoreError, TimeoutError, ExhaustedError):
             raise GatewayError(503, "reports_unavailable", "the report could not be kept", retry_after_s=5) from None
         if kind == "report" and not filed.duplicate and self._reported is not None:
             self._reported(category)
@@ -139,6 +193,11 @@ class Safety:
 
     async def _openapi(self, request: Request) -> Response:
         return Response(strict.write(document()), media_type="application/json")
+
+
+def _ended(exchange: Exchange, error: GatewayError) -> GatewayError:
+    exchange.outcome, exchange.status, exchange.code = "unavailable" if error.status >= 500 else "rejected", error.status, error.code
+    return error
 
 
 def _invalid(place: str) -> GatewayError:

@@ -55,7 +55,7 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
         raise InputError(
             f"the environment variable {config.upstream.key_env} holds something that is no key", "export it without quotes and line breaks"
         )
-    watched = observed(config, built, [surface.name for surface in surfaces(config)], audit=config.audit.mode)
+    watched = observed(config, built, [*(surface.name for surface in surfaces(config)), "reports"], audit=config.audit.mode)
     audit, kept = _audit(config, variables, watched.metrics)
     gate, table = entrance(config, variables, kept.database if kept is not None else None)
     asks = isinstance(gate, KeyGate) and not gate.optional
@@ -67,19 +67,19 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
     ]
     weaknesses = [f"guard {name}: {found}" if name else found for name, guard in built.items() for found in guard_bypass(guard)]
     review = ReviewSink(kept.database, config.review, watched.metrics.review_dropped if watched.metrics is not None else None) if kept else None
-    reported = watched.metrics.reported if watched.metrics is not None else None
-    safety = Safety(kept.database, gate, config.review, reported=reported) if kept else None
+    reported, told = (watched.metrics.reported, watched.metrics.done) if watched.metrics is not None else (None, None)
+    safety = Safety(kept.database, gate, config.review, reported=reported, told=told) if kept else None
     sinks = (*watched.sinks, review) if review is not None else watched.sinks
     services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=sinks)
     gateway = Gateway(
         services,
         routes=[*watched.routes, *(safety.routes if safety is not None else ())],
         ready=kept.ready if kept else (),
-        closers=(*((review.close,) if review is not None else ()), *(kept.closers if kept else ()), *((table.close,) if table is not None else ())),
+        closers=(*(kept.closers(review.close) if kept and review else ()), *((table.close,) if table is not None else ())),
         local_only=is_loopback(config.listen.host) and not asks,
     )
     if safety is not None:
-        safety.refuse = gateway.refusal
+        safety.refuse, safety.calls = gateway.refusal, gateway.calls
     if watched.metrics is not None:
         watched.metrics.watch(lambda: len(gateway.calls))
     return Built(gateway, config, built[""], (*known, *weaknesses), bool(key), asks, watched.metrics)

@@ -145,6 +145,13 @@ class Pump:
         self._put(self.codec.fail(error.code, error.message))
         self._end()
 
+    def cut(self, error: GatewayError) -> None:
+        """As ``fail``, where what was put is taken back: an error that was among it is told anew."""
+        if self.failed is None:
+            self.fail(error)
+        else:
+            self._put(self.codec.fail(self.failed.code, self.failed.message))
+
     def out(self, choice: int) -> dict[str, str]:
         """What has left of a choice, by channel and masked."""
         line = self._lines.get(choice)
