@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from charter.core.errors import EXIT_GATE_FAILED, MissingPartError
+from charter.core.errors import EXIT_GATE_FAILED, InputError, MissingPartError
 
 app = typer.Typer(no_args_is_help=True, help="The gateway's audit log.")
 
@@ -29,7 +29,7 @@ def verify(
 ) -> None:
     """Walk the chain of the whole log; nothing is written. Without DATABASE and --config it is the log that CHARTER_DATABASE_URL names, else the one
     in the user's state folder: a gateway that was started with a gateway.yaml needs the same --config here. Exit code 3 if a row was changed,
-    removed, added or moved, 2 if there is no log, or no way to read it."""
+    removed, added or moved, 2 if there is no log, no row in it, or no way to read it."""
     try:
         from charter.guard.gateway.auditing import open_database
         from charter.guard.gateway.config import load_config
@@ -45,10 +45,9 @@ def verify(
     opened = open_database(chosen, os.environ, make=False)
     key = os.environ.get(settings.audit.key_env if key_env is None else key_env, "").encode() or None
     found = walk(opened, key=key, anchors=anchors, tell=lambda rows: typer.echo(f"{rows} rows", err=True))
-    if found.rows or found.broken is not None:
-        typer.echo(f"{opened.name}: {found.rows} rows are whole, head {found.head.seq} {found.head.hash}")
-    else:
-        typer.echo(f"{opened.name}: the log is empty: no row was ever written, or all were removed")
+    if not found.rows and found.broken is None:  # it vouches for nothing, and may have been emptied
+        raise InputError(f"{opened.name}: holds no row: none was ever written, or all were removed", "charter audit verify --anchor FILE")
+    typer.echo(f"{opened.name}: {found.rows} rows are whole, head {found.head.seq} {found.head.hash}")
     if found.broken is not None:
         typer.echo(f"BROKEN at row {found.broken}: {found.why}")
         raise typer.Exit(EXIT_GATE_FAILED)
