@@ -154,12 +154,17 @@ class AuditLog:
 
     def alive(self) -> Future[int]:
         """A row that says that the log is written, and how many rows were lost since the last one like it. As ``append``."""
-        lost = self.intake.lost
+        lost = self.intake.tell()
 
-        def heard(written: Future[int]) -> None:  # if it fails it is no loss itself
-            self.intake.told(lost if not written.cancelled() and written.exception() is None else 1)
+        def heard(written: Future[int]) -> None:
+            if written.cancelled() or written.exception() is not None:
+                self.intake.told(1 - lost)  # it is no loss itself, and those that it told of are told of later
 
-        done = self.append(Row("", {"v": 1, "kind": "alive", "at_unix_ms": time.time_ns() // 1_000_000, "lost": lost}))
+        try:
+            done = self.append(Row("", {"v": 1, "kind": "alive", "at_unix_ms": time.time_ns() // 1_000_000, "lost": lost}))
+        except AuditError:
+            self.intake.told(-lost)
+            raise
         done.add_done_callback(heard)
         return done
 
@@ -232,6 +237,9 @@ class AuditLog:
                 each.done.set_result(seq)
         if self._anchor is not None:
             self._anchor.put(head)
+        if self._tells and self.intake.lost:
+            with contextlib.suppress(AuditError):
+                self.alive()
 
     def _write(self, batch: Sequence[_Waiting]) -> tuple[Head, Sequence[_Waiting]]:
         """The head after the rows, and the rows: those tried before if their commit went through and only its answer was lost."""

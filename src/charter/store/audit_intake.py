@@ -54,7 +54,13 @@ class Intake:
             self._pending -= rows
             self._lost += rows
 
+    def tell(self) -> int:
+        """Rows that were lost since this was last asked. Who asks tells of them; if that fails, ``told`` takes the negative of it."""
+        with self._lock:
+            lost, self._lost = self._lost, 0
+        return lost
+
     def told(self, rows: int) -> None:
-        """A row about so many lost ones was taken."""
+        """So many rows that were counted as lost are none, or are told of."""
         with self._lock:
             self._lost -= rows
