@@ -404,11 +404,11 @@ def test_a_prompt_that_is_refused_with_403_costs_no_other_its_reply(server: Any)
 def test_a_server_that_refuses_its_list_of_models_too_is_shut(server: Any) -> None:
     server.behave = lambda number, request: server.fail(403, "your country is not served")
     server.models = server.fail(403)
-    with pytest.raises(NoModelError, match=r"refuses every request.* \(HTTP 403\): your country is not served") as caught:
+    with pytest.raises(NoModelError, match=r"list of models is refused as well; .* \(HTTP 403\): your country is not served") as caught:
         load_model(server.spec, concurrency=2).reply([ASK(str(n)) for n in range(10)], Sampling())
     assert "OPENAI_API_KEY" in caught.value.hint
     assert len(server.requests) <= 2
-    with pytest.raises(NoModelError, match="refuses every request"):
+    with pytest.raises(NoModelError, match="list of models is refused"):
         load_model(server.spec).score(ASK("x"), ["A", "B"])
     server.models = server.answer(b"<html>")
     with pytest.raises(ModelError, match="refused this request") as refused:
