@@ -1,5 +1,6 @@
 """Connections to a database server that may not be used for longer than a limit. Time-outs that the server keeps do not do: a server that went
-silent (a failover, a dropped NAT entry, a proxy that holds the connection) tells nobody of them, and a driver waits for its word without end."""
+silent (a failover, a dropped NAT entry, a proxy that holds the connection) tells nobody of them, and a driver waits for its word without end. No
+connection is opened here: ``socket`` is only for shutting the driver's down."""
 
 from __future__ import annotations
 
