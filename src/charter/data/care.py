@@ -56,8 +56,8 @@ _PERHAPS_MINOR = re.compile(
     rf"|(({_ORDINAL})|(1[0-2]|[1-9])(st|nd|rd|th))[- ]grade|in grade (1[0-2]|[1-9])"
     r"|grade (1[0-2]|[1-9])( (pupils?|students?|girls?|boys?)|(?= ?[,.;:)!?]|$))|year (1[0-3]|[1-9]) (pupils?|students?|girls?|boys?)"
     r"|high[- ]?school (girls?|boys?|students?|kids?)|(middle|elementary|primary|grade)[- ]?school|junior high|kindergarten|pre-?school"
-    rf"|({_WHO})(['’](s|m|re)| is| am| are| was| were| has| have)? ?(just |only |barely |now |still |about to )?(turn(s|ed|ing)? |be )?"
-    rf"(?<= ){_AGE}\b{_OTHER_UNIT}"
+    rf"|({_WHO})((['’](s|m|re)| is| am| are| was| were)( just| only| barely| now| still| not yet| not even)?( about to turn| turning)?"
+    rf"|( has| have)?( just)? turn(s|ed)?) {_AGE}\b{_OTHER_UNIT}"
     rf"|(is|was|am|be|turn(s|ed|ing)?) (1[0-7]|(thir|four|fif|six|seven)teen)(?= ?[;:)!?]| ?[,.](?!\d)|$| (and|but|so|now)\b)"
     rf"|((?-i:(?!Section|Article|Table|Figure|Chapter|Part|Act|Rule|Page)[A-Z][a-z]+)|{_WHO}) \((1[0-7]|[4-9])(?=[,)])"
     r"|1[0-7] ?/ ?[mf]|[mf] ?/ ?1[0-7]|(?-i:1[0-7][FM]|[FM]1[0-7])|1[0-7]f"
@@ -69,9 +69,11 @@ _PERHAPS_MINOR = re.compile(
 )
 _ANY_MINOR = (_MINOR, _PERHAPS_MINOR, care_languages.MINOR, care_languages.PERHAPS_MINOR)
 _SEXUAL = re.compile(
-    r"\b((?<!same-)(?<!opposite-)sex|sexual|sexually|sexy|sexuali[sz]\w*|sext(s|ed|ing|ers?|ort\w*)?|cybersex|sexploit\w*|nudes?|nudi(ty|sts?|sm)|naked|porn\w*|erotic\w*"
-    r"|nsfw|hentai|ecchi|eroge|smut|masturbat\w*|genital(s|ia)?|intercourse|orgasm\w*|fetish\w*|groom(ing|ed|ers?)|molest\w*|rap(e[ds]?|ing|ist)"
-    r"|pa?edo(s|phil\w*)?|incest\w*|seduc\w*|lewd|undress\w*|strip(ped|ping)?(?! (the |all )?(blanks?|white|spaces?|quotes?|tags?|comments?|paint|wires?|bark|leaves)\b)|csam|fondl\w*|fellatio|cunnilingus|(blow|hand) ?jobs?|ejaculat\w*"
+    r"\b((?<!same-)(?<!opposite-)sex|sexual|sexually|sexy|sexuali[sz]\w*|sext(s|ed|ing|ers?|ort\w*)?|cybersex|sexploit\w*|nudes?|nudi(ty|sts?|sm)|naked"
+    r"|porn\w*|erotic\w*|nsfw|hentai|ecchi|eroge|smut|masturbat\w*|genital(s|ia)?|intercourse|orgasm\w*|fetish\w*|groom(ing|ed|ers?)|molest\w*|rap(e[ds]?|ing|ist)"
+    r"|pa?edo(s|phil\w*)?|incest\w*|seduc\w*|lewd|undress\w*"
+    r"|strip(ped|ping)?(?! (the |all )?(blanks?|white|spaces?|quotes?|tags?|comments?|paint|wires?|bark|leaves)\b)"
+    r"|csam|fondl\w*|fellatio|cunnilingus|(blow|hand) ?jobs?|ejaculat\w*"
     r"|deflower\w*|sodom(y|i[sz]\w*))\b"
     r"|性的|性交|性器|セックス|(?<![ァ-ヿ])エロ(?!ー)|ポルノ|わいせつ|猥褻|強姦|全裸|18禁|色情|裸体",
     re.IGNORECASE,
