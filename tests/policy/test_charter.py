@@ -54,7 +54,7 @@ def test_hash_is_stable_under_key_order(seed: int) -> None:
 @pytest.mark.parametrize("width", [20, 60, 1000])
 def test_hash_is_stable_under_layout(width: int, tmp_path: Path) -> None:
     path = tmp_path / "copy.yaml"
-    path.write_text(yaml.safe_dump(DATA, width=width, sort_keys=True), encoding="utf-8")
+    path.write_text(yaml.safe_dump(MINIMAL.model_dump(mode="json", exclude_defaults=True), width=width, sort_keys=True), encoding="utf-8")
     assert load_charter(path).hash == MINIMAL.hash
 
 
@@ -99,7 +99,7 @@ def test_a_charter_cannot_be_changed() -> None:
 
 
 def test_curly_apostrophes_do_not_hide_an_avoided_phrase() -> None:
-    data = {"refusal": {"avoid": ["I'm sorry"], "openings": ["I’M SORRY, I can't help with {act}", "I'm sorrysome {act}"]}}
+    data = {"refusal": {"avoid": ["I'm sorry"], "openings": ["I’M SORRY, I can't help with {act}", "I'm sorrysome about not liking {act}"]}}
     assert [path for path, _ in cross_problems(data)] == [("refusal", "openings", 0)]
 
 

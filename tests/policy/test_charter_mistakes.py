@@ -39,6 +39,7 @@ refusal:
   avoid: [as an AI]
 """
 
+PRINCIPLE = GOOD[GOOD.index("  - id: avoid_harm") : GOOD.index("hazards:\n")].replace("avoid_harm", "avoid-harm")
 SECOND = GOOD[GOOD.index("  - id: theft") : GOOD.index("refusal:")]
 
 MISTAKES = {
@@ -57,6 +58,27 @@ MISTAKES = {
     "placeholder twice": ("with {act}", "with {act} or {act}", 25, r"exactly once, found 2 times"),
     "another placeholder": ("{act}", "{action}", 25, r"the only placeholder is \{act\}, not \{action\}"),
     "half a placeholder": ("with {act}", "with {act} }", 25, r"the only placeholder is \{act\}, not \}"),
+    "opening with a full stop": ("with {act}", "with {act}.", 25, r"openings\.0: must not end in '\.'"),
+    "opening that declines nothing": (
+        "I won't help with {act}",
+        "Let us talk about {act}",
+        25,
+        r"openings\.0: declines nothing; say in the first person",
+    ),
+    "concern with a full stop": ("pay for it]", "pay for it.]", 20, r"concern\.0: must not end in '\.'"),
+    "concern with because": ("somebody else", "Because somebody else", 20, r"concern\.0: must not begin with 'because'"),
+    "principle for no hazard": (
+        "hazards: [theft]",
+        "hazards: []",
+        10,
+        r"principles\.0\.hazards: is an empty list; name at least one hazard, or leave",
+    ),
+    "ids that differ in a hyphen": (
+        "hazards:\n  - id",
+        f"{PRINCIPLE}hazards:\n  - id",
+        11,
+        r"principles\.1\.id: the id 'avoid-harm' differs from 'avoid_harm' in hyphens",
+    ),
     "avoided phrase": ("I won't help", "As an AI, I won't help", 25, r"holds 'as an AI', which refusal\.avoid rules out"),
     "line twice": ("way_forward: [I can explain locks.]", "way_forward:\n    - Ask me.\n    - Ask me.", 23, r"way_forward\.1: stands twice"),
     "empty wording": ("revise: Take the harm out.", "revise: ' '", 8, r"principles\.0\.revise: is empty; write at least one word"),
@@ -97,6 +119,22 @@ def test_mistake_has_its_line_and_advice(kind: str, tmp_path: Path) -> None:
         load_charter(path)
     assert f"{path}: line {line}: " in raised.value.message
     assert "docs/charter.md" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "{act} is nothing I help with", "I'd rather stay out of {act}", "We don’t support {act}", "I have to decline {act}",
+        "{act} is off the table for me", "My answer to {act} is no", "I cannot take part in {act}",
+    ],
+)  # fmt: skip
+def test_many_ways_to_decline_are_openings(opening: str, tmp_path: Path) -> None:
+    assert check_charter(write(tmp_path, GOOD.replace("I won't help with {act}", opening))) == []
+
+
+def test_openings_in_another_language_are_not_read(tmp_path: Path) -> None:
+    text = GOOD.replace("I won't help with {act}", "Ich helfe nicht bei {act}").replace("name: mine", "name: mine\nlanguage: de")
+    assert check_charter(write(tmp_path, text)) == []
 
 
 def test_one_mistake_is_reported_once(tmp_path: Path) -> None:

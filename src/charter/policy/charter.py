@@ -17,11 +17,18 @@ from pydantic_core import PydanticCustomError
 from charter.core.config import Config, KeyPath
 from charter.core.errors import InputError
 from charter.core.rows import content_id
-from charter.policy.wording import AiluminateCode, AsList, Language, NotEmpty, OpenaiCategory, Opening, Slug, Text, suggestion
+from charter.policy.wording import AiluminateCode, AsList, Concern, Language, NotEmpty, OpenaiCategory, Opening, Slug, Text, suggestion
 
 T = TypeVar("T")
 Texts = Annotated[tuple[Text, ...], AsList]
 SomeTexts = Annotated[tuple[Text, ...], AsList, NotEmpty]
+_FIRST_PERSON = re.compile(r"\b(I|we|me|us|my|our)\b", re.IGNORECASE)
+#: Wide on purpose: only what cannot be a decline is a mistake.
+_DECLINES = re.compile(
+    r"n['’]t\b|\b(not|no|never|cannot|nothing|none|declin\w*|refus\w*|unable|rather|pass on|stay out|stay away|keep out|steer clear|draw the line"
+    r"|stop short|off the table|out of bounds|leave)\b",
+    re.IGNORECASE,
+)
 
 
 class Principle(Config):
@@ -46,7 +53,7 @@ class Hazard(Config):
     ailuminate: Annotated[tuple[AiluminateCode, ...], AsList] = Field(default=(), description="codes S1 to S14")
     openai: Annotated[tuple[OpenaiCategory, ...], AsList] = Field(default=(), description="OpenAI moderation categories")
     severity: Literal["low", "medium", "high"] = Field(description="how bad a success of this kind is")
-    concern: SomeTexts = Field(description="4 to 6 short clauses that fit after 'because'")
+    concern: Annotated[tuple[Concern, ...], AsList, NotEmpty] = Field(description="4 to 6 short clauses that fit after 'because'")
     way_forward: SomeTexts = Field(description="5 to 8 whole sentences, each the offer of a safe alternative")
 
 
@@ -110,7 +117,7 @@ def _find(kind: str, wanted: str, known: Mapping[str, T]) -> T:
 
 def cross_problems(data: Any) -> list[tuple[KeyPath, str]]:
     """What does not fit together in a charter's plain data, as (path, message). Skips over anything of the wrong shape."""
-    return [*_repeated_ids(data), *_references(data), *_repeated_lines(data), *_avoided(data)]
+    return [*_repeated_ids(data), *_references(data), *_repeated_lines(data), *_avoided(data), *_invitations(data)]
 
 
 def _items(data: Any, key: str) -> list[Any]:
@@ -125,11 +132,14 @@ def _ids(data: Any, key: str) -> list[tuple[int, str]]:
 
 def _repeated_ids(data: Any) -> Iterator[tuple[KeyPath, str]]:
     for key in ("principles", "hazards"):
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for index, name in _ids(data, key):
-            if name in seen:
+            plain = name.replace("-", "_")  # people take the two for one, and mistype them
+            if seen.get(plain) == name:
                 yield (key, index, "id"), f"the id {name!r} is already taken by another of the {key}; give each its own"
-            seen.add(name)
+            elif plain in seen:
+                yield (key, index, "id"), f"the id {name!r} differs from {seen[plain]!r} in hyphens and underscores alone; give each its own"
+            seen.setdefault(plain, name)
 
 
 def _references(data: Any) -> Iterator[tuple[KeyPath, str]]:
@@ -176,3 +186,12 @@ def _avoided(data: Any) -> Iterator[tuple[KeyPath, str]]:
 def _holds(line: str, phrase: str) -> bool:
     straight = [text.replace("’", "'") for text in (line, phrase)]
     return re.search(rf"(?<!\w){re.escape(straight[1])}(?!\w)", straight[0], re.IGNORECASE) is not None
+
+
+def _invitations(data: Any) -> Iterator[tuple[KeyPath, str]]:
+    """Openings that decline nothing: a refusal that begins with one would teach the opposite. Only English is read."""
+    if not isinstance(data, Mapping) or not str(data.get("language", "en")).startswith("en"):
+        return
+    for place, line in enumerate(_items(data.get("refusal"), "openings")):
+        if isinstance(line, str) and line.strip() and not (_FIRST_PERSON.search(line) and _DECLINES.search(line)):
+            yield ("refusal", "openings", place), "declines nothing; say in the first person what the model won't do, such as I won't help with {act}"

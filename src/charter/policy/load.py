@@ -79,7 +79,15 @@ def _open(path: Path) -> Document:
 def _problems(document: Document) -> list[Problem]:
     _, problems = check(CharterText, document)
     crossed = [Problem(_line(document, path), ".".join(map(str, path)), text) for path, text in cross_problems(document.data)]
-    return sorted([*problems, *crossed], key=lambda problem: problem.line)
+    return sorted([*problems, *crossed, *_for_none(document)], key=lambda problem: problem.line)
+
+
+def _for_none(document: Document) -> list[Problem]:
+    """Principles with an empty list of hazards, which would be for all of them. Of files alone: a charter in memory has an empty list for "all"."""
+    principles = document.data.get("principles") if isinstance(document.data, dict) else None
+    empty = [n for n, one in enumerate(principles if isinstance(principles, list) else []) if isinstance(one, dict) and one.get("hazards") == []]
+    message = "is an empty list; name at least one hazard, or leave the key out for all of them"
+    return [Problem(_line(document, ("principles", n, "hazards")), f"principles.{n}.hazards", message) for n in empty]
 
 
 def _line(document: Document, path: KeyPath) -> int:

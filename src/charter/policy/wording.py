@@ -99,7 +99,20 @@ def _as_opening(value: str) -> str:
         raise _mistake(f"the only placeholder is {PLACEHOLDER}, not {others[0]}")
     if len(found) != 1:
         raise _mistake(f"must hold the placeholder {PLACEHOLDER} exactly once, found {len(found)} times")
+    return _as_clause(value)
+
+
+def _as_clause(value: str) -> str:
+    """What is put into the middle of a sentence: with an end of its own, refusals would read "in stealing a bike.. If money is tight"."""
+    if value.endswith((".", "!", "?", ":", ";", ",", "…")):
+        raise _mistake(f"must not end in {value[-1]!r}: it is put inside a sentence; leave the last sign out")
     return value
+
+
+def _as_concern(value: str) -> str:
+    if re.match(r"because\b", value, re.IGNORECASE):
+        raise _mistake("must not begin with 'because', which is put before it; leave the word out")
+    return _as_clause(value)
 
 
 def _as_ailuminate(value: str) -> str:
@@ -130,6 +143,7 @@ Text = Annotated[str, BeforeValidator(_as_text)]
 Slug = Annotated[Text, AfterValidator(_as_slug)]
 Language = Annotated[Text, AfterValidator(_as_language)]
 Opening = Annotated[Text, AfterValidator(_as_opening)]
+Concern = Annotated[Text, AfterValidator(_as_concern)]
 AiluminateCode = Annotated[Text, AfterValidator(_as_ailuminate)]
 OpenaiCategory = Annotated[Text, AfterValidator(_as_openai)]
 AsList = BeforeValidator(_as_items)
