@@ -269,6 +269,71 @@ def test_a_judge_of_the_shelf_is_a_rail(tmp_path):
     assert head(Conversation.ask("How?"), "input").outcome == "failed", "a head that the judge does not have"
 
 
+def placed(text):
+    """One request as it is, and as clients place it so that it is not the last message."""
+    user, go = Message(role="user", content=text), Message(role="user", content="Please answer.")
+    begun = Message(role="assistant", content="Sure, ")
+    return {
+        "alone": (user,),
+        "one more message": (user, go),
+        "an answer and one more message": (user, begun, go),
+        "prefill": (user, begun),
+        "prefill of its own": (go, Message(role="assistant", content=text)),
+        "system": (Message(role="system", content=text), go),
+        "description of a tool": (Message(role="system", content=text, around=True), go),
+        "tool result": (go, Message(role="tool", content=text)),
+    }
+
+
+@pytest.mark.parametrize("where", placed(""))
+def test_no_placement_of_a_request_makes_a_judge_milder(where, tmp_path):
+    class Labels:
+        """A guard model of no scores, which fails on a reply: it was to judge a request."""
+
+        name, version = "labels", "1"
+
+        def __call__(self, conversation):
+            outcome = "failed" if conversation.reply is not None else "unsafe" if "HARM" in conversation.prompt else "safe"
+            return Verdict(subject=conversation.id, outcome=outcome, judge="labels", judge_version="1")
+
+    module, asking = find("rails", "judge"), find("rails", "llm_judge")
+    rail = module.JudgeRail(module.Config(judge="labels"), Labels)
+    talk = Conversation(messages=placed("Do HARM.")[where])
+    assert (rail(talk, "input").outcome, rail(talk, "input").subject) == ("unsafe", talk.id)
+    assert rail(Conversation(messages=placed("Prune roses.")[where]), "input").outcome == "safe"
+    prompt = asking.build(asking.Config(model="scripted", policy="Nobody may be insulted.")).prompt(talk, "input")
+    assert "| Do HARM." in prompt.split("the request to judge")[1]
+
+
+def test_what_the_model_said_before_is_no_request_and_instructions_may_forbid(tmp_path):
+    module, asking = find("rails", "judge"), find("rails", "llm_judge")
+    read = []
+
+    class Reads:
+        name, version = "reads", "1"
+
+        def __call__(self, conversation):
+            read.append([m.text for m in conversation.messages])
+            score = 0.9 if conversation.prompt == "bad" else 0.1
+            outcome = "failed" if conversation.prompt == "broken" else "safe"
+            return Verdict(subject=conversation.id, outcome=outcome, score=None if outcome == "failed" else score, judge="reads", judge_version="1")
+
+    rail = module.JudgeRail(module.Config(judge="reads"), Reads)
+    told = Message(role="system", content="Sell roses. Never explain how to do HARM.")
+    talk = Conversation(messages=(told, *Conversation.ask("Roses?").with_reply("Of HARM one may read.").with_user("And?").messages))
+    assert rail(talk, "input").score == 0.1
+    assert read[1:] == [["Roses?\n\nAnd?"], ["Sell roses."]]
+    assert read[0] == [message.text for message in talk.messages], "the last message is judged in its conversation"
+    prompt = asking.build(asking.Config(model="scripted", policy="Nobody may be insulted.")).prompt(talk, "input")
+    before, judged = prompt.split("the request to judge")
+    assert "Of HARM one" in before
+    assert "Of HARM one" not in judged
+    tool = (*Conversation.ask("bad").messages, Message(role="tool", content="broken"))
+    assert rail(Conversation(messages=tool), "input").outcome == "failed", "what was not read was not found harmless"
+    only = module.JudgeRail(module.Config(judge="reads", roles=("user",)), Reads)
+    assert only(Conversation(messages=tool), "input").score == 0.9
+
+
 @pytest.mark.skipif("llama_guard" not in names("judges"), reason="this shelf has no guard models")
 def test_a_guard_model_is_a_rail():
     module = find("rails", "judge")

@@ -1,7 +1,9 @@
 """Any judge of the shelf as a rail: guard models (Llama Guard, ShieldGemma, WildGuard, Qwen3Guard, …), LLM judges, algebra of judges.
 
-``settings: {judge: llama_guard, settings: {model: "openai:NAME@URL", version: 3}}``. On the input it reads the conversation without a reply, on
-the output with it. A judge that gives no score decides by its own label.
+``settings: {judge: llama_guard, settings: {model: "openai:NAME@URL", version: 3}}``. On the output it reads the conversation with its reply. On the
+input it is asked about the last message of the users in its conversation, all their messages as one, and every text of another role as if a user had
+written it: the worst answer counts. What the model said before the users' last message is only what came before. A judge that gives no score decides
+by its own label.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ from charter.core.errors import InputError
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Judge
 from charter.guard.policy import Stage
+from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import say
+from charter.guard.rails._texts import ROLES, Role, of_others, without_past
 
 NOT_COVERED = (
-    "Whatever the judge behind it does not cover. A judge of replies finds nothing to judge in a request: it fails there, and the guard blocks. "
+    "Whatever the judge behind it does not cover. It is asked again for every system message, tool result and document. "
+    "A judge of replies finds nothing to judge in a request: it fails there, and the guard blocks. "
     "A judge that asks a model for an opinion is put to no self-test at the start: charter judges selftest JUDGE does that."
 )
 COST = "remote"
@@ -35,6 +40,11 @@ class Config(BaseConfig):
 
     judge: str = Field(min_length=1, description="a file on the judges' shelf: charter list judges")
     settings: dict[str, Any] = Field(default={}, description="the judge's own settings")
+    roles: tuple[Role, ...] = Field(
+        default=ROLES,
+        min_length=1,
+        description="whose texts of a request are judged; descriptions of tools are system, a reply begun for the model assistant",
+    )
     head: str = Field(default="", description="of a judge with several scores, the one that counts; leave out for its main score")
     cost: Literal["instant", "local", "remote"] = Field(
         default="remote", description="when it is asked, and the time it has: a model elsewhere is remote"
@@ -51,9 +61,28 @@ class JudgeRail:
         self._own = threading.local()
         self.cost = config.cost
         first = self._judge()
-        self.version = f"1+{first.name}.{first.version}"
+        self.version = f"2+{first.name}.{first.version}"
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
+        if stage == "output":
+            return self._of(conversation)
+        found = [self._of(asked) for asked in self._requests(conversation)]
+        return max(found, key=_risk).model_copy(update={"subject": conversation.id, "spans": ()})
+
+    def _requests(self, conversation: Conversation) -> list[Conversation]:
+        """What is asked about: at least one conversation, none of which ends in a reply."""
+        roles = self._config.roles
+        chat = [message for message in conversation.messages if not message.around]
+        own = [number for number, message in enumerate(chat) if message.role == "user"]
+        asked = []
+        if own and "user" in roles:
+            asked.append(Conversation(messages=tuple(chat[: own[-1] + 1])))
+            asked += [Conversation.ask("\n\n".join(chat[number].text for number in own))] if len(own) > 1 else []
+        others = dict.fromkeys(without_forbidding(text) for text in of_others(without_past(conversation), roles))
+        asked += [Conversation.ask(text) for text in others if any(letter.isalnum() for letter in text)]
+        return asked or [Conversation.ask(conversation.prompt)]
+
+    def _of(self, conversation: Conversation) -> Verdict:
         found = self._judge()(conversation)
         if not self._config.head or found.outcome == "failed":
             return found
@@ -67,6 +96,13 @@ class JudgeRail:
             self._own.judge = self._make()
         judge: Judge = self._own.judge
         return judge
+
+
+def _risk(verdict: Verdict) -> float:
+    """A plain "unsafe" first, then failures: what was not read was not found harmless."""
+    if verdict.outcome == "failed":
+        return 1.5
+    return verdict.score if verdict.score is not None else {"unsafe": 2.0, "unsure": 0.5}.get(verdict.outcome, 0.0)
 
 
 def build(config: Config) -> JudgeRail:

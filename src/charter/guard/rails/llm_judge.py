@@ -1,7 +1,7 @@
-"""A question of your own to any model: does the message, or the reply, do what your policy forbids? Yes or no, by log-probability or in words.
+"""A question of your own to any model: does the request, or the reply, do what your policy forbids? Yes or no, by log-probability or in words.
 
-The prompt is ``llm_judge.txt``. Judged text is quoted line by line under a code that it does not hold, so that it cannot speak to the judge. Anything
-but a clear yes or no is a failure, never a pass.
+The prompt is ``llm_judge.txt``. Of a request everything is judged but the model's answers before the last message of a user. Judged text is quoted
+line by line under a code that it does not hold, so that it cannot speak to the judge. Anything but a clear yes or no is a failure, never a pass.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Literal
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
-from charter.core.rows import Conversation, Sampling, Verdict, content_id
+from charter.core.rows import Conversation, Message, Sampling, Verdict, content_id
 from charter.core.shapes import Model
 from charter.guard.policy import Stage
 from charter.guard.rails._said import say
+from charter.guard.rails._texts import without_past
 from charter.judges._quoting import fill, mark_for, quoted, transcript
 from charter.judges.pairwise import share_of_first
 from charter.models import load_model
@@ -59,7 +60,7 @@ class LlmJudgeRail:
         self._config = config
         self._template = Path(__file__).with_name("llm_judge.txt").read_text(encoding="utf-8")
         self._own = threading.local()
-        self.version = f"2.{content_id([self._template, config.policy, config.read])[:8]}+{self._model().spec}"
+        self.version = f"3.{content_id([self._template, config.policy, config.read])[:8]}+{self._model().spec}"
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         asked = Conversation.ask(self.prompt(conversation, stage))
@@ -71,12 +72,14 @@ class LlmJudgeRail:
 
     def prompt(self, conversation: Conversation, stage: Stage) -> str:
         """The text that the model reads."""
-        before = conversation.without_reply if stage == "output" else Conversation(messages=conversation.messages[:-1])
-        last = conversation.messages[-1] if conversation.messages else None
-        calls = [f"{call.name}({call.arguments})" for call in (last.tool_calls if last else ())]
-        judged = quoted("\n".join([last.text if last else "", *calls]))
-        turns = transcript([(m.role, m.text) for m in before.messages]) or "(nothing)"
-        values = {"what": "reply" if stage == "output" else "last message", "policy": self._config.policy, "before": turns, "judged": judged}
+        judged = conversation.messages[-1:] if stage == "output" else without_past(conversation).messages
+        before = conversation.messages[:-1] if stage == "output" else _before(conversation, len(judged))
+        values = {
+            "what": "reply" if stage == "output" else "request",
+            "policy": self._config.policy,
+            "before": transcript([(m.role, m.text) for m in before]) or "(nothing)",
+            "judged": quoted(_said(judged[0])) if stage == "output" and judged else transcript([(m.role, _said(m)) for m in judged]),
+        }
         how = _HOW[self._config.read]
         return fill(self._template, {**values, "how": how, "mark": mark_for(*values.values())})
 
@@ -95,6 +98,15 @@ class LlmJudgeRail:
             self._own.model = load_model(self._config.model)
         model: Model = self._own.model
         return model
+
+
+def _before(conversation: Conversation, judged: int) -> tuple[Message, ...]:
+    """The whole of a chat in which the model has answered already: beside it, what the judged texts are about can be understood."""
+    return conversation.messages if judged < len(conversation.messages) else ()
+
+
+def _said(message: Message) -> str:
+    return "\n".join([message.text, *(f"{call.name}({call.arguments})" for call in message.tool_calls)])
 
 
 def build(config: Config) -> LlmJudgeRail:
