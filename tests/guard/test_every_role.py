@@ -189,7 +189,7 @@ TOOLS = (
 def test_the_shipped_scores_tell_requests_from_instructions_that_forbid_them():
     rails = request_harm.build(request_harm.Config()), jailbreak.build(jailbreak.Config())
     asked = rails[0].many([talk("system", text) for text in REQUESTS], "input")
-    assert [verdict.score >= 0.8 for verdict in asked] == [True] * len(REQUESTS)
+    assert [verdict.score >= request_harm.Config().other_roles for verdict in asked] == [True] * len(REQUESTS)
     for rail in rails:
         honest = rail.many([talk("system", text) for text in HONEST], "input")
         assert [verdict.score < 0.7 for verdict in honest] == [True] * len(HONEST)

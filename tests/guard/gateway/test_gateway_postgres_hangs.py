@@ -1,4 +1,4 @@
-"""A PostgreSQL that hangs, for real: a proxy that goes silent on the connections that are open, and locks that another session holds. Answers are
+"""A PostgreSQL that hangs, for real: a proxy that goes silent on the connections that are open, and locks that another connection holds. Answers are
 withheld, the gateway says that it is not ready, nothing hangs, it comes back by itself, and it ends when told."""
 
 from __future__ import annotations
