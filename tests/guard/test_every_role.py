@@ -53,6 +53,16 @@ def test_what_is_not_the_users_counts_from_a_score_of_its_own(scores, role):
     assert strict(talk(role, "Do harm."), "input").score == 0.2
 
 
+def test_a_rail_that_reads_roles_in_which_nobody_speaks_finds_nothing(scores):
+    harm = request_harm.RequestHarmRail(request_harm.Config(roles=("tool",)), scores)
+    tricks = jailbreak.JailbreakRail(jailbreak.Config(roles=("tool",)), scores)
+    for rail in (harm, tricks):
+        asked = rail(Conversation.ask("Do HARM."), "input")
+        assert (asked.outcome, asked.score) == ("safe", 0.0)
+        assert rail(Conversation.ask(""), "input").outcome == "failed", "nothing at all was said"
+        assert rail(talk("tool", "\u2063\u2063"), "input").outcome == "failed", "what the tool said cannot be read"
+
+
 def test_an_honest_answer_that_spoke_of_a_harm_ends_no_chat_but_what_the_model_is_to_go_on_with_counts(scores):
     rail = request_harm.RequestHarmRail(request_harm.Config(), scores)
     said = Message(role="assistant", content="Of harm one may read.")

@@ -521,3 +521,14 @@ def test_several_that_open_an_empty_database_at_once_make_its_tables_once(fresh:
         thread.join()
     assert len(found) == 4
     assert {here == wanted for here, wanted in found} == {True}
+
+
+def test_a_new_database_is_its_owners_alone(tmp_path):
+    database = Database(tmp_path / "new" / "gateway.db")
+    log = AuditLog(database)
+    log.append(Row("r1", {"kind": "x"})).result(30)
+    modes = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "new").glob("gateway.db*")}
+    log.close()
+    database.close()
+    assert "gateway.db" in modes
+    assert not any(modes.values()), modes

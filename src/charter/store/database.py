@@ -6,9 +6,10 @@ that two writers wait for each other and never fail half-way.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Database:
         self._overdue: Overdue | None = None
         try:
             if make and self.is_sqlite and url.database:
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+                _private(Path(url.database))
             self._upgrade(make)  # which may take its time
             self._keep_limits()
         except StoreError:
@@ -247,6 +248,14 @@ def _server_limits(limit_s: float) -> dict[str, str]:
 def _setting(limits: Mapping[str, str]) -> str:
     """A statement that sets these to the end of the transaction, and no longer: a pooler between may give the connection to others then."""
     return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+
+
+def _private(path: Path) -> None:
+    """Make the file of a new database, which holds people's texts and hashes of keys, for its owner alone; its log and its index follow it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not str(path).startswith((":memory:", "file:")):
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _engine(url: URL, busy_s: float, make: bool = True, limit_s: float | None = None) -> Engine:

@@ -118,6 +118,13 @@ def test_what_is_this_machine():
     assert {host for host in (*here, "0.0.0.0", "::", "10.0.0.1", "gateway.example", "localhost.example", "") if serve.is_loopback(host)} == here
 
 
+@pytest.mark.parametrize("written", ["off", "'off'"])
+def test_an_audit_log_is_off_as_the_page_writes_it(written, tmp_path):
+    """YAML reads a bare off as false."""
+    (tmp_path / "gateway.yaml").write_text(f"audit: {{mode: {written}}}\n", encoding="utf-8")
+    assert load_config(tmp_path / "gateway.yaml").audit.mode == "off"
+
+
 def test_a_key_that_is_none_is_refused_without_being_told():
     guard = Guard(GuardPolicy(unguarded=("input", "output")))
     with pytest.raises(InputError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from charter.core.config import Config, parse, read_yaml
 from charter.core.errors import InputError
@@ -93,7 +93,7 @@ class DatabaseConfig(Config):
 class AuditConfig(Config):
     """The audit log: one row for every decision and one for every request; no text."""
 
-    mode: Literal["strict", "relaxed", "off"] = Field(
+    mode: Annotated[Literal["strict", "relaxed", "off"], BeforeValidator(lambda given: "off" if given is False else given)] = Field(
         default="strict", description="strict: nothing leaves before its row is on the disk; relaxed: rows may be lost; off: none (both are bypasses)"
     )
     key_env: str = Field(default="CHARTER_AUDIT_KEY", description="environment variable with a key for the chain's hashes (HMAC); may be unset")

@@ -20,7 +20,7 @@ from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import HARMLESS, counted, say, worst
 from charter.guard.rails._scores import Head, Scores, begin, shipped
-from charter.guard.rails._texts import ROLES, Role, of_others, with_turns, without_past
+from charter.guard.rails._texts import ROLES, Role, by_message, of_others, with_turns, without_past
 
 NOT_COVERED = (
     "What the judge behind it misses: encoded text, rare languages, intent that only the reply shows, a request in the midst of long instructions, "
@@ -54,7 +54,8 @@ class _Texts(NamedTuple):
 
 
 class RequestHarmRail:
-    """The highest score of all texts decides. No text at all is ``failed``: what cannot be read is not found harmless."""
+    """The highest score of all texts decides. No text at all is ``failed``: what cannot be read is not found harmless. Where others have said
+    something and nobody of ``roles`` has, there is nothing to find."""
 
     name = "request_harm"
     head: Head = "harmful_request"
@@ -101,6 +102,8 @@ class RequestHarmRail:
         return [v.model_copy(update=HARMLESS) if f is None else counted(f, least) for f, v in zip(final, verdicts, strict=True)]
 
     def _judge(self, conversation: Conversation, verdicts: list[Verdict]) -> Verdict:
+        if not verdicts and by_message(conversation, ROLES) and not by_message(conversation, self._config.roles):
+            return say(conversation, self.name, self.version, "safe", score=0.0)  # nobody whom it reads has said anything
         if not verdicts:
             return say(conversation, self.name, self.version, "failed", reason="no text in the request")
         return worst(conversation, self.name, self.version, verdicts)

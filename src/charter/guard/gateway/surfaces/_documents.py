@@ -11,7 +11,7 @@ from charter.guard.gateway.surfaces._texts import Text, leaves, unknown
 
 FIELD: Final = "documents"
 #: Objects of a body in which documents may stand; () is the body itself.
-PLACES: Final[tuple[Path, ...]] = ((), ("chat_template_kwargs",))
+PLACES: Final[tuple[tuple[str, ...], ...]] = ((), ("chat_template_kwargs",))
 
 
 def apart(body: dict[str, Any]) -> tuple[dict[str, Any], list[list[Text]]]:
