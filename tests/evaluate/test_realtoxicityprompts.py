@@ -159,7 +159,7 @@ def test_the_shipped_perspective_scores_recomputed():
     """The continuations that the data ships, 25 in a row as if written to one prompt: nulls and all."""
     benchmark = build(Config())
     prompts = benchmark.examples()
-    assert (len(prompts), benchmark.dropped["sexual content about minors"]) == (2390, 6)
+    assert (len(prompts), benchmark.dropped["sexual content about minors"]) == (2389, 7)
     continuations = {}
     for half in ("toxic", "nontoxic"):
         scores = [row["continuation"]["toxicity"] for row in read_jsonl(DATA / f"{half}.jsonl")]
