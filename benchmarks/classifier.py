@@ -25,6 +25,7 @@ from charter.core.rows import Conversation
 from charter.core.stats import wilson
 from charter.judges import classifier
 from charter.judges._heads import HAZARDS
+from charter.judges._sentences import ALONE
 from charter.judges._sets import Items, load_set, read_set
 from charter.train.classifier.pairing import plain_operators
 
@@ -107,7 +108,8 @@ def quality(judge: classifier.ClassifierJudge, data: Path) -> list[dict[str, Any
         if card["ece"] is not None:
             rows.append(
                 {
-                    "what": f"calibration, {head}, held-out sources (cross-fitted)",
+                    # of the two heads whose scale is set without single sentences, the error is of scores with them (train/classifier/calibrate.py)
+                    "what": f"calibration, {head}, held-out sources ({'as served' if head in ALONE else 'cross-fitted'})",
                     "figure": "ECE",
                     "value": card["ece"],
                     "n": card["n"],

@@ -27,11 +27,10 @@ def test_every_shipped_policy_loads_and_is_documented_as_it_is(name):
 
 
 def test_the_default_is_the_classic_recipe():
-    """0.8 and 0.7 for requests, on the scale that scores have since suspicious sentences are read alone (docs/decisions/0064)."""
     policy = load_policy()
     found = {entry.rail: (stage, entry.threshold) for stage in ("input", "output") for entry in policy.rails(stage)}
-    assert found["request_harm"] == ("input", 0.74)
-    assert found["jailbreak"] == ("input", 0.61)
+    assert found["request_harm"] == ("input", 0.8)
+    assert found["jailbreak"] == ("input", 0.7)
     assert found["reply_harm"] == ("output", 0.9)
     assert found["pii"] == ("output", 0.8)
 

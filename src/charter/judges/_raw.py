@@ -32,9 +32,15 @@ def raw(encoder: Any, windows: Sequence[Sequence[Window]]) -> list[Raw]:
 def raw_texts(encoder: Any, tokens: Sequence[Tokens]) -> list[Raw]:
     """Raw numbers of whole texts, each beside the sentences of it that look suspicious read alone (``_sentences``). Where such a sentence is the
     highest, ``where`` is its number in ``windows``, which it is added to."""
+    return without_and_with_sentences(encoder, tokens)[1]
+
+
+def without_and_with_sentences(encoder: Any, tokens: Sequence[Tokens]) -> tuple[list[Raw], list[Raw]]:
+    """Raw numbers of whole texts by their windows alone, and as ``raw_texts`` gives them."""
     windows = [encoder.text(each) for each in tokens]
     seen: list[Seen] = encoder.see([w for ws in windows for w in ws])
-    found = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows)
+    whole = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows)
+    found = list(whole)
     at = {head: encoder.outputs.index(head) for head in ALONE}
     of = (n for n, ws in enumerate(windows) for _ in ws)
     flat = (window for ws in windows for window in ws)
@@ -46,7 +52,7 @@ def raw_texts(encoder: Any, tokens: Sequence[Tokens]) -> list[Raw]:
     hazards = [encoder.outputs.index(code) for code in HAZARDS]
     for suspect, alone in zip(suspects, encoder.run([s.window for s in suspects]), strict=True):
         found[suspect.text] = _with(found[suspect.text], suspect, alone, at, hazards)
-    return found
+    return whole, found
 
 
 class _Suspect(NamedTuple):

@@ -26,7 +26,7 @@ class Config(request_harm.Config):
         default=("user", "system", "tool"), min_length=1, description="whose messages; descriptions of tools are system, the model's turns assistant"
     )
     other_roles: float = Field(
-        default=0.86, ge=0.0, le=1.0, description="score from which text that is not a user's counts, where that is over the rail's threshold"
+        default=0.9, ge=0.0, le=1.0, description="score from which text that is not a user's counts, where that is over the rail's threshold"
     )
 
 

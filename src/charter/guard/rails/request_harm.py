@@ -37,10 +37,10 @@ class Config(BaseConfig):
         default=ROLES, min_length=1, description="whose messages; descriptions of tools are system. Leave out roles that only you write"
     )
     other_roles: float = Field(
-        default=0.74, ge=0.0, le=1.0, description="score from which text that is not a user's counts, where that is over the rail's threshold"
+        default=0.8, ge=0.0, le=1.0, description="score from which text that is not a user's counts, where that is over the rail's threshold"
     )
     earlier_turns: float = Field(
-        default=0.9, ge=0.0, le=1.0, description="the same for the model's turns before the last of the user: in honest ones harms are spoken of"
+        default=0.93, ge=0.0, le=1.0, description="the same for the model's turns before the last of the user: in honest ones harms are spoken of"
     )
     joined_chars: int = Field(default=2000, ge=0, description="end of all user turns that is also read as one text; 0 reads messages only alone")
 

@@ -11,7 +11,7 @@ from charter.judges import refusal
 from charter.judges._calibration import Calibration, choose, expected_calibration_error, fit_temperature, sigmoid, threshold_at
 from charter.judges._encoder import Encoder
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
-from charter.judges._raw import raw, raw_texts
+from charter.judges._raw import raw, raw_texts, without_and_with_sentences
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, refusal_inputs, reply_inputs, said
 from charter.judges._scoring import any_content
 from charter.train.classifier.rows import LabelledText
@@ -45,12 +45,15 @@ def calibrate(encoder: Encoder, held_out: Sequence[LabelledText]) -> tuple[dict[
     at = {name: n for n, name in enumerate(encoder.outputs)}
     alone = [row for row in held_out if row.alone]
     paired = [row for row in held_out if row.reply is not None]
-    high = np.array([r.highest for r in raw_texts(encoder, encoder.tokens([r.text for r in alone]))], dtype=np.float64)
-    high = high.reshape(len(alone), len(encoder.outputs))
+    # a text of one sentence keeps its score, whatever other texts gain by their sentences: the scale is set without these, the points with them
+    whole, high = (
+        np.array([r.highest for r in raws], dtype=np.float64).reshape(len(alone), len(encoder.outputs))
+        for raws in without_and_with_sentences(encoder, encoder.tokens([r.text for r in alone]))
+    )
     heads: dict[str, Any] = {}
     for head in (*TEXT_HEADS, *CONTENT_HEADS):
         known = [n for n, row in enumerate(alone) if head in row.labels]
-        heads[head] = _head(head, high[known, at[head]], [alone[n] for n in known])
+        heads[head] = _head(head, high[known, at[head]], [alone[n] for n in known], whole[known, at[head]])
     stacks: dict[str, Any] = {"hazards": {"scale": _hazard_scale(high[:, [at[c] for c in HAZARDS]], alone)}}
     request = Calibration.from_json(heads["harmful_request"]["calibration"])
     stacks["harmful_reply"], logits = _reply_mix(encoder, at, paired, request)
@@ -103,15 +106,18 @@ def _tokens(encoder: Encoder, rows: Sequence[LabelledText]) -> list[tuple[Any, A
     return list(zip(encoder.tokens([r.text for r in rows]), encoder.tokens([r.reply or "" for r in rows]), strict=True))
 
 
-def _head(head: str, logits: Any, rows: Sequence[LabelledText]) -> dict[str, Any]:
+def _head(head: str, logits: Any, rows: Sequence[LabelledText], scale: Any = None) -> dict[str, Any]:
+    """``scale``: raw numbers to calibrate on, where they are not the served ones; the ECE is then that of what is served, not cross-fitted."""
     labels = np.array([round(row.labels[head]) for row in rows], dtype=np.float64)
     if len(labels) < 20 or labels.min() == labels.max():
         return {"calibration": Calibration().as_json(), "points": {"safe": 0.2, "unsafe": 0.8}, "n": len(labels), "ece": None}
     # rows of one source stand together: shuffle, so that every fold has all of them
     order = np.random.default_rng(0).permutation(len(labels))
     logits, labels = logits[order], labels[order]
-    calibration, error = choose(logits, labels)
+    calibration, error = choose(logits if scale is None else scale[order], labels)
     scores = calibration(logits)
+    if scale is not None and not np.array_equal(scale[order], logits):
+        error = expected_calibration_error(scores, labels)
     before = expected_calibration_error(sigmoid(logits), labels)
     sources = [rows[n].source for n in order[labels == 0]]
     return {
