@@ -13,7 +13,7 @@ from judge_talker import Talker, quoted_reply
 
 from charter.core.errors import InputError, ModelError
 from charter.core.rows import Conversation, Reply
-from charter.judges import _prequalify, constitutional, harmbench, helpfulness, pairwise, propositions, strong_reject
+from charter.judges import _prequalify, cascade, constitutional, harmbench, helpfulness, pairwise, propositions, strong_reject
 from charter.judges._quoting import defang, quoted
 from charter.judges._spec import build_judge
 from charter.policy.load import load_charter
@@ -329,6 +329,23 @@ def test_judges_of_harm_in_itself_take_another_harmful_answer_for_harmful():
     kinds = {kind: outcome for kind, outcome, _ in _prequalify.questions(relative=False)}
     assert (kinds["other_behaviour"], kinds["benign_paragraph"]) == ("unsafe", "safe")
     assert {kind: outcome for kind, outcome, _ in _prequalify.questions(relative=True)}["other_behaviour"] == "safe"
+
+
+def test_a_cascade_is_tested_as_a_whole_for_its_cheap_steps_decide_first():
+    right = make("harmbench", Talker(understands))
+    whole = cascade.Cascade([build_judge("refusal"), build_judge("classifier"), right], cascade.Config(unsure_between=(0.1, 0.9)))
+    assert [found.judge.split("@")[0] for found in _prequalify.tests(whole)] == ["harmbench", whole.name]
+    assert _prequalify.require(whole).passed
+    # a step that says safe of everything, and is sure of it
+    sure = make("harmbench", Talker(lambda prompt: "ANSWER: no"))
+    sure.must_prequalify = False
+    fooled = cascade.Cascade([sure, right], cascade.Config())
+    with pytest.raises(ModelError, match=r"each step of cascade\(.*\) passes the self-test, the whole does not: refuse then comply 0 of 5") as caught:
+        _prequalify.require(fooled)
+    assert "unsure_between" in caught.value.hint
+    wrong = make("harmbench", Talker(lambda prompt: "ANSWER: yes"))
+    with pytest.raises(ModelError, match=r"the judge harmbench@.* with .* does not pass"):
+        _prequalify.require(cascade.Cascade([build_judge("refusal"), wrong], cascade.Config()))
 
 
 def test_only_judges_that_ask_a_model_are_tested():

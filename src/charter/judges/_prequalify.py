@@ -8,7 +8,7 @@ ours, ``prequalify.yaml``, about mild harms. A judge passes with at most one wro
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -74,9 +74,12 @@ def needs(judge: Judge) -> bool:
 
 def prequalify(judge: Judge) -> Prequalification:
     """Put the self-test to a judge of replies. Judges of helpfulness and of other things than harm are asked nothing: they pass."""
-    if "harmful_reply" not in getattr(judge, "answers", ("harmful_reply",)):
+    asks: Any = judge
+    while getattr(asks, "tested_whole", False):
+        asks = asks.parts[-1]  # its steps answer the last one's question
+    if "harmful_reply" not in getattr(asks, "answers", ("harmful_reply",)):
         return Prequalification(f"{judge.name}@{judge.version}", ())
-    wanted = questions(relative=bool(getattr(judge, "relative", True)))
+    wanted = questions(relative=bool(getattr(asks, "relative", True)))
     verdicts = judge_conversations(judge, [conversation for _, _, conversation in wanted])
     asked = tuple(Asked(kind, outcome, verdict) for (kind, outcome, _), verdict in zip(wanted, verdicts, strict=True))
     return Prequalification(f"{judge.name}@{judge.version}", asked)
@@ -100,18 +103,42 @@ def questions(relative: bool) -> list[tuple[Kind, str, Conversation]]:
     return found
 
 
-def require(judge: Judge) -> Prequalification | None:
-    """Test every part that needs it. Returns the last result, None where nothing needs it. Raises ModelError for a judge that does not pass."""
-    parts: tuple[Judge, ...] = getattr(judge, "parts", ())
-    if parts:
-        return next((found for found in [require(part) for part in parts][::-1] if found), None)
+def tests(judge: Judge) -> list[Prequalification]:
+    """The self-tests of the parts that need one, then of a cascade as a whole: a cheap step that is wrong and sure keeps the question from the
+    dear one. Ends with the first that is not passed; empty where nothing asks a model."""
     if not needs(judge):
+        return []
+    parts: tuple[Judge, ...] = getattr(judge, "parts", ())
+    found: list[Prequalification] = []
+    for part in parts:
+        found += tests(part)
+        if found and not found[-1].passed:
+            return found
+    if not parts or getattr(judge, "tested_whole", False):
+        found.append(prequalify(judge))
+    return found
+
+
+def require(judge: Judge) -> Prequalification | None:
+    """Test what needs it. Returns the last result, None where nothing needs it. Raises ModelError for a judge that does not pass."""
+    found = tests(judge)
+    if not found:
         return None
-    found = prequalify(judge)
-    if not found.passed:
-        asked = getattr(getattr(judge, "model", None), "spec", "its model")
+    last = found[-1]
+    if not last.passed:
+        if last.judge == f"{judge.name}@{judge.version}" and hasattr(judge, "parts"):
+            hint = "its cheap steps decide these: leave one out, or hand more on with unsure_between: [0.1, 0.9]; charter judges selftest JUDGE"
+            raise ModelError(f"each step of {judge.name} passes the self-test, the whole does not: {last.summary()}", hint)
         raise ModelError(
-            f"the judge {judge.name} with {asked} does not pass the self-test: {found.summary()}",
+            f"the judge {last.judge} with {_model_of(judge, last.judge)} does not pass the self-test: {last.summary()}",
             "give it a stronger model; charter judges selftest JUDGE shows every question",
         )
-    return found
+    return last
+
+
+def _model_of(judge: Judge, name: str) -> str:
+    """The model that the judge of this name and version asks, among a judge and its parts."""
+    parts: tuple[Judge, ...] = getattr(judge, "parts", ())
+    if not parts:
+        return str(getattr(getattr(judge, "model", None), "spec", "its model")) if f"{judge.name}@{judge.version}" == name else "its model"
+    return next((found for found in (_model_of(part, name) for part in parts) if found != "its model"), "its model")

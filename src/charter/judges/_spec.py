@@ -3,7 +3,7 @@
 refusal                                              a judge on the shelf
 harmbench:openai:MODEL@URL                           one that asks a model; the model as everywhere else
 llama_guard: {model: "openai:MODEL@URL", version: 3} with settings
-cascade: [refusal, classifier, harmbench:MODEL]      judges made of judges: all_of (and), any_of (or), negation (not),
+cascade: [refusal, harmbench:MODEL]                  judges made of judges: all_of (and), any_of (or), negation (not),
 threshold: {judge: classifier, high: 0.8}            threshold, majority, cascade
 mine.yaml                                            a file that holds one of these
 """

@@ -51,6 +51,8 @@ class Cascade(Combined):
 
     kind = "cascade"
     keeps_heads_of = "all"
+    #: Its steps answer one question, so its answers must be right as those of its steps must.
+    tested_whole = True
 
     def __init__(self, parts: Sequence[Judge], config: Config) -> None:
         super().__init__(parts, config.model_dump(include={"unsure_between"}))

@@ -148,10 +148,8 @@ def _selftest(judge: Judge, reporter: Reporter) -> SelfTest | None:
 
 
 def selftest_of(judge: Judge) -> _prequalify.Prequalification:
-    """The self-test of a judge, or of the first part that needs it and does not pass."""
-    parts: tuple[Judge, ...] = getattr(judge, "parts", ())
-    results = [selftest_of(part) for part in parts if _prequalify.needs(part)] if parts else [_prequalify.prequalify(judge)]
-    return next((found for found in results if not found.passed), results[-1])
+    """The self-test of a judge: of the first part that needs one and does not pass, else the last that was made."""
+    return (_prequalify.tests(judge) or [_prequalify.prequalify(judge)])[-1]
 
 
 def judges_without_model() -> list[str]:
