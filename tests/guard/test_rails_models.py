@@ -346,8 +346,10 @@ class _Embeddings(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     rows = staticmethod(lambda texts: [[float("bet" in t), float("rose" in t), 0.1] for t in texts])
+    keys = []
 
     def do_POST(self):
+        self.keys.append(self.headers["Authorization"])
         texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
         data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(self.rows(texts))]
         body = json.dumps({"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}).encode()
@@ -369,6 +371,16 @@ def embeddings():
     yield f"openai:m@http://127.0.0.1:{server.server_address[1]}/v1"
     server.shutdown()
     server.server_close()
+
+
+def test_a_server_of_embeddings_is_not_sent_openais_key(embeddings, monkeypatch):
+    monkeypatch.setattr(_Embeddings, "keys", keys := [])
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
+    load_embedder(embeddings).embed(["bet"])
+    assert keys == ["Bearer none"]
+    monkeypatch.setenv("OPENAI_BASE_URL", embeddings.partition("@")[2])
+    load_embedder(embeddings).embed(["bet"])
+    assert keys[1:] == ["Bearer sk-of-openai"], "its URL stands beside the key in the environment"
 
 
 def test_topics_by_embeddings(embeddings):

@@ -179,8 +179,8 @@ def moderation(server, **settings):
 
 
 def test_moderation_sends_the_protocol_and_reads_categories(openai, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    found = moderation(openai)(reply("This is a threat."))
+    monkeypatch.setenv("MY_KEY", KEY)
+    found = moderation(openai, client={"api_key_env": "MY_KEY"})(reply("This is a threat."))
     assert (found.outcome, found.score, found.label, found.hazards) == ("unsafe", 0.93, "violence", ("S1",))
     assert found.scores["toxicity"] == 0.93
     assert found.scores["hate"] == 0.01

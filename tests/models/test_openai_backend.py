@@ -14,6 +14,7 @@ import pytest
 from charter.core.errors import InputError, ModelError, NoModelError
 from charter.core.rows import Conversation, Message, Part, Reply, Sampling, ToolCall
 from charter.models import load_model
+from charter.models._raw import load_raw
 
 ASK = Conversation.ask
 FAST = {"backoff_s": 0.01}
@@ -383,6 +384,19 @@ def test_a_refused_key_stops_at_once_and_is_shown_nowhere(server: Any, monkeypat
     reply = model.reply([ASK("x")], Sampling())[0]
     assert "you sent ***" in reply.error
     assert "sk-secret" not in "".join([str(caught.value), caplog.text, repr(vars(model)), reply.error])
+
+
+def test_the_key_of_openai_is_sent_to_no_other_server(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
+    for load in (load_model, load_raw):
+        load(server.spec).reply([ASK("x")], Sampling())
+    assert set(server.keys) == {"Bearer none"}
+    load_model(server.spec, api_key_env="OPENAI_API_KEY").reply([ASK("x")], Sampling())
+    assert server.keys[-1] == "Bearer sk-of-openai", "named, it is sent"
+    server.behave = lambda number, request: server.fail(401, "no key")
+    with pytest.raises(ModelError, match="wants a key .HTTP 401., and none is sent to a server unless it is named") as caught:
+        load_model(server.spec).reply([ASK("x")], Sampling())
+    assert "api_key_env: MY_KEY" in caught.value.hint
 
 
 def test_a_prompt_that_is_refused_with_403_costs_no_other_its_reply(server: Any) -> None:

@@ -18,6 +18,7 @@ from charter.models._completion import Answer, first_tokens, read_reply, read_us
 from charter.models._endpoint import OFFICIAL, endpoint
 from charter.models._trouble import connection_trouble, retry_after_s, status_trouble, timeout_trouble
 
+HERE = endpoint("m@http://h")
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 JSON = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6)
 
@@ -69,6 +70,29 @@ def test_the_official_url_needs_a_key(monkeypatch: pytest.MonkeyPatch, value: st
     assert "sk" not in caught.value.message
     monkeypatch.setenv("OPENAI_API_KEY", "sk-good\n")
     assert load_model("openai:m").spec == "openai:m"
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable"),
+    [
+        ("m", "OPENAI_API_KEY"),
+        ("m@https://api.openai.com/v1/", "OPENAI_API_KEY"),
+        ("m@https://eu.api.openai.com/v1", "OPENAI_API_KEY"),
+        ("m@http://api.openai.com/v1", ""),
+        ("m@https://api.openai.com.example.org/v1", ""),
+        ("m@https://myapi.openai.com/v1", ""),
+        ("m@https://example.org/api.openai.com/v1", ""),
+        ("m@http://127.0.0.1:8000/v1", ""),
+    ],
+)
+def test_only_openai_is_sent_its_key_unasked(argument: str, variable: str) -> None:
+    assert endpoint(argument).key_variable == variable
+
+
+def test_the_server_that_the_environment_names_is_sent_the_key_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://gateway.example.org/v1/")
+    assert endpoint("m@https://gateway.example.org/v1").key_variable == "OPENAI_API_KEY"
+    assert endpoint("m@https://other.example.org/v1").key_variable == ""
 
 
 def test_a_named_key_must_be_there() -> None:
@@ -141,13 +165,13 @@ def test_only_a_connection_that_never_came_makes_a_timeout_fatal() -> None:
 @pytest.mark.parametrize(("status", "retry", "fatal"), [(400, False, False), (401, False, True), (403, False, False), (404, False, True)])
 @pytest.mark.parametrize("body", [None, "text", {"message": 5}, []])
 def test_client_errors_are_not_retried(status: int, retry: bool, fatal: bool, body: Any) -> None:
-    trouble = status_trouble(status, {}, body, "http://h", "KEY", "")
+    trouble = status_trouble(status, {}, body, HERE, "KEY", "")
     assert (trouble.retry, trouble.fatal) == (retry, fatal)
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
 def test_errors_that_pass_are_retried(status: int) -> None:
-    assert status_trouble(status, {}, None, "http://h", "KEY", "").retry
+    assert status_trouble(status, {}, None, HERE, "KEY", "").retry
 
 
 @settings(deadline=None)

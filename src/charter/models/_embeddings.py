@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.errors import InputError, MissingPartError, ModelError
-from charter.models._endpoint import endpoint
+from charter.models._endpoint import BASE_URL, endpoint
 
 Vectors = NDArray[np.float32]
 MAX_TOKENS = 256
@@ -81,12 +81,13 @@ class UrlEmbedder:
     """``/v1/embeddings`` of any compatible server."""
 
     def __init__(self, argument: str) -> None:
-        self._where = endpoint(argument, os.environ.get("OPENAI_BASE_URL", ""))
+        self._where = endpoint(argument, os.environ.get(BASE_URL, ""))
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         import openai
 
-        client = openai.OpenAI(base_url=self._where.url, api_key=os.environ.get("OPENAI_API_KEY") or "none", timeout=TIMEOUT_S, max_retries=2)
+        key = os.environ.get(self._where.key_variable, "") if self._where.key_variable else ""
+        client = openai.OpenAI(base_url=self._where.url, api_key=key or "none", timeout=TIMEOUT_S, max_retries=2)
         try:
             with client:
                 answer = client.embeddings.create(model=self._where.name, input=list(texts), encoding_format="float")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from charter.core.errors import InputError
 
 OFFICIAL = "https://api.openai.com/v1"
 SAMPLE = "openai:MODEL@http://localhost:8000/v1"
+KEY, BASE_URL = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
 
 class Endpoint(NamedTuple):
@@ -20,6 +22,18 @@ class Endpoint(NamedTuple):
     def spec(self) -> str:
         """With the URL in it wherever it came from, so that equal specs are equal models."""
         return f"openai:{self.name}" + ("" if self.url == OFFICIAL else f"@{self.url}")
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether OpenAI runs the server, and nobody on the way can read what is sent."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "https" and f".{parts.hostname}".endswith(".api.openai.com")
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable whose key this server is sent without being told: OPENAI_API_KEY goes to OpenAI, and to the one server that
+        OPENAI_BASE_URL names beside it. '' for any other: whoever runs it would have the key."""
+        return KEY if self.is_openai or self.url == os.environ.get(BASE_URL, "").rstrip("/") else ""
 
 
 def endpoint(argument: str, default_url: str = "") -> Endpoint:
@@ -38,8 +52,13 @@ def endpoint(argument: str, default_url: str = "") -> Endpoint:
     if not usable:
         raise InputError(f"openai:{name}: {_safe(url)!r} is not a URL of a server", SAMPLE)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise InputError(f"openai:{name}: the URL of {parts.hostname} must hold no password, query or fragment", "put the key into OPENAI_API_KEY")
+        raise InputError(f"openai:{name}: the URL of {parts.hostname} must hold no password, query or fragment", f"put the key into a variable: {with_key(name, SAMPLE.partition('@')[2])}")
     return Endpoint(name, url)
+
+
+def with_key(name: str, url: str) -> str:
+    """How a person names the key of a server."""
+    return f"'openai: {{model: \"{name}@{url}\", api_key_env: MY_KEY}}'"
 
 
 def _safe(text: str) -> str:

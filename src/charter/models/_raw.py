@@ -15,7 +15,7 @@ from charter.core.errors import InputError
 from charter.core.rows import Conversation, Sampling
 from charter.core.shapes import Model
 from charter.models import embedded, load_model, route
-from charter.models._endpoint import endpoint
+from charter.models._endpoint import BASE_URL, endpoint
 from charter.models._options import check_text, read_options
 from charter.models.hf import HfModel, needs_local
 from charter.models.openai import Config, OpenAIModel
@@ -28,7 +28,7 @@ def load_raw(spec: str, **options: Any) -> Model:
     """The model of ``spec`` that completes texts. Raises what ``load_model`` raises, and InputError for a backend that cannot."""
     plugin, argument = route(spec)
     if plugin == "openai":
-        return RawOpenAI(endpoint(argument, os.environ.get("OPENAI_BASE_URL", "")), read_options("openai", Config, options))
+        return RawOpenAI(endpoint(argument, os.environ.get(BASE_URL, "")), read_options("openai", Config, options))
     if plugin == "hf":
         return RawHf(argument, **options)
     if plugin == "embedded" and not argument:

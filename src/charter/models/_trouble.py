@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from charter.models._endpoint import Endpoint, with_key
+
 RETRIED = frozenset({408, 409, 425, 429})
 MESSAGE_LENGTH = 160
 
@@ -50,12 +52,17 @@ def timeout_trouble(error: BaseException, url: str, timeout_s: float) -> Trouble
     return Trouble(f"no answer within {timeout_s:g} s", hint, retry=True)
 
 
-def status_trouble(status: int, headers: Mapping[str, str], body: Any, url: str, key_env: str, secret: str, *, called: str = "") -> Trouble:
+def status_trouble(
+    status: int, headers: Mapping[str, str], body: Any, where: Endpoint, key_env: str, secret: str, *, called: str = ""
+) -> Trouble:
     """An HTTP error. The server's own words are shown in part, without the key, and not at all where it speaks of the key. 403 is of the one request:
     gateways and firewalls answer so to a prompt that they do not like."""
-    called = called or f"HTTP {status}"
+    url, called = where.url, called or f"HTTP {status}"
     code = str(body.get("code") or body.get("type") or "") if isinstance(body, dict) else ""
     said = _said(body, secret)
+    if status == 401 and not key_env:
+        text = f"{url}: the server wants a key ({called}), and none is sent to a server unless it is named"
+        return Trouble(text, with_key(where.name, url), fatal=True, status=status)
     if status == 401:
         return Trouble(f"{url}: the server refused the key ({called})", f"export {key_env}=... with a key for {url}", fatal=True, status=status)
     if status == 404:
@@ -68,19 +75,19 @@ def status_trouble(status: int, headers: Mapping[str, str], body: Any, url: str,
     return Trouble(f"the server answered {called}{said}", retry=retry, wait_s=retry_after_s(headers, time.time()), status=status)
 
 
-def inside_trouble(error: Mapping[str, Any], begun: bool, headers: Mapping[str, str], url: str, key_env: str, secret: str) -> Trouble:
+def inside_trouble(error: Mapping[str, Any], begun: bool, headers: Mapping[str, str], where: Endpoint, key_env: str, secret: str) -> Trouble:
     """An error inside an HTTP 200, as gateways forward an upstream's: by its own code where it has one. ``begun``: the reply had begun."""
     status = next((int(str(code)) for code in (error.get("code"), error.get("status")) if re.fullmatch("[45][0-9][0-9]", str(code))), 0)
     if status:
-        return status_trouble(status, headers, error, url, key_env, secret, called=f"error {status} inside an HTTP 200")
+        return status_trouble(status, headers, error, where, key_env, secret, called=f"error {status} inside an HTTP 200")
     what = "the reply ended with an error" if begun else "the answer holds an error instead of a reply"
     return Trouble(what + _said(error, secret), retry=begun)
 
 
-def shut_trouble(refused: Trouble, url: str, key_env: str) -> Trouble:
+def shut_trouble(refused: Trouble, where: Endpoint, key_env: str) -> Trouble:
     """``refused`` (a 403) where the server shows not even its list of models: no request will be let in."""
-    hint = f"check what the key in {key_env} may be used for: curl {url}/models"
-    return refused._replace(text=f"{url}: its list of models is refused as well; {refused.text}", hint=hint, fatal=True)
+    hint = f"check what the key in {key_env} may be used for: curl {where.url}/models" if key_env else with_key(where.name, where.url)
+    return refused._replace(text=f"{where.url}: its list of models is refused as well; {refused.text}", hint=hint, fatal=True)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

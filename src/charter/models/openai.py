@@ -1,6 +1,7 @@
 """Any model behind an OpenAI-compatible chat-completions URL: OpenAI, vLLM, SGLang, llama.cpp, Ollama and gateways.
 
-``openai:MODEL@URL``; without a URL, $OPENAI_BASE_URL, else OpenAI's own. The key comes from an environment variable and is never written anywhere.
+``openai:MODEL@URL``; without a URL, $OPENAI_BASE_URL, else OpenAI's own. The key comes from an environment variable and is never written
+anywhere: OPENAI_API_KEY goes to api.openai.com and to $OPENAI_BASE_URL alone, any other server is sent the one that ``api_key_env`` names, or none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from charter.core.seeds import stream
 from charter.core.shapes import Model
 from charter.models._budget import Budget
 from charter.models._completion import Answer, error_inside, first_tokens, option_logprobs, read_reply, read_usage, wire_messages
-from charter.models._endpoint import OFFICIAL, Endpoint, endpoint
+from charter.models._endpoint import BASE_URL, OFFICIAL, Endpoint, endpoint
 from charter.models._line import Keep, Line, as_reply
 from charter.models._options import check_choices, read_options
 from charter.models._trouble import Trouble, connection_trouble, inside_trouble, shut_trouble, status_trouble, timeout_trouble
@@ -54,7 +55,9 @@ class Config(BaseConfig):
     budget_cost: float | None = Field(default=None, ge=0)
     price_in: float | None = Field(default=None, ge=0, description="per million tokens")
     price_out: float | None = Field(default=None, ge=0, description="per million tokens")
-    api_key_env: str = Field(default="OPENAI_API_KEY", min_length=1, description="environment variable that holds the key")
+    api_key_env: str = Field(
+        default="", description="environment variable that holds the key; '' = OPENAI_API_KEY for OpenAI and $OPENAI_BASE_URL, none for other servers"
+    )
     token_field: Literal["", "max_tokens", "max_completion_tokens"] = Field(default="", description="'' = what the URL is known to want")
     leave_out: tuple[str, ...] = Field(default=(), description="request fields that the server refuses, such as temperature, seed")
     extra_body: dict[str, JsonValue] = Field(default_factory=dict, description="further request fields")
@@ -69,7 +72,7 @@ class Config(BaseConfig):
 
 def build(argument: str, **options: Any) -> Model:
     """``argument``: MODEL or MODEL@URL; options: the fields of ``Config``. Raises InputError, and ModelError where a key is needed and missing."""
-    return OpenAIModel(endpoint(argument, os.environ.get("OPENAI_BASE_URL", "")), read_options("openai", Config, options))
+    return OpenAIModel(endpoint(argument, os.environ.get(BASE_URL, "")), read_options("openai", Config, options))
 
 
 class OpenAIModel:
@@ -79,6 +82,7 @@ class OpenAIModel:
         self.where = where
         self.config = config
         self.spec = where.spec
+        self._key_env = config.api_key_env or where.key_variable
         self.budget = Budget(config.budget_requests, config.budget_tokens, config.budget_cost, config.price_in or 0.0, config.price_out or 0.0)
         self._reached = self._answered = False
         self._pause = (0.0, Trouble(""))  # until when (time.monotonic), and why, nothing is sent
@@ -167,7 +171,7 @@ class OpenAIModel:
             if isinstance(answer, Answer):
                 return answer
             if answer.status == 403 and await self._is_shut(client):
-                answer = shut_trouble(answer, self.where.url, self.config.api_key_env)
+                answer = shut_trouble(answer, self.where, self._key_env)
             trouble, wait = answer, answer.wait_s or 0.0
             if trouble.retry and wait > self.config.retry_after_max_s:
                 trouble = trouble._replace(text=f"{trouble.text}; it asks for a wait of {wait:.0f} s", retry=False)
@@ -193,7 +197,7 @@ class OpenAIModel:
             return connection_trouble(error, self.where.url)
         except openai.APIStatusError as error:
             self._reached = True
-            return status_trouble(error.status_code, error.response.headers, error.body, self.where.url, self.config.api_key_env, self._key())
+            return status_trouble(error.status_code, error.response.headers, error.body, self.where, self._key_env, self._key())
         except (ValueError, RecursionError, openai.APIResponseValidationError):
             answer, headers = None, {}
         self._reached = True
@@ -203,7 +207,7 @@ class OpenAIModel:
         self.budget.spend(usage.tokens_in, usage.tokens_out)
         inside = error_inside(answer)
         if inside is not None:
-            return inside_trouble(inside, bool(answer.get("choices")), headers, self.where.url, self.config.api_key_env, self._key())
+            return inside_trouble(inside, bool(answer.get("choices")), headers, self.where, self._key_env, self._key())
         self._answered = True
         return Answer(answer, usage)
 
@@ -263,10 +267,10 @@ class OpenAIModel:
         return AsyncOpenAI(api_key=self._key() or "none", base_url=self.where.url, max_retries=0, timeout=limit)
 
     def _key(self) -> str:
-        """Read when needed and kept nowhere. Servers of one's own often want none."""
-        name = self.config.api_key_env
-        key = os.environ.get(name, "").strip()
-        if not key and (self.where.url == OFFICIAL or name != "OPENAI_API_KEY"):
+        """Read when needed and kept nowhere; '' for a server that is sent none."""
+        name = self._key_env
+        key = os.environ.get(name, "").strip() if name else ""
+        if not key and (self.where.is_openai or self.config.api_key_env):
             raise NoModelError(f"{self.spec}: no key: the environment variable {name} is empty", f"export {name}=...")
         if not all("!" <= letter <= "~" for letter in key):
             raise NoModelError(f"{self.spec}: the key in {name} holds blanks or other characters that no key has", f"export {name}=...")
