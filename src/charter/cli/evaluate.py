@@ -117,13 +117,14 @@ def _labelled(
 ) -> None:
     """Prompts marked harmful or not, without a benchmark: one model at a time."""
     from charter.cli import terminal
+    from charter.models._written import lasting
     from charter.recipes import single
 
     if len(models) > 1 and (out is not None or json_file is not None):
         raise InputError(f"--data takes one model with --out or --json, and {len(models)} are named", "run it once for each")
     trusted = True
     for model in models:
-        folder = out or single.default_folder("evaluate", model, str(data or "starter"), str(max_tokens), str(seed))
+        folder = out or single.default_folder("evaluate", lasting(model), str(data or "starter"), str(max_tokens), str(seed))
         with terminal.reporter(folder / "charter.log", quiet) as reporter:
             result = single.evaluate_model(model, data, max_tokens, seed, folder, reporter, max_failed)
         terminal.show_metrics(result.metrics, result.dropped, result.reasons)

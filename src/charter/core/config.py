@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from charter.core.errors import InputError
 
@@ -26,6 +26,22 @@ class Config(BaseModel):
     """Base of every configuration: frozen, unknown keys refused. Field descriptions are the documentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def as_text(value: Any) -> Any:
+    """A mapping of one name to its settings as one line of YAML, ``name: {key: value}``; anything else as it is. Raises ValueError for a mapping of
+    several names."""
+    if not isinstance(value, Mapping):
+        return value
+    if len(value) != 1:
+        raise ValueError("is text, or a mapping of one name to its settings")
+    ((name, settings),) = value.items()
+    line = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
+    return f"{name}: {line.removesuffix('...' + chr(10)).strip()}"
+
+
+#: A model or a judge: its name, or a mapping of its name to settings, kept as text so that it can be told, compared and given back.
+SpecText = Annotated[str, BeforeValidator(as_text)]
 
 
 class Problem(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.config import SpecText
 from charter.core.errors import InputError
 from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Message
@@ -35,7 +36,7 @@ NOBODY = "(no message)"
 class GuardConfig(BaseConfig):
     """Settings of a judge that asks a guard model."""
 
-    model: str = Field(default="", description="the guard model: openai:NAME@URL, hf:ORG/NAME, or a folder of weights")
+    model: SpecText = Field(default="", description="the guard model: openai:NAME@URL, hf:ORG/NAME, or a folder of weights")
     format: Literal["", "chat", "raw"] = Field(
         default="", description="chat: the weights' or the server's own template; raw: the published prompt; empty: what the model is known to have"
     )

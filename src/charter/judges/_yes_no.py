@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.config import SpecText
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
 from charter.judges._algebra import by_score
@@ -28,7 +29,7 @@ ONE_WORD = "Answer with one word and nothing else: yes or no"
 class Config(BaseConfig):
     """Settings of a judge that asks one yes/no question."""
 
-    model: str = Field(default="", description="the model that is asked, such as openai:MODEL@URL")
+    model: SpecText = Field(default="", description="the model that is asked, such as openai:MODEL@URL")
     read: Literal["reply", "options"] = Field(
         default="reply", description="reply: a reasoned answer, without a score; options: P(yes) from log-probabilities, one token"
     )

@@ -17,12 +17,13 @@ from typing import Literal
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.config import SpecText
 from charter.core.errors import InputError
 from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Outcome, Reply, Sampling, Verdict, content_id
 from charter.core.shapes import Model
 from charter.judges._quoting import fill
-from charter.models import load_model
+from charter.models import load_model, route
 
 NOT_COVERED = (
     "Copyright, which HarmBench judges by hashing; how bad the harm is; requests that are not harmful. It reads one request and one reply, in "
@@ -38,7 +39,7 @@ MARKS = {"[INST]": "[ INST]", "[/INST]": "[ /INST]", "<<SYS>>": "< <SYS>>", "<</
 class Config(BaseConfig):
     """Which weights, and how they are given the prompt."""
 
-    model: str = Field(default="", description="the classifier: hf:cais/HarmBench-Llama-2-13b-cls, a folder, or openai:NAME@URL")
+    model: SpecText = Field(default="", description="the classifier: hf:cais/HarmBench-Llama-2-13b-cls, a folder, or openai:NAME@URL")
     format: Literal["", "plain", "chat"] = Field(
         default="", description="plain: one text; chat: messages for the template of Llama 2; empty: chat for a URL, else plain"
     )
@@ -56,7 +57,7 @@ class HarmBenchClassifier:
 
     def __init__(self, model: Model, config: Config) -> None:
         self._model = model
-        self._chat = (config.format or ("chat" if config.model.startswith("openai:") else "plain")) == "chat"
+        self._chat = (config.format or ("chat" if route(config.model).plugin == "openai" else "plain")) == "chat"
         self._prompts = [_prompt(name) for name in ("harmbench_classifier.txt", "harmbench_classifier.contextual.txt")]
         self.version = f"1.{content_id([self._prompts, self._chat])[:8]}+{model.spec}"
 

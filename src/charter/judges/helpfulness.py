@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.config import SpecText
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
 from charter.judges._asking import AskingJudge, NoVerdict, before_reply, judge_model, last_lines, prompt_text, put
@@ -22,7 +23,7 @@ NOT_COVERED = "Harm: the outcome is always 'unsure'. Facts that the model does n
 class Config(BaseConfig):
     """Settings of the helpfulness judge."""
 
-    model: str = Field(default="", description="the model that is asked, such as openai:MODEL@URL")
+    model: SpecText = Field(default="", description="the model that is asked, such as openai:MODEL@URL")
     max_tokens: int = Field(default=256, ge=1, description="room for the reasons")
 
 

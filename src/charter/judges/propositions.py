@@ -33,7 +33,7 @@ NOT_COVERED = (
 class Config(core_config.Config):
     """Settings of the propositions judge."""
 
-    model: str = Field(default="", description="the model that is asked, such as openai:MODEL@URL")
+    model: core_config.SpecText = Field(default="", description="the model that is asked, such as openai:MODEL@URL")
     propositions: Path | None = Field(default=None, description="statements and weights, as charter judges fit writes; empty: shipped")
     high: float = Field(default=0.6, ge=0.0, le=1.0, description="unsafe at or over this score")
     low: float = Field(default=0.4, ge=0.0, le=1.0, description="safe under this score; between the two it is unsure")

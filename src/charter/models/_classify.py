@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charter.core.errors import InputError, ModelError
-from charter.models import route
 from charter.models._device import placement
+from charter.models._written import read_written
 from charter.models.hf import needs_local
 
 #: Windows that go through the network together.
@@ -27,8 +27,8 @@ class TextClassifier:
     """Weights in this process. Nothing is loaded before the first text; code that comes with a model is never run."""
 
     def __init__(self, spec: str, length: int = 512, overlap: int = 64) -> None:
-        plugin, argument = route(spec)
-        if plugin != "hf" or argument.endswith(".gguf"):
+        plugin, argument, options = read_written(spec)
+        if plugin != "hf" or argument.endswith(".gguf") or options:
             raise InputError(f"{spec!r}: a classifier is a folder of weights or a hub id", "hf:ORG/NAME")
         self.spec = f"hf:{argument}"
         self._where, self._length, self._overlap = argument, length, overlap

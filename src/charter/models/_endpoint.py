@@ -52,7 +52,10 @@ def endpoint(argument: str, default_url: str = "") -> Endpoint:
     if not usable:
         raise InputError(f"openai:{name}: {_safe(url)!r} is not a URL of a server", SAMPLE)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise InputError(f"openai:{name}: the URL of {parts.hostname} must hold no password, query or fragment", f"put the key into a variable: {with_key(name, SAMPLE.partition('@')[2])}")
+        raise InputError(
+            f"openai:{name}: the URL of {parts.hostname} must hold no password, query or fragment",
+            f"put the key into a variable: {with_key(name, SAMPLE.partition('@')[2])}",
+        )
     return Endpoint(name, url)
 
 

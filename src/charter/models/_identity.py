@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from charter.core.errors import InputError, ModelError
-from charter.models import route
+from charter.models._written import lasting, read_written
 
 #: Files that decide what a model says: weights, settings, tokenizer, chat templates. Others, such as results put beside them, may come and go.
 PATTERNS = (
@@ -21,13 +21,13 @@ LEFTOVERS = frozenset({"training_args.bin", "optimizer.bin", "scheduler.bin"})
 
 
 def identity(spec: str) -> str:
-    """``spec``, and for a local folder or GGUF file ``#`` and ``weights_hash``. Raises ModelError for a file that cannot be read."""
+    """``lasting(spec)``, and for a local folder or GGUF file ``#`` and ``weights_hash``. Raises ModelError for a file that cannot be read."""
     try:
-        plugin, argument = route(spec)
+        plugin, argument, _ = read_written(spec)
     except InputError:
         return spec
-    path = Path(argument).expanduser()
-    return f"{spec}#{weights_hash(path)}" if plugin == "hf" and path.exists() else spec
+    path, name = Path(argument).expanduser(), lasting(spec)
+    return f"{name}#{weights_hash(path)}" if plugin == "hf" and path.exists() else name
 
 
 def weights_hash(model: Path) -> str:

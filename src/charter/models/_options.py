@@ -21,7 +21,7 @@ def read_options(backend: str, config: type[C], options: Mapping[str, Any]) -> C
         return config.model_validate(dict(options))
     except ValidationError as error:
         lines = [_line(backend, config, item["loc"], item["type"], item["msg"]) for item in error.errors(include_url=False)]
-        raise InputError("\n".join(lines), f"known options of {backend}: {', '.join(config.model_fields)}") from None
+        raise InputError("\n".join(lines), f"known options of {backend}: {', '.join(config.model_fields) or 'none'}") from None
 
 
 def _line(backend: str, config: type[BaseModel], loc: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Sampling
 from charter.core.shapes import Model
-from charter.models import embedded, load_model, route
+from charter.models import embedded, load_model
 from charter.models._endpoint import BASE_URL, endpoint
 from charter.models._options import check_text, read_options
+from charter.models._written import read_written
+from charter.models.hf import Config as HfConfig
 from charter.models.hf import HfModel, needs_local
 from charter.models.openai import Config, OpenAIModel
 
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 
 def load_raw(spec: str, **options: Any) -> Model:
     """The model of ``spec`` that completes texts. Raises what ``load_model`` raises, and InputError for a backend that cannot."""
-    plugin, argument = route(spec)
+    plugin, argument, written = read_written(spec)
+    settings = {**written, **options}
     if plugin == "openai":
-        return RawOpenAI(endpoint(argument, os.environ.get(BASE_URL, "")), read_options("openai", Config, options))
+        return RawOpenAI(endpoint(argument, os.environ.get(BASE_URL, "")), read_options("openai", Config, settings))
     if plugin == "hf":
-        return RawHf(argument, **options)
+        return RawHf(argument, config=read_options("hf", HfConfig, settings))
     if plugin == "embedded" and not argument:
+        read_options("embedded", embedded.Config, settings)
         return RawHf(embedded.fetch, spec="embedded")
     if plugin == "scripted":
         return load_model(spec, **options)

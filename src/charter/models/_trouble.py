@@ -48,13 +48,11 @@ def timeout_trouble(error: BaseException, url: str, timeout_s: float) -> Trouble
     """No answer in time; no connection in time is fatal."""
     if any(type(cause).__name__ == "ConnectTimeout" for cause in _causes(error)):
         return Trouble(f"{url}: nothing answers at this address", f"curl {url}/models", True, True)
-    hint = "try again when the server is less busy; in Python: load_model(SPEC, timeout_s=300)"
+    hint = "try again when the server is less busy; or wait longer: openai: {model: ..., timeout_s: 300}"
     return Trouble(f"no answer within {timeout_s:g} s", hint, retry=True)
 
 
-def status_trouble(
-    status: int, headers: Mapping[str, str], body: Any, where: Endpoint, key_env: str, secret: str, *, called: str = ""
-) -> Trouble:
+def status_trouble(status: int, headers: Mapping[str, str], body: Any, where: Endpoint, key_env: str, secret: str, *, called: str = "") -> Trouble:
     """An HTTP error. The server's own words are shown in part, without the key, and not at all where it speaks of the key. 403 is of the one request:
     gateways and firewalls answer so to a prompt that they do not like."""
     url, called = where.url, called or f"HTTP {status}"

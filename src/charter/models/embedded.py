@@ -18,6 +18,7 @@ from typing import Any
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import MissingPartError, ModelError
+from charter.models._options import read_options
 from charter.models.hf import HfModel, needs_local
 
 NOT_COVERED = "A 135M model complies with almost everything and judges poorly: it shows the loop working, not what a large model can do."
@@ -33,11 +34,12 @@ class Config(BaseConfig):
 
 def build(argument: str = "", **options: Any) -> HfModel:
     """The embedded model; ``argument`` '' (from the package index) or 'full' (hub, full precision). Raises ModelError with what to do."""
+    read_options("embedded", Config, options)
     if argument == "full":
-        return HfModel(HUB_ID, spec="embedded:full", **options)
+        return HfModel(HUB_ID, spec="embedded:full")
     if argument:
         raise ModelError(f"embedded:{argument}: there is only 'embedded' and 'embedded:full'", "charter doctor")
-    return HfModel(fetch, spec="embedded", **options)
+    return HfModel(fetch, spec="embedded")
 
 
 def cache_folder() -> Path:

@@ -11,15 +11,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError, MissingPartError, ModelError, NoModelError
 from charter.core.rows import Conversation, Reply, Sampling, content_id
 from charter.core.seeds import derive
 from charter.models._device import placement
-from charter.models._options import check_text
+from charter.models._options import check_text, read_options
 
 NOT_COVERED = "Text only; never runs code that comes with a model (trust_remote_code stays off); one process, one device."
 
+#: Settings that change how fast it answers.
+ASIDE = frozenset({"max_batch", "max_batch_tokens"})
 #: Tokens; tokenizers that know no limit say 1e30.
 NO_LIMIT = 2**31
 
@@ -27,13 +31,14 @@ NO_LIMIT = 2**31
 class Config(BaseConfig):
     """How a local model is run."""
 
-    max_batch: int = 64
-    max_batch_tokens: int = 16384
+    max_batch: int = Field(default=64, ge=1, description="prompts that are answered together")
+    max_batch_tokens: int = Field(default=16384, ge=1, description="tokens of prompts and replies that are held together")
 
 
 def build(argument: str, **options: Any) -> HfModel:
-    """``argument``: hub id, folder or GGUF file. Raises ModelError when it is first used and cannot be loaded."""
-    return HfModel(argument, **options)
+    """``argument``: hub id, folder or GGUF file; options: the fields of ``Config``. Raises InputError for a wrong one, ModelError when it is first
+    used and cannot be loaded."""
+    return HfModel(argument, config=read_options("hf", Config, options))
 
 
 def needs_local() -> None:

@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 
 NOT_COVERED = (
     "Chat completions only; text and images out, text back: a reply with tool calls is an error. Servers may ignore the seed. "
-    "A key sent over plain http can be read on the way. "
-    "Settings are given in Python, load_model(SPEC, timeout_s=300): commands and recipes take the defaults."
+    "A key sent over plain http can be read on the way."
 )
 GROUP = 64
 CONNECT_S = 10.0
+#: Settings that change when and at what price it is asked, and no answer.
+ASIDE = frozenset({"concurrency", "timeout_s", "retries", "backoff_s", "retry_after_max_s", "budget_requests", "budget_tokens", "budget_cost",
+                   "price_in", "price_out", "api_key_env", "token_field"})  # fmt: skip
 T = TypeVar("T")
 
 
@@ -151,7 +153,7 @@ class OpenAIModel:
                 return answer.body
             if answer.fatal:
                 raise await self._fatal(client, answer)
-        fewer = "use a server with log-probabilities of 20 tokens (vLLM, SGLang); in Python: load_model(SPEC, top_logprobs=5)"
+        fewer = "use a server with log-probabilities of 20 tokens (vLLM, SGLang); or fewer: openai: {model: ..., top_logprobs: 5}"
         hint = fewer if answer.status in (400, 422) else answer.hint
         raise ModelError(f"{self.spec}: {answer.text}", hint)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from charter.core.config import Config, Document, apply_overrides, parse, read_yaml
+from charter.core.config import Config, Document, SpecText, apply_overrides, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Sampling
 from charter.core.trust import MAX_FAILED
@@ -75,7 +75,7 @@ class GeneratePart(Config):
     findings: int = Field(default=16, ge=0, description="findings turned into rows, each with the same framing around a harmless request")
     exemplars: bool = Field(default=True, description="add the exemplar answers")
     rounds: int = Field(default=2, ge=1, description="rounds of critique and revision")
-    feedback: str = Field(default="writer", description="who criticises and revises: writer, self, or the spec of another model")
+    feedback: SpecText = Field(default="writer", description="who criticises and revises: writer, self, or the spec of another model")
     self_sample: int = Field(default=12, ge=0, description="goals on which the model also criticises and revises itself, to show how well it can")
     answer_tokens: int = Field(default=16, ge=1, description="tokens of the model's own answers kept for harmless rows")
     reply_tokens: int = Field(default=24, ge=1, description="tokens of the model's own replies to harmful goals")
@@ -83,7 +83,7 @@ class GeneratePart(Config):
     max_failed: float = Field(
         default=MAX_FAILED, ge=0.0, le=1.0, description="share of replies, critiques or answers that may be errors; above it no rows are made"
     )
-    pair_judge: str = Field(
+    pair_judge: SpecText = Field(
         default="rules", description="who labels preferences: rules (the shipped judges), or a model that passes the self-test: self, or a spec"
     )
     pair_reasoning: bool = Field(default=False, description="the model gives reasons first; its probability is then kept within 0.4 and 0.6")
@@ -112,7 +112,7 @@ class Recipe(Config):
     """One alignment run."""
 
     name: str
-    model: str = "embedded"
+    model: SpecText = Field(default="embedded", description="as everywhere; with settings: openai: {model: NAME@URL, timeout_s: 300}")
     charter: str = "default"
     seed: int = 0
     evaluation: EvaluationPart = EvaluationPart()

@@ -22,6 +22,7 @@ from charter.generate.goals import named_by
 from charter.generate.preferences import Pair, label
 from charter.generate.refusals import RefusalWriter, has_starters_voice
 from charter.models import load_model
+from charter.models._written import lasting
 from charter.recipes.context import Context, hash_of
 from charter.recipes.findings import FOREIGN as FOREIGN
 from charter.recipes.findings import attacked, framed, sort_out
@@ -55,7 +56,8 @@ def generate_rows(context: Context) -> list[Example]:
     part = context.recipe.generate
     found = RowLog(context.out / REDTEAM / "findings.jsonl", Finding).rows()
     material, left_out = gather(context, found)
-    config = {"generate": part.model_dump(mode="json", exclude={"max_failed"}), "model": context.identity, "charter": context.charter.hash}
+    said = {**part.model_dump(mode="json", exclude={"max_failed"}), "feedback": lasting(part.feedback), "pair_judge": lasting(part.pair_judge)}
+    config = {"generate": said, "model": context.identity, "charter": context.charter.hash}
     config["feedback"] = part.feedback if part.feedback == "writer" else context.identity_of(part.feedback)
     inputs = {"goals": hash_of(material.goals), "findings": content_id([f.id for f in found]), "evaluation": hash_of(context.evaluation_examples)}
     with context.folder(CRITIQUE, "generate critique", config, inputs) as folder:

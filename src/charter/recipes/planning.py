@@ -24,6 +24,7 @@ from charter.evaluate.shelved import MAX_FAILED, Options, Shelved, shelve
 from charter.evaluate.suites import Entry, read_suite
 from charter.judges._card_files import card_folders, find_card
 from charter.models._identity import identity
+from charter.models._written import short
 from charter.recipes.attacks import build_attack, name_of, read_entry, settings_of
 from charter.recipes.roles import Roles, check_labels, ids_of
 
@@ -168,7 +169,7 @@ def _targets(request: Request, runs: Sequence[Planned]) -> list[Target]:
     replies = None
     if request.replies is not None:
         replies = read_replies(request.models[0], request.replies, ids_of((one.shelved, one.examples) for one in runs))
-    names = [re.sub(r"[^A-Za-z0-9.-]+", "-", spec).strip("-.")[:60] or "model" for spec in request.models]
+    names = [re.sub(r"[^A-Za-z0-9.-]+", "-", spec).strip("-.")[:60] or "model" for spec in map(short, request.models)]
     targets = []
     for spec, name in zip(request.models, names, strict=True):
         own = f"{spec}#{replies.digest}" if replies else _identity(spec)

@@ -14,6 +14,7 @@ from charter.evaluate.evaluation import Evaluation, load_evaluation
 from charter.evaluate.runner import evaluate
 from charter.models._device import placement
 from charter.models._identity import weights_hash as weights_hash
+from charter.models._written import lasting
 from charter.models.hf import HfModel
 from charter.recipes import redteaming
 from charter.recipes.config import Recipe
@@ -105,8 +106,10 @@ def open_root(context: Context) -> RunFolder:
 
 
 def _said(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as it names a run: how many failures are let pass changes no row."""
-    return recipe.model_dump(mode="json", exclude={"redteam": {"max_failed"}, "generate": {"max_failed"}})
+    """The recipe as it names a run: how many failures are let pass changes no row, nor do waits, budgets and keys of models."""
+    said = recipe.model_dump(mode="json", exclude={"redteam": {"max_failed"}, "generate": {"max_failed"}})
+    models = {name: lasting(said["generate"][name]) for name in ("feedback", "pair_judge")}
+    return {**said, "model": lasting(recipe.model), "generate": {**said["generate"], **models}}
 
 
 def _is_same(found: Run, recipe: Recipe) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from charter.core.config import Config, Document, parse, read_yaml
+from charter.core.config import Config, Document, SpecText, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.registry import find, names
 from charter.evaluate.benchmark import DataConfig
@@ -23,7 +23,7 @@ class Entry(Config):
     limit: int | None = Field(default=None, ge=1, description="items asked at most; all if left out")
     seeds: int = Field(default=1, ge=1, description="whole repetitions with other seeds")
     settings: dict[str, Any] = Field(default_factory=dict, description="the benchmark's own settings")
-    judges: dict[str, str] = Field(default_factory=dict, description="role -> judge, where another than the default one is wanted")
+    judges: dict[str, SpecText] = Field(default_factory=dict, description="role -> judge, where another than the default one is wanted")
 
     @field_validator("benchmark")
     @classmethod

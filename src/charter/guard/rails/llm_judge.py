@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.config import SpecText
 from charter.core.rows import Conversation, Message, Sampling, Verdict, content_id
 from charter.core.shapes import Model
 from charter.guard.policy import Stage
@@ -42,7 +43,7 @@ _HOW = {
 class Config(BaseConfig):
     """What is asked, and whom."""
 
-    model: str = Field(min_length=1, description="openai:NAME@URL, hf:ORG/NAME, a folder, embedded, scripted")
+    model: SpecText = Field(min_length=1, description="openai:NAME@URL, hf:ORG/NAME, a folder, embedded, scripted")
     policy: str = Field(min_length=10, description="what is forbidden, in a few sentences; say what is fine as well")
     hazard: str = Field(default="", description="the charter's hazard that a yes names")
     read: Literal["words", "options"] = Field(
