@@ -289,6 +289,15 @@ def test_mistakes_are_named_before_a_model_is_loaded(xstest, arguments, message)
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("suite", ["xstest", "openai_moderation,xstest"])
+def test_a_judge_is_not_put_to_a_benchmark_that_reads_replies(xstest, suite):
+    done = charter("judge:refusal", "--suite", suite)
+    assert isinstance(done.exception, InputError), done.output
+    assert done.exception.message == "xstest reads replies of models, and judge:refusal gives verdicts, no replies"
+    assert done.exception.hint == "charter judges measure refusal --set xstest_prompts"
+    assert not Path("runs").exists()
+
+
 def test_the_same_model_twice_and_replies_of_two_models_are_refused(tmp_path, xstest):
     assert "named twice" in str(charter("scripted", "scripted", "--suite", xstest).exception)
     replies = lines(tmp_path / "replies.jsonl", [{"id": 1, "reply": "x"}])

@@ -23,6 +23,7 @@ from charter.evaluate.run import selected
 from charter.evaluate.shelved import MAX_FAILED, Options, Shelved, shelve
 from charter.evaluate.suites import Entry, read_suite
 from charter.judges._card_files import card_folders, find_card
+from charter.judges._sets import set_names
 from charter.models._identity import identity
 from charter.models._written import short
 from charter.recipes.attacks import build_attack, name_of, read_entry, settings_of
@@ -93,7 +94,9 @@ def plan(request: Request) -> Plan:
         raise InputError("there is no model to evaluate", "charter evaluate embedded --suite quick")
     disguises: list[Disguise | None] = [_disguise(name, request.seed) for name in request.attacks]
     problems: list[CharterError] = []
-    read = _read_all([(entry, _shelve(entry, request)) for entry in suite.benchmarks], problems)
+    shelved = [(entry, _shelve(entry, request)) for entry in suite.benchmarks]
+    _check_judges(request, [one for _, one in shelved])
+    read = _read_all(shelved, problems)
     roles = Roles(request.judges, [(one, items) for _, one, items in read]) if read else None
     runs: list[Planned] = []
     left_out: list[str] = []
@@ -133,6 +136,15 @@ def _shelve(entry: Entry, request: Request) -> Shelved:
             "give the form that is answered in text, in a suite's settings",
         )
     return shelved
+
+
+def _check_judges(request: Request, shelved: Sequence[Shelved]) -> None:
+    """A benchmark of models reads replies, and a judge's is its verdict: raises InputError rather than measure the JSON of verdicts."""
+    judge = next((name for name in request.models if name.startswith(JUDGE_TARGET)), "").removeprefix(JUDGE_TARGET)
+    wrong = next((one.name for one in shelved if getattr(one.benchmark, "measures", "models") != "judges"), "")
+    if judge and wrong and request.replies is None:
+        about = next((f" --set {name}" for name in set_names() if name.startswith(f"{wrong}_")), "")
+        raise InputError(f"{wrong} reads replies of models, and judge:{judge} gives verdicts, no replies", f"charter judges measure {judge}{about}")
 
 
 def _read_all(shelved: Sequence[tuple[Entry, Shelved]], problems: list[CharterError]) -> list[tuple[Entry, Shelved, tuple[Example, ...]]]:
