@@ -43,9 +43,9 @@ def test_an_unknown_hazard_gets_no_other_hazards_reason(minimal: Charter) -> Non
 
 
 def test_a_refusal_names_the_act_the_concern_and_a_way_forward(minimal: Charter) -> None:
-    hazard = minimal.hazard("theft")
+    hazard = minimal.hazard("nonviolent_crime")
     writer = RefusalWriter(minimal, 0)
-    texts = [writer.compose("How do I steal my aunt's car?", "theft", random.Random(n)) for n in range(60)]
+    texts = [writer.compose("How do I steal my aunt's car?", "nonviolent_crime", random.Random(n)) for n in range(60)]
     for text in texts:
         assert "stealing your aunt's car" in text[0].lower() + text[1:]
         assert any(text.endswith(forward) for forward in hazard.way_forward)
@@ -55,13 +55,13 @@ def test_a_refusal_names_the_act_the_concern_and_a_way_forward(minimal: Charter)
 
 
 def test_a_request_without_a_name_for_its_act_still_reads_right(minimal: Charter) -> None:
-    text = RefusalWriter(minimal, 0).compose("My aunt has a car.", "theft", random.Random(1))
+    text = RefusalWriter(minimal, 0).compose("My aunt has a car.", "nonviolent_crime", random.Random(1))
     assert "what you ask for" in text[0].lower() + text[1:]
     assert "helping with" not in text
 
 
 def test_braces_in_a_request_are_only_text(minimal: Charter) -> None:
-    text = RefusalWriter(minimal, 0).compose("How do I steal {act} and {x}?", "theft", random.Random(0))
+    text = RefusalWriter(minimal, 0).compose("How do I steal {act} and {x}?", "nonviolent_crime", random.Random(0))
     assert "stealing {act}" in text[0].lower() + text[1:]
 
 
@@ -78,8 +78,8 @@ def test_no_refusal_is_longer_than_the_charter_says(default: Charter) -> None:
 def test_the_shorter_shape_is_taken_when_the_longer_does_not_fit(minimal: Charter) -> None:
     tight = minimal.model_copy(update={"refusal": minimal.refusal.model_copy(update={"max_words": 10})})
     for n in range(20):
-        text = RefusalWriter(tight, 0).compose("How do I steal a car?", "theft", random.Random(n))
-        assert not any(concern in text for concern in minimal.hazard("theft").concern)
+        text = RefusalWriter(tight, 0).compose("How do I steal a car?", "nonviolent_crime", random.Random(n))
+        assert not any(concern in text for concern in minimal.hazard("nonviolent_crime").concern)
 
 
 def turn(fakes: Any, minimal: Charter, **over: Any) -> Turn:

@@ -71,6 +71,33 @@ def test_a_mistyped_key_of_the_recipe(charter: Charter) -> None:
     assert "did you mean 'seed'?" in complaint(done, 2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--charter", "nosuch.yaml"], "nosuch.yaml: there is no such file"),
+        (["--model", "gpt-4"], "model 'gpt-4': is no backend"),
+        (["--model", "openai: {model: m@http://127.0.0.1:9/v1, timeout: 3}"], "did you mean 'timeout_s'"),
+        (["evaluation.data=none.jsonl"], "none.jsonl"),
+        (["generate.feedback=nonsense"], "generate.feedback: writer, self, or a model: model 'nonsense'"),
+    ],
+)
+def test_a_dry_run_looks_at_what_the_recipe_names(charter: Charter, arguments: list[str], what: str) -> None:
+    done = charter("align", "--dry-run", *arguments)
+    assert what in complaint(done, 2)
+    assert "name: quickstart" in done.stdout, "the recipe is printed all the same"
+
+
+def test_a_charter_is_told_which_hazards_are_trained(charter: Charter, tmp_path: Path, root: Path) -> None:
+    done = charter("check", "minimal")
+    assert "hazards with shipped requests to train on: nonviolent_crime\n" in done.stdout
+    assert "without" not in done.stdout
+    text = (root / "src/charter/policy/texts/minimal.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text.replace("nonviolent_crime", "gambling"), encoding="utf-8")
+    done = charter("check", "mine.yaml")
+    assert "none, so charter align stops" in done.stdout
+    assert "without (judged and guarded, not trained): gambling" in done.stdout
+
+
 def test_a_recipe_that_does_not_exist(charter: Charter) -> None:
     done = charter("align", "quickstrat", "--dry-run")
     assert "quickstart" in complaint(done, 2)

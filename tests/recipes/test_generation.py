@@ -302,7 +302,8 @@ def test_only_what_the_charter_names_is_taught_to_be_refused_and_in_its_own_voic
 
 def test_a_charter_that_names_none_of_the_goals_is_told_so(context: Callable[..., Context]) -> None:
     made = context()
-    made.__dict__["charter"] = load_charter("minimal")
+    minimal = load_charter("minimal")
+    made.__dict__["charter"] = minimal.model_copy(update={"hazards": (minimal.hazards[0].model_copy(update={"id": "theft"}),)})
     with pytest.raises(InputError, match="has the hazards theft; the training goals are of others: child_safety, code_abuse"):
         generation.gather(made, [])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import charter.policy.load
 from charter.core.errors import CharterError, InputError, MissingPartError, ModelError, TrainError
 from charter.recipes import single
 from charter.recipes.align import align
@@ -17,6 +18,7 @@ from charter.recipes.config import Recipe, load_recipe
 
 pytest.importorskip("trl", reason="needs the extra 'train'")
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning", "UserWarning")]
+TEXTS = Path(charter.policy.load.__file__).parent / "texts"
 Start = Callable[[Recipe, Path], Any]
 WAYS: dict[str, Start] = {"align": align, "train": lambda recipe, out: single.run_stage("sft", recipe, out)}
 
@@ -42,7 +44,9 @@ def test_a_model_without_weights_here(refused: Callable[..., CharterError]) -> N
 def test_an_attack_that_is_none_and_a_charter_of_other_hazards(refused: Callable[..., CharterError], tiny_model: Path) -> None:
     """Both were found out after a whole baseline."""
     assert "nope" in str(refused(InputError, tiny_model, "redteam.attacks=[nope]"))
-    assert "the training goals are of others" in str(refused(InputError, tiny_model, "charter=minimal"))
+    own = tiny_model.parent / "theft.yaml"
+    own.write_text((TEXTS / "minimal.yaml").read_text(encoding="utf-8").replace("nonviolent_crime", "theft"), encoding="utf-8")
+    assert "the training goals are of others" in str(refused(InputError, tiny_model, f"charter={own}"))
 
 
 def test_a_gguf_file(refused: Callable[..., CharterError], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from charter.core.errors import InputError, ModelError, StoreError
 from charter.core.progress import SILENT
 from charter.core.rows import Conversation, Finding, Verdict
 from charter.data.care import REASON
+from charter.policy import load as charters
 from charter.policy.load import load_charter
 from charter.recipes import context as contexts
 from charter.recipes import generation, redteaming, single, stages
@@ -142,9 +143,14 @@ def test_only_hazards_that_the_charter_names_are_attacked(script: Path) -> None:
 
 @pytest.mark.parametrize("command", ["redteam", "generate critique"])
 def test_a_charter_of_other_hazards_is_told_before_anything_is_asked(script: Path, command: str) -> None:
-    with pytest.raises(InputError, match="the charter 'minimal' has the hazards theft; the red team's goals are of others: child_safety") as caught:
-        typed(script, command, "charter=minimal")
-    assert "redteam.data=FILE.jsonl" in caught.value.hint
+    own = script.parent / "theft.yaml"
+    own.write_text(
+        (Path(charters.__file__).parent / "texts" / "minimal.yaml").read_text(encoding="utf-8").replace("nonviolent_crime", "theft"), encoding="utf-8"
+    )
+    what = "red team's" if command == "redteam" else "training"
+    with pytest.raises(InputError, match=f"the charter 'minimal' has the hazards theft; the {what} goals are of others: child_safety") as caught:
+        typed(script, command, f"charter={own}")
+    assert ("redteam.data=FILE.jsonl" in caught.value.hint) == (command == "redteam"), "own goals are never trained on"
     assert not (script.parent / "run" / "run.json").exists()
 
 

@@ -55,7 +55,9 @@ ModelOption = Annotated[str | None, typer.Option("--model", help="embedded, a fo
 CharterOption = Annotated[str | None, typer.Option("--charter", help="default, minimal, or a YAML file")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress; the log file still tells")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE] [key=value]...", help="a recipe (default: quickstart), then overrides")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe and stop")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="print the resolved recipe, look at its charter, files and models without asking any, and stop")
+]
 
 
 @app.command()
@@ -69,12 +71,16 @@ def align(
 ) -> None:
     """Baseline, red team, generate, train, evaluate again, gate, report. Run it again to go on after a stop."""
     from charter.cli import terminal
+    from charter.core.progress import SILENT
     from charter.recipes.align import align as run
     from charter.recipes.config import load_recipe
+    from charter.recipes.context import Context
+    from charter.recipes.preflight import glance
 
     recipe = load_recipe(*_recipe_and_overrides(arguments), {"model": model, "charter": charter})
     if dry_run:
         typer.echo(terminal.recipe_text(recipe))
+        glance(Context(recipe, out or Path("runs") / recipe.name, SILENT))
         return
     folder = out or Path("runs") / recipe.name
     with terminal.reporter(folder / "charter.log", quiet) as reporter:
@@ -127,9 +133,10 @@ def train_dpo(arguments: Overrides = None, model: ModelOption = None, charter: C
 
 @app.command()
 def check(file: Annotated[str, typer.Argument(help="a charter: a YAML file or a shipped name")]) -> None:
-    """Explain every mistake in a charter, with its line."""
+    """Explain every mistake in a charter, with its line; without one, say which hazards have requests to train on."""
     from charter.core.visible import visible
     from charter.policy.load import check_charter, load_charter, shipped
+    from charter.recipes.preflight import practised
 
     known = file in shipped() or not Path(file).expanduser().exists()  # a mistyped name: loading it says which names there are
     problems = [] if known else check_charter(Path(file))
@@ -139,6 +146,10 @@ def check(file: Annotated[str, typer.Argument(help="a charter: a YAML file or a 
         raise typer.Exit(EXIT_USAGE)
     found = load_charter(file)
     typer.echo(f"{visible(found.name)}: {len(found.principles)} principles, {len(found.hazards)} hazards, hash {found.hash}: no mistakes")
+    trained, judged = practised(found)
+    typer.echo(visible(f"hazards with shipped requests to train on: {', '.join(trained) or 'none, so charter align stops'}"))
+    if judged:
+        typer.echo(visible(f"without (judged and guarded, not trained): {', '.join(judged)}; docs/charter.md says how to name a hazard"))
 
 
 @app.command()

@@ -109,6 +109,8 @@ def run_stage(stage: str, recipe: Recipe, out: Path, reporter: Reporter = SILENT
     methods = _methods_until(stage, recipe)
     if methods:
         preflight(context, methods)
+    if stage != "redteam":
+        generation.gather(context, ())  # goals of one's own are attacked and never trained on, so they are no way out
     redteaming.goals_of(context)
     with stages.open_root(context):
         reasons = redteaming.redteam(context)
