@@ -35,6 +35,18 @@ def test_the_default_is_the_classic_recipe():
     assert found["pii"] == ("output", 0.8)
 
 
+def test_every_mistake_of_a_guard_is_told_and_not_the_whole_file(tmp_path):
+    (tmp_path / "guard.yaml").write_text("name: mine\ninput:\n  - {rail: jailbrake}\n  - {rail: lenght}\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_policy(tmp_path / "guard.yaml")
+    told = caught.value.message.splitlines()
+    assert [line.partition("guard.yaml: ")[2] for line in told] == [
+        "line 1: output: without rails that act everything would pass; add one, or write unguarded: [output]",
+        "line 3: input.0.rail: no rail is called 'jailbrake'; did you mean 'jailbreak'?",
+        "line 4: input.1.rail: no rail is called 'lenght'; did you mean 'length'?",
+    ]
+
+
 MISTAKES = {
     "thresholds: 3": "line 1: thresholds: unknown key 'thresholds'",
     "input:\n  - {rail: jailbreak, treshold: 0.5}": "line 2: input.0.treshold: unknown key 'treshold'; did you mean 'threshold'?",

@@ -98,6 +98,21 @@ def test_a_charter_is_told_which_hazards_are_trained(charter: Charter, tmp_path:
     assert "without (judged and guarded, not trained): gambling" in done.stdout
 
 
+def test_the_version_is_told(charter: Charter) -> None:
+    from charter import __version__
+
+    done = charter("--version")
+    assert (done.returncode, done.stdout) == (0, f"charter {__version__}\n")
+
+
+def test_a_mistake_on_the_command_line_is_told_there(charter: Charter) -> None:
+    done = charter("align", "quickstart", "gate.over_refusal_margin=5", "--dry-run")
+    assert complaint(done, 2) == ("error: on the command line: gate.over_refusal_margin=5: Input should be less than or equal to 1 (got 5)")
+    done = charter("align", "generate.pairs=100", "quickstart", "--dry-run")
+    assert "'quickstart': an override is written key=value" in complaint(done, 2)
+    assert charter("align", "quickstart", "seed=1", "train.sft.epochs=2", "--dry-run").returncode == 0, "what the hint says works"
+
+
 def test_a_recipe_that_does_not_exist(charter: Charter) -> None:
     done = charter("align", "quickstrat", "--dry-run")
     assert "quickstart" in complaint(done, 2)

@@ -282,5 +282,8 @@ def test_fitting_propositions(tmp_path):
     conversations = [judging.conversation_of("q", f"{word} thing") for word in ("bad", "good")]
     assert [v.outcome for v in judge.batch(conversations)] == ["unsafe", "safe"]
     assert judge.version != build_judge(spec).version
+    bad = write(tmp_path / "bad.jsonl", [{"prompt": "q", "reply": "other", "harmful": True}, {"prompt": "q", "reply": "more", "harmful": False}])
+    with pytest.raises(InputError, match="2 of 2 rows could not be judged, so a kind is missing: not a verdict"):
+        judging.fit_propositions(spec, bad, tmp_path / "x.yaml", 1.0)
     with pytest.raises(InputError, match="only the propositions judge"):
         judging.fit_propositions("refusal", data, tmp_path / "x.yaml", 1.0)

@@ -139,6 +139,15 @@ def test_rows_of_two_recipes_are_never_mixed(tmp_path: Path, other: dict[str, An
         pass
 
 
+def test_the_keys_of_a_recipe_that_differ_are_named_with_both_values(tmp_path: Path) -> None:
+    recipe = {"name": "quickstart", "generate": {"pairs": 900, "plain": 60}, "seed": 0}
+    with opened(tmp_path, config={"recipe": recipe, "model": "a"}):
+        pass
+    with pytest.raises(StoreError) as caught:
+        opened(tmp_path, config={"recipe": {**recipe, "generate": {"pairs": 20, "plain": 60}, "name": "n" * 50}, "model": "b"})
+    assert f'(different: model, recipe: name "quickstart" -> "{"n" * 36}..., generate.pairs 900 -> 20)' in caught.value.message
+
+
 def test_other_versions_and_config_in_another_order_are_the_same_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path, config={"a": (1, 2), "b": {"x": 1, "y": 2}}):
         pass

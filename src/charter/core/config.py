@@ -168,8 +168,11 @@ def _problem(model: type[BaseModel], document: Document, item: Mapping[str, Any]
         return Problem(line, where, f"unknown key {str(loc[-1])!r}; {advice}")
     if item["type"] == "missing":
         return Problem(line, where, "is missing")
-    got = repr(item.get("input"))
-    return Problem(line, where, f"{item['msg'].removeprefix('Value error, ')} (got {got if len(got) <= 60 else got[:57] + '...'})")
+    message, given = item["msg"].removeprefix("Value error, "), item.get("input")
+    if isinstance(given, dict):  # the rule is of several keys, and all of a document says nothing of which
+        return Problem(line, where, message)
+    got = repr(given)
+    return Problem(line, where, f"{message} (got {got if len(got) <= 60 else got[:57] + '...'})")
 
 
 def _siblings(model: type[BaseModel], loc: KeyPath) -> list[str]:
@@ -205,7 +208,9 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
     for text in overrides:
         key, sign, value = text.partition("=")
         if not sign or not key:
-            raise InputError(f"{text!r}: an override is written key=value", "charter align seed=1 train.epochs=2")
+            raise InputError(
+                f"{text!r}: an override is written key=value", "the recipe first, then overrides: charter align quickstart seed=1 train.sft.epochs=2"
+            )
         target = result
         *parents, last = key.split(".")
         for name in parents:

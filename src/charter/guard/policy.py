@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, PrivateAttr, model_validator
 
 from charter.core import registry
-from charter.core.config import Config, Document, parse, read_yaml
+from charter.core.config import Config, Document, Problem, check, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import content_id
 
@@ -187,8 +187,11 @@ def load_policy(spec: str | Path = "default") -> GuardPolicy:
     if not path.exists() and path.suffix not in (".yaml", ".yml"):
         raise InputError(f"no guard policy is called {text!r} (shipped: {', '.join(shipped())})", "charter guard init guard.yaml")
     document = read_yaml(path)
-    policy = parse(GuardPolicy, document, _HINT)
-    _known_rails(policy, document)
+    policy, problems = check(GuardPolicy, document)
+    unknown = _unknown_rails(document)
+    if policy is None or unknown:
+        told = sorted([*problems, *unknown], key=lambda problem: problem.line)
+        raise InputError("\n".join(f"{document.name}: {problem}" for problem in told), _HINT if problems else "charter list rails")
     policy._folder = path.absolute().parent
     return policy
 
@@ -200,12 +203,16 @@ def dump_policy(policy: GuardPolicy, notes: Sequence[str] = ()) -> str:
     return head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _known_rails(policy: GuardPolicy, document: Document) -> None:
-    """A rail that does not exist is told with its line, before anything is built."""
+def _unknown_rails(document: Document) -> list[Problem]:
+    """Rails that do not exist, each with its line, whatever else is wrong: before anything is built."""
+    data = document.data if isinstance(document.data, dict) else {}
+    found = []
     for stage in STAGES:
-        for index, entry in enumerate(policy.rails(stage)):
+        entries = data.get(stage)
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+            name = entry.get("rail") if isinstance(entry, dict) else None
             try:
-                registry.find("rails", entry.rail)
+                registry.find("rails", name) if isinstance(name, str) else None
             except InputError as error:
-                line = document.lines.get((stage, index, "rail"), 0)
-                raise InputError(f"{document.name}: line {line}: {stage}.{index}.rail: {error.message}", error.hint) from None
+                found.append(Problem(document.lines.get((stage, index, "rail"), 0), f"{stage}.{index}.rail", error.message))
+    return found

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from charter.core.config import Config, Document, SpecText, apply_overrides, parse, read_yaml
+from charter.core.config import Config, Document, Problem, SpecText, apply_overrides, check, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Sampling
 from charter.core.trust import MAX_FAILED
@@ -132,8 +132,22 @@ def load_recipe(name: str | None, overrides: list[str], changes: dict[str, Any])
     document = read_yaml(path)
     data = document.data if isinstance(document.data, dict) else {}
     merged = {**apply_overrides(data, overrides), **{k: v for k, v in changes.items() if v is not None}} if isinstance(document.data, dict) else None
-    checked = Document(document.name, merged, document.lines, document.problems)
-    return parse(Recipe, checked, "charter align --dry-run  # prints the resolved recipe")
+    recipe, problems = check(Recipe, Document(document.name, merged, document.lines, document.problems))
+    if recipe is None:
+        typed = {text.partition("=")[0]: text for text in overrides} | {
+            key: f"--{key} {value}" for key, value in changes.items() if value is not None
+        }
+        lines = [_placed(problem, document.name, typed) for problem in problems]
+        raise InputError("\n".join(lines), "charter align --dry-run  # prints the resolved recipe")
+    return recipe
+
+
+def _placed(problem: Problem, file: str, typed: dict[str, str]) -> str:
+    """A mistake in what was typed is told there: the file's line says something else."""
+    at = problem.where
+    found = [text for key, text in typed.items() if at == key or at.startswith(f"{key}.") or (at and key.startswith(f"{at}."))]
+    where = "" if at in typed else f"{at}: "
+    return f"on the command line: {', '.join(found)}: {where}{problem.message}" if found else f"{file}: {problem}"
 
 
 def _find(name: str) -> Path:

@@ -179,6 +179,10 @@ def fit_propositions(spec: str, data: Path, out: Path, l2: float, reporter: Repo
         for verdict, (_, harmful) in zip(verdicts, labelled, strict=True)
         if verdict.outcome != "failed"
     ]
+    lost = [verdict for verdict in verdicts if verdict.outcome == "failed"]
+    if lost and len({harmful for _, harmful in rows}) < len({harmful for _, harmful in labelled}):
+        why = f"{len(lost)} of {len(labelled)} rows could not be judged, so a kind is missing: {lost[0].reason or 'no reason was given'}"
+        raise InputError(f"{spec}: {why}", f"charter judges score {spec} --data {data} --out verdicts.jsonl  # says why for every row")
     made = propositions.fit(judge.statements, rows, l2)
     write_text(out, propositions.dump(made))
     return made, len(labelled) - len(rows)

@@ -162,7 +162,36 @@ def _difference(found: Run, wanted: Run) -> str:
     if before[0] == now[0] and before[1] and now[1] and before != now:
         return f"rows of {now[0]} as it was before its files changed"
     keys = sorted(k for k in {*found.config, *wanted.config} if content_id(found.config.get(k)) != content_id(wanted.config.get(k)))
-    return f"a run of another recipe (different: {', '.join(keys)})" if keys else "a run over other input rows"
+    return (
+        f"a run of another recipe (different: {', '.join(_told(k, found.config.get(k), wanted.config.get(k)) for k in keys)})"
+        if keys
+        else "a run over other input rows"
+    )
+
+
+def _told(key: str, before: Any, now: Any) -> str:
+    """A key that differs; of a group of keys the first three that do, with both values."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return key
+    changed = _changes(before, now)
+    return f"{key}: {', '.join(changed[:3])}{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}"
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], group: str = "") -> list[str]:
+    """``group.key OLD -> NEW`` for every value that differs."""
+    found: list[str] = []
+    for key in [*before, *(key for key in now if key not in before)]:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _changes(old, new, f"{group}{key}.")
+        elif content_id(old) != content_id(new):
+            found.append(f"{group}{key} {_short(old)} -> {_short(new)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _versions() -> dict[str, str]:

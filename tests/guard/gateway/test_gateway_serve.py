@@ -85,6 +85,21 @@ def test_mistakes_in_the_configuration(tmp_path, text, words):
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown", "hint"),
+    [
+        ("localhost:8000", "--upstream 'localhost:8000': must be a plain http", "charter serve --upstream http://localhost:8000/v1"),
+        ("http://user:word@x/v1", "--upstream: must be a plain http", "charter serve --help"),
+    ],
+)
+def test_a_mistake_in_an_option_is_told_as_it_was_typed(url, shown, hint):
+    with pytest.raises(InputError) as error:
+        load_config(None, {"upstream.url": url})
+    assert error.value.message.startswith(shown)
+    assert "word" not in str(error.value)
+    assert error.value.hint == hint
+
+
 def test_a_mistake_is_one_line_and_no_traceback(start, tmp_path):
     (tmp_path / "gateway.yaml").write_text("guards: 7\n", encoding="utf-8")
     process, _ = start("--config", "gateway.yaml", "--port", 0, lines=0)

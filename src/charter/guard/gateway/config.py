@@ -157,6 +157,10 @@ class GatewayConfig(Config):
     telemetry: bool = Field(default=False, description="OpenTelemetry spans and events, through the SDK that the process has set up")
 
 
+#: What the command line calls a key.
+_FLAGS = {"upstream.url": "upstream", "listen.port": "port", "listen.host": "host"}
+
+
 def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> GatewayConfig:
     """The file at ``path`` (None: all defaults), with ``overrides`` by dotted key (None: not given). Guards, a SQLite file and an anchor that have a
     relative path there lie beside it. Raises InputError with a line per mistake."""
@@ -202,4 +206,11 @@ def _overridden(config: GatewayConfig, given: dict[str, Any]) -> GatewayConfig:
         return GatewayConfig.model_validate(data)
     except ValueError as error:
         first = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
-        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", _HINT) from None
+        place, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        if place not in given:
+            raise InputError(f"{place}: {message}" if place else message, _HINT) from None
+        flag, value = f"--{_FLAGS.get(place, place)}", str(given[place])
+        plain = place == "upstream.url" and not any(mark in value for mark in "@?# ") and "://" not in value
+        shown = f" {value!r}" if "@" not in value and "?" not in value else ""  # a password may stand before the one, a key after the other
+        again = f"charter serve {flag} http://{value.removesuffix('/').removesuffix('/v1')}/v1" if plain else "charter serve --help"
+        raise InputError(f"{flag}{shown}: {message}", again) from None
