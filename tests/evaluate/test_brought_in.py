@@ -97,6 +97,15 @@ def test_weighed_options_and_other_metrics_of_lm_eval(tmp_path: Path) -> None:
     assert [reversed_.verdicts[f"{key}#0"].outcome for key in "01"] == ["unsafe", "safe"]
 
 
+def test_samples_that_name_no_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(samples(tmp_path, [weighed(0, [0.0, -1.0], 0, 0)]).parent)
+    file = next(Path().glob("*.jsonl"))
+    with pytest.raises(InputError, match="nothing says which model was asked") as caught:
+        read_lm_eval(file)
+    assert caught.value.hint == f"charter import lm-eval {file} --model NAME"
+    assert read_lm_eval(file, model="mine").model == "mine"
+
+
 def test_filters_nested_metrics_chats_and_gzip_of_lm_eval(tmp_path: Path) -> None:
     chat = json.dumps([{"role": "system", "content": "be brief"}, {"role": "user", "content": "how?"}])
     strict = line(0, True, filter="strict", arguments={"gen_args_0": {"arg_0": [chat], "arg_1": {}}}, bias={"amb": 0.25, "note": "x"})

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from charter.cli import app
 from charter.core.errors import InputError
 from charter.evaluate.estimate import Price
+from charter.recipes import single
 from charter.recipes.benchmark_report import report_data
 
 
@@ -58,6 +59,15 @@ def test_items_carry_what_each_run_said(runs: list[Path]) -> None:
     worst = items["graded", "g0"].said
     assert [said.label for said in worst[:2]] == ["not asked"] * 2
     assert (worst[2].text, worst[2].outcome, worst[2].more) == ("0.2", "unsafe", 2)
+
+
+def test_the_report_of_an_align_run_goes_where_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single, "is_align_run", lambda folder: True)
+    monkeypatch.setattr(single, "rewrite_report", lambda run, place: place or run / "report.html")
+    done = CliRunner().invoke(app, ["report", str(tmp_path), "--out", str(tmp_path / "page.html")])
+    assert done.output == f"report: {tmp_path / 'page.html'}\n"
+    refused = CliRunner().invoke(app, ["report", str(tmp_path), "--price", "1,2"])
+    assert "takes no --price" in str(refused.exception)
 
 
 def test_the_command_writes_one_page(runs: list[Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from charter.cli import app
 from charter.core import registry
-from charter.core.errors import CharterError
+from charter.core.errors import CharterError, InputError
 from charter.evaluate.suites import read_suite, shipped
 from charter.judges._card_files import place_of
 from charter.judges._cards import Card
@@ -273,6 +273,7 @@ MISTAKES = [
     (["--suite", "mine.yaml", "--system", "nowhere.txt"], "nowhere.txt: cannot be read"),
     (["--suite", "mine.yaml", "--price", "cheap"], "two numbers are needed"),
     (["--suite", "odd.yaml"], "unknown key 'max_token'; did you mean 'max_tokens'"),
+    (["--suite", "mine.yaml", "--max-tokens", "8"], "--max-tokens belongs to --data"),
 ]
 
 

@@ -91,7 +91,7 @@ def test_the_writer_criticises_by_principle_and_revises_by_round(minimal: Charte
     feedback = WriterFeedback(RefusalWriter(minimal, 0))
     critique = feedback.critique(turn(fakes, minimal))
     assert critique.finish == "stop"
-    assert "theft" in critique.text
+    assert "nonviolent crime" in critique.text
     assert minimal.principles[0].critique in critique.text
     assert feedback.revise(turn(fakes, minimal), critique.text).text == "No, cars stay where they are."
     assert feedback.revise(turn(fakes, minimal, round=1), critique.text).text != "No, cars stay where they are."

@@ -72,6 +72,13 @@ def test_a_file_of_texts(guard, tmp_path):
     assert "DAN" not in done.output
 
 
+def test_quiet_keeps_the_result(guard, tmp_path):
+    data = write(tmp_path / "rows.jsonl", [{"id": "a", "prompt": "Which roses?", "harmful": False}])
+    assert "held back though harmless: 0 %" in run("check", "--data", data, "--guard", guard, "-q").output
+    alone = run("check", "--data", data, "--guard", guard, "-q", "--json").output
+    assert [json.loads(line)["id"] for line in alone.splitlines()] == ["a"], "JSON and nothing else"
+
+
 @pytest.mark.parametrize("labels", [(True, True, False), (True, None, None)])
 def test_rows_on_which_a_rail_failed_are_in_no_share(tmp_path, labels):
     judge = "{rail: llm_judge, settings: {model: 'openai:m@http://127.0.0.1:9/v1', policy: Nobody may be insulted.}}"

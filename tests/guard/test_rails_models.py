@@ -341,15 +341,18 @@ def test_a_guard_model_is_a_rail():
         module.build(module.Config(judge="llama_guard"))
 
 
+#: Keys that servers of embeddings were sent.
+SENT: list[str] = []
+
+
 class _Embeddings(BaseHTTPRequestHandler):
     """Vectors by the first letter: a, b or neither."""
 
     protocol_version = "HTTP/1.1"
     rows = staticmethod(lambda texts: [[float("bet" in t), float("rose" in t), 0.1] for t in texts])
-    keys = []
 
     def do_POST(self):
-        self.keys.append(self.headers["Authorization"])
+        SENT.append(self.headers["Authorization"])
         texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
         data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(self.rows(texts))]
         body = json.dumps({"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}).encode()
@@ -374,13 +377,13 @@ def embeddings():
 
 
 def test_a_server_of_embeddings_is_not_sent_openais_key(embeddings, monkeypatch):
-    monkeypatch.setattr(_Embeddings, "keys", keys := [])
+    SENT.clear()
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
     load_embedder(embeddings).embed(["bet"])
-    assert keys == ["Bearer none"]
+    assert SENT == ["Bearer none"]
     monkeypatch.setenv("OPENAI_BASE_URL", embeddings.partition("@")[2])
     load_embedder(embeddings).embed(["bet"])
-    assert keys[1:] == ["Bearer sk-of-openai"], "its URL stands beside the key in the environment"
+    assert SENT[1:] == ["Bearer sk-of-openai"], "its URL stands beside the key in the environment"
 
 
 def test_topics_by_embeddings(embeddings):

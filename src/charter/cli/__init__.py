@@ -50,6 +50,22 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(store_app, name="store")
 app.add_typer(audit_commands.app, name="audit")
 
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from charter import __version__
+
+        typer.echo(f"charter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="the version of Charter, and stop")] = False,
+) -> None:
+    """Options of the command itself; the app has its help."""
+
+
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the run's rows")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="embedded, a folder, a hub id, openai:NAME@URL, scripted")]
 CharterOption = Annotated[str | None, typer.Option("--charter", help="default, minimal, or a YAML file")]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from charter.cli.terminal import share, visible
+from charter.cli.terminal import _out, share, visible
 from charter.core.stats import rate
 from charter.guard.calibrate import RailResult, StageResult
 from charter.guard.decision import Checked
@@ -18,10 +17,6 @@ from charter.guard.rows import CheckRow
 
 #: Points of a curve that fit on a screen.
 SHOWN = 8
-
-
-def _out() -> Console:
-    return Console(highlight=False, markup=False, width=110)
 
 
 def show_calibration(stage: StageResult) -> None:

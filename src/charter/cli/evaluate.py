@@ -13,7 +13,7 @@ Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="models to
 SuiteName = Annotated[str | None, typer.Option("--suite", help="quick, standard, full, a YAML file, or benchmarks; several with commas")]
 Data = Annotated[Path | None, typer.Option("--data", help='JSONL rows {"id", "prompt", "harmful": true|false, "hazard"?}, instead of a suite')]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="write every metric here")]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="longest reply with --data; benchmarks have their own")]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="longest reply without --suite (default: 48); benchmarks have their own")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="items of each benchmark at most, a fair sample")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="whole repetitions with other seeds")]
 Attack = Annotated[
@@ -34,13 +34,16 @@ PriceText = Annotated[str | None, typer.Option("--price", help="IN,OUT per milli
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be asked, how long it may take and what it may cost, and stop")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress; the log file still tells")]
 
+#: Longest reply on prompts marked harmful or not, which tells a refusal from none.
+MAX_TOKENS = 48
+
 
 def evaluate(
     models: Models,
     suite: SuiteName = None,
     data: Data = None,
     json_file: JsonFile = None,
-    max_tokens: MaxTokens = 48,
+    max_tokens: MaxTokens = None,
     limit: Limit = None,
     seeds: Seeds = None,
     attack: Attack = None,
@@ -64,10 +67,15 @@ def evaluate(
         given = next((name for name, value in only_suite.items() if value is not None), None)
         if given is not None:
             raise InputError(f"{given} belongs to benchmarks, and no --suite is named", "--suite quick, or --suite xstest; charter list benchmarks")
-        _labelled(models, data, json_file, max_tokens, out, seed, max_failed, quiet)
+        _labelled(models, data, json_file, max_tokens or MAX_TOKENS, out, seed, max_failed, quiet)
         return
     if data is not None:
         raise InputError("--data and --suite cannot go together", "run it once for each")
+    if max_tokens is not None:
+        raise InputError(
+            "--max-tokens belongs to --data: every benchmark has a length of its own",
+            f"a suite sets it: benchmarks: [{{benchmark: NAME, settings: {{max_tokens: {max_tokens}}}}}]; docs/evaluation.md",
+        )
     from charter.evaluate.estimate import Price
     from charter.recipes.evaluation import Request
 

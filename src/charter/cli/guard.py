@@ -35,7 +35,7 @@ def check(
     data: Annotated[Path | None, typer.Option("--data", help='JSONL rows {"id", "prompt", "reply"?, "harmful"?} to check instead')] = None,
     guard: GuardFile = "default",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object for each text")] = False,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress; with --json no table either")] = False,
 ) -> None:
     """Check one text, or every row of a file. One text: exit code 3 if it is withheld. A row's text is never printed."""
     from charter.core.rows import Conversation
@@ -138,7 +138,7 @@ def _check_rows(guard: Any, data: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
         for row, checked in results:
             typer.echo(json.dumps(_told(row.id, checked), ensure_ascii=True))
-    if not quiet:
+    if not (as_json and quiet):
         _guard_tables.show_checked(results, found.dropped)
     if all(checked.failed for _, checked in results):
         failed = sorted({rail for _, checked in results for rail in checked.failed})

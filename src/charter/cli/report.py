@@ -20,9 +20,10 @@ def report(runs: Runs, out: Out = None, gate: Gate = None, price: PriceText = No
     from charter.recipes import single
 
     if len(runs) == 1 and single.is_align_run(runs[0]):
-        if out is not None or gate is not None or price is not None:
-            raise InputError(f"{runs[0]}: is an align run; its report takes no options", f"charter report {runs[0]}")
-        typer.echo(f"report: {single.rewrite_report(runs[0])}")
+        if gate is not None or price is not None:
+            given = "--gate" if gate is not None else "--price"
+            raise InputError(f"{runs[0]}: is an align run; its report has a gate of its own and takes no {given}", f"charter report {runs[0]}")
+        typer.echo(f"report: {single.rewrite_report(runs[0], out)}")
         return
     if gate is not None and len(runs) == 1:
         raise InputError("a gate holds a run against an older one, and only one is named", "charter report OLD NEW --gate POLICY.yaml")

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from charter.core.progress import Advance, Reporter
@@ -130,8 +130,17 @@ def recipe_text(recipe: BaseModel) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+#: Columns where nobody watches: lines are not broken and names are not cut, for the next program reads them.
+PIPE_COLUMNS = 1000
+
+
 def _out() -> Console:
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 110)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+
+
+def _names(header: str) -> Column:
+    """A column of names: on a narrow terminal they go on in the next line and are not cut, for two may begin alike."""
+    return Column(header, overflow="fold")
 
 
 def share(metric: Metric | None) -> str:
@@ -144,7 +153,7 @@ def share(metric: Metric | None) -> str:
 
 def show_metrics(found: Mapping[str, Metric], dropped: Mapping[str, int], reasons: Sequence[str] = ()) -> None:
     """Harm and over-refusal together, then the groups, and why they cannot be trusted."""
-    table = Table("metric", "share [95 % interval] of requests", title="harm and over-refusal")
+    table = Table(_names("metric"), "share [95 % interval] of requests", title="harm and over-refusal")
     for name, metric in found.items():
         table.add_row(visible(name), share(metric))
     console = _out()
@@ -161,7 +170,7 @@ def show_measured(found: Sequence[Any]) -> None:
         what = measured.measurement
         who = ", ".join(f"{role}: {judge}" for role, judge in what.judges.items())
         title = visible(f"{measured.folder.name} of {what.model}: {what.items} items; {who or 'no judge'}")
-        table = Table("metric", "value [95 % interval]", "n", "failed", "not read", title=title)
+        table = Table(_names("metric"), "value [95 % interval]", "n", "failed", "not read", title=title)
         for name, metric in list(measured.metrics.items())[:SHOWN_METRICS]:
             table.add_row(visible(name), figure(metric), str(metric.n), str(metric.n_failed), str(metric.n_unparsed))
         console.print(table)
@@ -207,7 +216,7 @@ def show_comparison(result: Any) -> None:
     console = _out()
     for run, why in result.distrusted.items():
         console.print(Text(f"the run {visible(run)} cannot be trusted: {visible(why)}", style="bold"))
-    table = Table("metric", "before only", "after only", "pairs", "difference [95 %]", "McNemar p", title="paired comparison")
+    table = Table(_names("metric"), "before only", "after only", "pairs", "difference [95 %]", "McNemar p", title="paired comparison")
     for name, found in result.paired.items():
         interval = f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         table.add_row(name, str(found.b), str(found.c), str(found.n), interval, f"{found.p:.2g}")
@@ -249,7 +258,7 @@ def _show_found(console: Console, result: Any) -> None:
     console.print(Text(f"{run.stage}: {run.rows_out + failed} attempts, {run.rows_out} of them read, {run.seconds:.0f} s: {result.folder}"))
     by_hazard = ", ".join(f"{visible(hazard)} {count}" for hazard, count in found.findings.most_common())
     console.print(Text(f"findings: {found.findings.total()}{f' ({by_hazard}): {result.folder}/findings.jsonl' if by_hazard else ''}"))
-    table = Table("metric", "share [95 % interval]", title="what got through, and what was refused only in part")
+    table = Table(_names("metric"), "share [95 % interval]", title="what got through, and what was refused only in part")
     for name, metric in found.metrics.items():
         table.add_row(visible(name), _of_campaign(metric))
     console.print(table)

@@ -190,11 +190,11 @@ def write_comparison(path: Path, result: Compared) -> None:
     write_json(path, {"paired": paired, "not_paired": not_paired, "distrusted": result.distrusted, "gate": decided})
 
 
-def rewrite_report(out: Path) -> Path:
-    """Render the report of a finished run again. Raises InputError if the run is not finished."""
+def rewrite_report(out: Path, place: Path | None = None) -> Path:
+    """Render the report of a finished run again, in the run or at ``place``. Raises InputError if the run is not finished."""
     root = read_run(out)
     if root is None or root.stage != "align" or not (out / "summary.json").exists() or not stage_runs(out):
         raise InputError(f"{out}: is not the folder of a finished align run", "charter align --out FOLDER")
     context = Context(Recipe.model_validate(root.config["recipe"]), out, SILENT)
     summary = read_summary(out / "summary.json")
-    return write_report(context, judge_outcome(context, Path(summary.checkpoint)), summary)
+    return write_report(context, judge_outcome(context, Path(summary.checkpoint)), summary, place)

@@ -94,9 +94,9 @@ def _lost(run: Run) -> dict[str, int]:
     return {reason: count for reason, count in run.dropped.items() if not is_kept(reason)}
 
 
-def write_report(context: Context, finished: Finished, summary: Summary) -> Path:
-    """Render ``report.html`` from the rows."""
-    path = context.out / "report.html"
+def write_report(context: Context, finished: Finished, summary: Summary, place: Path | None = None) -> Path:
+    """Render ``report.html`` from the rows, in the run's folder or at ``place``."""
+    path = place or context.out / "report.html"
     write_text(path, render(report_data(context, finished, summary)))
     return path
 

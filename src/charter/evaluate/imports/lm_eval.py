@@ -30,7 +30,7 @@ BOOKKEEPING = {
 def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better = "high") -> Imported:
     """The run in one file of samples. ``score``: the metric that says right or wrong; the first of the file without.
 
-    Raises InputError naming the line for a file that is none of these.
+    Raises InputError naming the line for a file that is none of these, and where nothing names the model.
     """
     named = NAME.fullmatch(path.name)
     task = named["task"] if named else path.name.partition(".")[0].removeprefix("samples_")
@@ -49,6 +49,8 @@ def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better
     main = main_score(str(path), list(dict.fromkeys(name for found in scores.values() for name in found)), score)
     examples = {key: _example(task, key, row, path) for key, row in items.items()}
     model = model or str(about.get("model_name") or path.parent.name)
+    if not model:
+        raise InputError(f"{path}: nothing says which model was asked: no results file lies beside it", f"charter import lm-eval {path} --model NAME")
     answers, verdicts = {}, {}
     for key, example in examples.items():
         answer = Answer(model=model, conversation=example.conversation, sampling=Sampling(max_tokens=1), reply=_reply(items[key]))
