@@ -71,7 +71,7 @@ def recipes_page() -> str:
         "# Recipes\n",
         "A recipe is one YAML file that says everything `charter align` does. Copy `src/charter/recipes/texts/quickstart.yaml`, or change",
         "single keys on the command line: `charter align quickstart generate.pairs=100 train.methods='[sft, dpo]'`. Keys that do not exist are",
-        "refused. `charter align --dry-run` prints the recipe as it would run.\n",
+        "refused. `charter align --dry-run` prints the recipe as it would run, and looks at its charter, files and models without asking any.\n",
         "An empty cell in the column *quickstart* means that the shipped recipe leaves the default.\n",
     ]
     for title, model in sections(Recipe, ""):

@@ -384,6 +384,14 @@ def test_a_server_of_embeddings_is_not_sent_openais_key(embeddings, monkeypatch)
     monkeypatch.setenv("OPENAI_BASE_URL", embeddings.partition("@")[2])
     load_embedder(embeddings).embed(["bet"])
     assert SENT[1:] == ["Bearer sk-of-openai"], "its URL stands beside the key in the environment"
+    monkeypatch.setenv("MY_KEY", "sk-mine")
+    url = embeddings.removeprefix("openai:")
+    module = find("rails", "topic")
+    config = module.Config.model_validate({"deny": {"gambling": ("bets",)}, "by": {"openai": {"model": url, "api_key_env": "MY_KEY"}}})
+    module.build(config)
+    assert SENT[-1] == "Bearer sk-mine"
+    with pytest.raises(InputError, match="one setting, api_key_env, and not 'timeout_s'"):
+        load_embedder(f"openai: {{model: {url}, timeout_s: 3}}")
 
 
 def test_topics_by_embeddings(embeddings):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.models._endpoint import BASE_URL, endpoint
+from charter.models._written import read_written
 
 Vectors = NDArray[np.float32]
 MAX_TOKENS = 256
@@ -28,10 +29,16 @@ class Embedder(Protocol):
 
 
 def load_embedder(spec: str) -> Embedder:
-    """``minilm``, a folder, ``hf:ORG/NAME`` or ``openai:MODEL@URL``. Raises InputError, MissingPartError or ModelError."""
+    """``minilm``, a folder, ``hf:ORG/NAME``, ``openai:MODEL@URL`` or ``openai: {model: MODEL@URL, api_key_env: MY_KEY}``. Raises InputError,
+    MissingPartError or ModelError."""
     kind, _, rest = spec.partition(":")
     if kind == "openai" and rest:
-        return UrlEmbedder(rest)
+        _, argument, options = read_written(spec)
+        if other := sorted(set(options) - {"api_key_env"}):
+            raise InputError(
+                f"embeddings of a server have one setting, api_key_env, and not {other[0]!r}", "openai: {model: NAME@URL, api_key_env: MY_KEY}"
+            )
+        return UrlEmbedder(argument, str(options.get("api_key_env", "")))
     if spec == "minilm":
         return LocalEncoder(_minilm())
     if kind == "hf" and rest:
@@ -80,13 +87,14 @@ class LocalEncoder:
 class UrlEmbedder:
     """``/v1/embeddings`` of any compatible server."""
 
-    def __init__(self, argument: str) -> None:
+    def __init__(self, argument: str, api_key_env: str = "") -> None:
         self._where = endpoint(argument, os.environ.get(BASE_URL, ""))
+        self._key_env = api_key_env or self._where.key_variable
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         import openai
 
-        key = os.environ.get(self._where.key_variable, "") if self._where.key_variable else ""
+        key = os.environ.get(self._key_env, "") if self._key_env else ""
         client = openai.OpenAI(base_url=self._where.url, api_key=key or "none", timeout=TIMEOUT_S, max_retries=2)
         try:
             with client:

@@ -137,7 +137,7 @@ def load_recipe(name: str | None, overrides: list[str], changes: dict[str, Any])
         typed = {text.partition("=")[0]: text for text in overrides} | {
             key: f"--{key} {value}" for key, value in changes.items() if value is not None
         }
-        lines = [_placed(problem, document.name, typed) for problem in problems]
+        lines = [f"{document.name}: {one}" if one in document.problems else _placed(one, document.name, typed) for one in problems]
         raise InputError("\n".join(lines), "charter align --dry-run  # prints the resolved recipe")
     return recipe
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field, model_validator
 
 from charter.core.config import Config as BaseConfig
+from charter.core.config import SpecText
 from charter.core.normalise.fold import fold
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
@@ -35,7 +36,11 @@ class Config(BaseConfig):
 
     allow: dict[str, tuple[str, ...]] = Field(default={}, description="if given, whatever is about none of these is off topic")
     deny: dict[str, tuple[str, ...]] = Field(default={}, description="whatever is about one of these")
-    by: str = Field(default="words", min_length=1, description="words, minilm, a folder, hf:ORG/NAME, openai:MODEL@URL")
+    by: SpecText = Field(
+        default="words",
+        min_length=1,
+        description="words, minilm, a folder, hf:ORG/NAME, openai:MODEL@URL, openai: {model: MODEL@URL, api_key_env: MY_KEY}",
+    )
     near: float = Field(default=0.35, gt=0.0, lt=1.0, description="cosine at which the score is 0.5")
     steepness: float = Field(default=20.0, gt=0.0, description="of the score around it")
     least: int = Field(default=3, ge=1, description="words that a text must have to be off topic: greetings are not")
