@@ -125,7 +125,7 @@ def lasting(spec: str) -> str:
         return spec
     if not found.options and not spec.strip().endswith((".yaml", ".yml")) and not _MAPPING.match(spec.strip()):
         return spec
-    aside = getattr(registry.find("models", found.plugin), "ASIDE", frozenset())
+    aside: frozenset[str] = getattr(registry.find("models", found.plugin), "ASIDE", frozenset())
     kept = {key: value for key, value in sorted(found.options.items()) if key not in aside}
     return str(as_text({found.plugin: {"model": found.argument, **kept}})) if kept else found.short
 
