@@ -206,11 +206,11 @@ def _overridden(config: GatewayConfig, given: dict[str, Any]) -> GatewayConfig:
         return GatewayConfig.model_validate(data)
     except ValueError as error:
         first = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
-        place, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        if place not in given:
-            raise InputError(f"{place}: {message}" if place else message, _HINT) from None
-        flag, value = f"--{_FLAGS.get(place, place)}", str(given[place])
-        plain = place == "upstream.url" and not any(mark in value for mark in "@?# ") and "://" not in value
+        key, message = ".".join(map(str, first["loc"])), str(first["msg"]).removeprefix("Value error, ")
+        if key not in given:
+            raise InputError(f"{key}: {message}" if key else message, _HINT) from None
+        flag, value = f"--{_FLAGS.get(key, key)}", str(given[key])
+        plain = key == "upstream.url" and not any(mark in value for mark in "@?# ") and "://" not in value
         shown = f" {value!r}" if "@" not in value and "?" not in value else ""  # a password may stand before the one, a key after the other
         again = f"charter serve {flag} http://{value.removesuffix('/').removesuffix('/v1')}/v1" if plain else "charter serve --help"
         raise InputError(f"{flag}{shown}: {message}", again) from None
