@@ -23,6 +23,7 @@ from charter.cli.exchange import export_app, import_app
 from charter.cli.judges import judges_app
 from charter.cli.keys import app as keys_app
 from charter.cli.report import report
+from charter.cli.review import app as review_app
 from charter.cli.serve import serve
 from charter.cli.store import app as store_app
 from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_USAGE, CharterError
@@ -49,6 +50,7 @@ app.add_typer(guard_commands.app, name="guard")
 app.add_typer(keys_app, name="keys")
 app.add_typer(store_app, name="store")
 app.add_typer(audit_commands.app, name="audit")
+app.add_typer(review_app, name="review")
 
 
 def _say_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from charter.core.errors import StoreError
+from charter.core.errors import InputError, StoreError
 from charter.store.rowlog import disk_error
 
 
@@ -75,6 +75,21 @@ class ResultFile:
 
     def _foreign(self, why: str) -> StoreError:
         return StoreError(f"{self.path}: {why}", "give another --out")
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a new file that its owner alone may read. Raises InputError for one that is there: what it holds may be nowhere else by now; StoreError
+    when it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise InputError(f"{path}: is there already", "give another --out") from None
+    except OSError as error:
+        raise disk_error(path, error) from None
 
 
 def key_of(value: Any) -> str:

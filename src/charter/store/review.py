@@ -10,12 +10,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import delete, func, insert, select, update
 
 from charter.store.database import Database
 from charter.store.reports import settle
 from charter.store.review_rows import Answer, Item, alone, answer_row, is_there, item_row
-from charter.store.tables import kept_text, report, review_item
+from charter.store.tables import kept_text, report, review_decision, review_item
 
 #: How long a comment stays that a gateway of an older version filed, which does not write its end.
 _UNTOLD_S = 30 * 86_400.0
@@ -62,5 +62,8 @@ def purge(database: Database, now: float | None = None) -> Purged:
         answers = connection.execute(delete(kept_text).where(kept_text.c.keep_until_unix_s < at)).rowcount
         ends = func.coalesce(report.c.keep_until_unix_s, report.c.created_unix_s + _UNTOLD_S)
         comments = connection.execute(update(report).where(ends < at, report.c.comment != "").values(comment="")).rowcount
+        textless = select(review_item.c.id).where(review_item.c.finding.is_(None))
+        about = [review_decision.c.item_id.in_(textless), review_decision.c.comment != ""]  # a reviewer's comment may quote the text
+        comments += connection.execute(update(review_decision).where(*about).values(comment="")).rowcount
     database.forget()  # each time: the one before may have found it busy
     return Purged(items, answers, comments)

@@ -34,7 +34,8 @@ api_key = Table(
     Column("revoked_unix_s", Float),
 )
 
-#: What people should look at. ``finding`` is a Finding row as JSON, text included: it is deleted when ``keep_until_unix_s`` has passed.
+#: What people should look at. ``state``: pending, decided, disputed (reviewers contradict each other), or expired (nobody decided in time).
+#: ``finding`` is a Finding row as JSON, text included: it is deleted when ``keep_until_unix_s`` has passed.
 #: ``key_name``: whose request it was. ``response_id``: the answer's own id, as its body has it. ``choice_index``: which choice of it; none for a
 #: request, and for an item that a gateway of before version 0005 queued.
 #: ``lease_until_unix_s``, ``holder`` and ``lease_token`` are for the review queue: a lease that has run out is free.
@@ -60,6 +61,18 @@ review_item = Table(
     Column("lease_token", String(64)),
     Column("choice_index", Integer),
     Index("ix_review_item_queue", "state", "priority", "created_unix_s"),
+)
+
+#: What people decided about items: one row for each item and reviewer. ``decision`` is a Decision row as JSON, without text. ``comment`` is taken
+#: out with the text of the item: it may quote it.
+review_decision = Table(
+    "review_decision",
+    metadata,
+    Column("item_id", String(32), primary_key=True),
+    Column("reviewer", String(64), primary_key=True),
+    Column("made_unix_s", Float, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("comment", Text, nullable=False),
 )
 
 #: Texts of answers that went out, kept for a while so that a report about one can be looked into. Only where the operator asks for it.
