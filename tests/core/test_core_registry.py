@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from charter.cli import app
 from charter.core import registry
 from charter.core.errors import InputError
+from charter.recipes.plugins import check_plugin
 
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A third party's package with an attack 'outside', one called like ours, and one that is no module."""
-    (tmp_path / "outside_attacks.py").write_text('"""Asks politely."""\nNOT_COVERED = "rudeness"\nbuilt = []\n', encoding="utf-8")
+    (tmp_path / "outside_attacks.py").write_text(
+        '"""Asks politely."""\nNOT_COVERED = "rudeness"\nfrom charter.core.config import Config\nbuild = built = list\n', encoding="utf-8"
+    )
     folder = tmp_path / "outside_attacks-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-attacks\nVersion: 1.0\n", encoding="utf-8")
@@ -80,5 +86,81 @@ def test_two_plugins_of_one_name_are_refused(plugin: str) -> None:
 
 
 def test_an_entry_point_must_name_a_module(plugin: str) -> None:
-    with pytest.raises(InputError, match="the attack 'thing' is not a module"):
+    with pytest.raises(InputError, match=r"the attack 'thing' of the package outside-attacks 1\.0 is not a module"):
         registry.find("attacks", "thing")
+
+
+GOOD = (
+    '"""Sends the goal as it is, twice over."""\nfrom charter.core.config import Config\nNOT_COVERED = "every disguise that there is"\n'
+    "def build(config):\n    return lambda goal, rng: iter([goal.conversation])\n"
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Installs a package with one attack, whose file is given; returns the attack's name."""
+
+    def install(source: str) -> str:
+        name = f"theirs_{len(list(tmp_path.iterdir()))}_{abs(hash(source)) % 10**9}"
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+        folder = tmp_path / f"{name}-2.1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.1\n", encoding="utf-8")
+        (folder / "entry_points.txt").write_text(f"[charter.attacks]\n{name} = {name}\n", encoding="utf-8")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return name
+
+    return install
+
+
+FAULTS = {
+    "import a_part_that_is_not_there\n": "cannot be loaded: ModuleNotFoundError: No module named 'a_part_that_is_not_there'",
+    "1 / 0\n": "cannot be loaded: ZeroDivisionError: division by zero",
+    GOOD.replace('"""', "'", 1).replace('"""', "'.strip()", 1): "has no docstring",
+    GOOD.replace("NOT_COVERED =", "COVERED ="): "has no NOT_COVERED",
+    GOOD.replace("import Config", "import Config as Settings"): "has no Config (a subclass of charter.core.config.Config)",
+    GOOD.replace("def build", "def make"): "has no build",
+}
+
+
+@pytest.mark.parametrize(("source", "what"), FAULTS.items())
+def test_a_faulty_plugin_names_its_package_and_what_is_missing_and_hides_no_other(source: str, what: str, package: Callable[[str], str]) -> None:
+    name = package(source)
+    with pytest.raises(InputError) as caught:
+        registry.find("attacks", name)
+    assert caught.value.message.startswith(f"the attack '{name}' of the package {name} 2.1 {what}")
+    assert caught.value.hint
+    listed = CliRunner().invoke(app, ["list", "attacks"], catch_exceptions=False)
+    assert listed.exit_code == 0
+    assert f"  {name}: BROKEN, the attack '{name}' of the package {name} 2.1 {what}" in listed.output
+    assert [other for other in ("authority", "direct", "injection", "jailbreak") if f"\n  {other}: " not in listed.output] == []
+
+
+def test_an_author_can_put_a_plugin_to_the_contract(package: Callable[[str], str]) -> None:
+    good, vague = package(GOOD), package(GOOD.replace("Sends the goal as it is, twice over.", "Sends."))
+    wild = package(GOOD.replace("goal.conversation", "goal.conversation.with_reply(str(__import__('os').urandom(4)))"))
+    crashes = package(GOOD.replace("iter([goal.conversation])", "goal.no_such_thing"))
+
+    def check(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["list", *words], catch_exceptions=False)
+        return done.exit_code, done.output
+
+    assert check("attacks", "--check", good) == check("--check", good) == (0, f"attacks/{good}: keeps the contract of its shelf\n")
+    assert check("--check", vague) == (2, f"attacks/{vague}: the docstring's first line has 6 characters, not 21 to 150\n")
+    code, said = check("--check", wild)
+    assert code == 2
+    assert "does not send the same twice" in said
+    assert "does not end with the user's message" in said
+    assert "raises AttributeError" in check("--check", crashes)[1]
+
+
+@pytest.mark.parametrize(("shelf", "name"), [("rails", "length"), ("rails", "judge"), ("judges", "refusal"), ("judges", "llama_guard"),
+                                            ("judges", "pairwise"), ("benchmarks", "xstest"), ("sources", "starter"), ("models", "openai"),
+                                            ("attacks", "jailbreak"), ("trainers", "sft")])  # fmt: skip
+def test_what_ships_keeps_the_contract_that_authors_are_held_to(shelf: str, name: str) -> None:
+    assert check_plugin(shelf, name).faults == ()
+
+
+def test_checking_a_plugin_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="nothing on the shelf rails is called 'lenght'"):
+        CliRunner().invoke(app, ["list", "rails", "--check", "lenght"], catch_exceptions=False)

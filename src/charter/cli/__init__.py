@@ -25,6 +25,7 @@ from charter.cli.keys import app as keys_app
 from charter.cli.report import report
 from charter.cli.review import app as review_app
 from charter.cli.serve import serve
+from charter.cli.shelves import list_shelf
 from charter.cli.store import app as store_app
 from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_USAGE, CharterError
 
@@ -179,17 +180,7 @@ def doctor() -> None:
     terminal.show_checks(diagnose())
 
 
-@app.command("list")
-def list_shelf(shelf: Annotated[str | None, typer.Argument(help="attacks, judges, models, ...")] = None) -> None:
-    """Everything on a shelf, with what it is and what it does not cover."""
-    from charter.core.registry import SHELVES, find, names
-
-    for name in [shelf] if shelf else SHELVES:
-        typer.echo(f"{name}:")
-        for item in names(name):
-            module = find(name, item)
-            first = (module.__doc__ or "").strip().splitlines()[0]
-            typer.echo(f"  {item}: {first}\n    does not cover: {module.NOT_COVERED}")
+app.command("list")(list_shelf)
 
 
 def _stage(stage: str, arguments: list[str] | None, model: str | None, charter: str | None, out: Path | None, quiet: bool) -> None:

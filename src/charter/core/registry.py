@@ -1,7 +1,8 @@
 """Shelves: folders of one-file plugins, found by file name and never listed anywhere.
 
 A plugin is a module with a docstring (first line = catalogue text), ``NOT_COVERED`` (what it does not catch or measure), a ``Config`` and
-``build(config)``. Files whose name starts with ``_`` are helpers. Third parties add theirs through the entry-point group ``charter.<shelf>``.
+``build(config)``. Files whose name starts with ``_`` are helpers. Third parties add theirs through the entry-point group ``charter.<shelf>``; what
+one of them lacks is told when it is looked for, and hides no other plugin.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
-from charter.core.errors import InputError
+from charter.core.contract import missing
+from charter.core.errors import CharterError, InputError
 
 SHELVES = {
     "attacks": "charter.redteam.attacks",
@@ -34,7 +36,8 @@ def names(shelf: str) -> list[str]:
 
 
 def find(shelf: str, name: str) -> ModuleType:
-    """The module of plugin ``name``. Raises InputError naming the right ones; two plugins of one name are refused."""
+    """The module of plugin ``name``. Raises InputError for a name that is not there, which names the right ones, for two plugins of one name, and for
+    another package's plugin that cannot be imported or lacks what every plugin has."""
     package = _package(shelf)
     available = names(shelf)
     if name not in available:
@@ -45,9 +48,23 @@ def find(shelf: str, name: str) -> ModuleType:
     built_in = {m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)}
     if len(outside) + (name in built_in) > 1:
         raise InputError(f"two plugins on the shelf {shelf} are called {name!r}", "pip uninstall one of them")
-    module = outside[0].load() if outside else importlib.import_module(f"{package}.{name}")
+    return _loaded(shelf, outside[0]) if outside else importlib.import_module(f"{package}.{name}")
+
+
+def _loaded(shelf: str, point: EntryPoint) -> ModuleType:
+    whose = f"the {shelf[:-1]} {point.name!r}" + (f" of the package {point.dist.name} {point.dist.version}" if point.dist else "")
+    hint = f"charter list {shelf} --check {point.name}"
+    try:
+        module = point.load()
+    except CharterError:
+        raise
+    except Exception as error:  # somebody else's file may do anything while it is read
+        raise InputError(f"{whose} cannot be loaded: {type(error).__name__}: {error}", f"python -c 'import {point.module}'") from error
     if not isinstance(module, ModuleType):
-        raise InputError(f"the {shelf[:-1]} {name!r} is not a module; its entry point must name one")
+        raise InputError(f"{whose} is not a module; its entry point must name one", hint)
+    lacks = missing(module)
+    if lacks:
+        raise InputError(f"{whose} has {'; '.join(lacks)}", hint)
     return module
 
 
