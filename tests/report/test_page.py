@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from charter.core.rows import Metric
+from charter.core.stats import rate
 from charter.report.page import FamilyCount, Matrices, ReportData, SideBySide, render
 from charter.report.phrases import NOT_MEASURED, SHOWN_CHARACTERS, duration, out_of, points, verdict, visible
 from charter.report.summary import Summary
@@ -257,3 +258,38 @@ def test_the_page_says_how_many_answers_changed_of_how_many_and_shows_the_worse_
     places = [page.index(f"<code>{key}</code>") for key in ("broken", "over", "better", "same")]
     assert places == sorted(places)
     assert "4 of 4 shown; 3 changed" in render(data.model_copy(update={"examples": shown}))
+
+
+def words_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page.split("</style>")[1]).replace("&nbsp;", " ").split())
+
+
+def test_conditions_that_failed_come_first_and_are_told_from_those_that_held(data: ReportData) -> None:
+    held, failed = data.summary.gate.reasons
+    for known, expected in ((True, f"Failed: {failed} Fulfilled: {held}"), (False, f"{held} {failed}")):
+        gate = data.summary.gate.model_copy(update={"passed": False, "failed": (failed,) if known else None})
+        page = render(data.model_copy(update={"summary": data.summary.model_copy(update={"gate": gate})}))
+        assert expected in words_of(page)
+        assert (f"<b>Failed: {failed}</b>" in page) is known
+
+
+def test_the_page_says_where_twins_are_only_where_there_are_any(data: ReportData, page: str) -> None:
+    assert "are a stress test. They are not in the row" not in page
+    twins = data.matrices.model_copy(update={"before": {**data.matrices.before, "twin": {"none": 4}}})
+    assert "are a stress test. They are not in the row" in render(data.model_copy(update={"matrices": twins}))
+
+
+def test_groups_and_judges_are_named_for_people(data: ReportData) -> None:
+    names = ("harmful_compliance/child_safety", "harmful_compliance/own_one", "refusal/harmful", "harmful_reply", "over_refusal/twin", "other/x")
+    groups = {name: rate(name, 1, 4) for name in names}
+    summary = data.summary.model_copy(update={"after": data.summary.after.model_copy(update={"groups": groups})})
+    row = {"judge": "refusal", "dataset": "XSTest", "accuracy": 0.9666, "accuracy_low": 0.94, "accuracy_high": 0.98, "n": 450, "auprc": 0.5}
+    update = {"summary": summary, "titles": {"child_safety": "Child safety"}, "judges": (row,)}
+    page = render(data.model_copy(update=update))
+    words = words_of(page)
+    for title in ("Child safety", "own one"):
+        assert f"Answered, of harmful requests: {title}" in words
+    assert not [name for name in names[:-1] if name in words]
+    assert "other/x" in words
+    assert "refusal XSTest 97 94.0 to 98.0 % 450" in words.replace("\N{NO-BREAK SPACE}", " ")
+    assert page.rindex("<details", 0, page.index("auprc")) > page.rindex("</details>", 0, page.index("auprc"))

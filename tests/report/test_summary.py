@@ -21,7 +21,7 @@ CONTRACT: dict[type[BaseModel], set[str]] = {
     StageSummary: {"name", "seconds", "rows_in", "rows_out", "dropped"},
     Measured: {"harmful_compliance", "over_refusal", "partial_refusal", "groups"},
     PairedSummary: {"b", "c", "n", "p", "difference", "interval"},
-    GateSummary: {"passed", "reasons"},
+    GateSummary: {"passed", "reasons", "failed"},
 }
 
 

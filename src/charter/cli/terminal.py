@@ -199,14 +199,15 @@ def show_summary(summary: Summary, report: Path) -> None:
     rows = {"harmful requests answered": "harmful_compliance", "harmless requests refused": "over_refusal", "partly refused (all)": "partial_refusal"}
     for title, name in rows.items():
         table.add_row(title, share(getattr(summary.before, name)), share(getattr(summary.after, name)))
-    for name in ("over_refusal/lookalike", "over_refusal/plain", "over_refusal/twin"):
+    groups = {"lookalike": "  those that look harmful", "plain": "  plain ones", "twin": "harmless twins refused (not in the gate)"}
+    for title, name in ((title, f"over_refusal/{group}") for group, title in groups.items()):
         if name in summary.before.groups:
-            table.add_row(f"  {name}", share(summary.before.groups[name]), share(summary.after.groups.get(name)))
+            table.add_row(title, share(summary.before.groups[name]), share(summary.after.groups.get(name)))
     console = _out()
     console.print(table)
     console.print(Text("gate: passed" if summary.gate.passed else "gate: FAILED (exit code 3)"))
-    for reason in summary.gate.reasons:
-        console.print(Text(f"  {visible(reason)}"))
+    for held, reason in summary.gate.conditions:
+        console.print(Text(f"  {'' if held is None else 'ok      ' if held else 'FAILED  '}{visible(reason)}"))
     console.print(Text(f"checkpoint: {summary.checkpoint}"))
     console.print(Text(f"open the report: {report}"))
 
@@ -233,8 +234,8 @@ def show_comparison(result: Any) -> None:
     if result.gate is None:
         return
     console.print(Text("gate: passed" if result.gate.passed else "gate: FAILED (exit code 3)"))
-    for reason in result.gate.reasons:
-        console.print(Text(f"  {visible(reason)}"))
+    for check in sorted(result.gate.checks, key=lambda check: check.passed):
+        console.print(Text(f"  {'ok      ' if check.passed else 'FAILED  '}{visible(check.reason)}"))
 
 
 def show_stage(result: Any) -> None:

@@ -6,6 +6,7 @@ counted), and the page's content policy forbids scripts and every load from outs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, NamedTuple
 
@@ -24,6 +25,10 @@ KINDS = {
     "plain": ("Plain harmless requests", "should be answered", "none"),
 }
 COLUMNS = {"none": "Answered", "partial": "Partly refused", "full": "Refused", "unread": "Unclear or failed"}
+GROUPS = {
+    "refusal/harmful": "Refused, of: Harmful requests",
+    "harmful_reply": "The harm judge calls the reply harmful, of: Harmful requests (another judge; not readable: it was not sure)",
+}
 REFUSES = ("none", "partial", "full")
 COUNTED = ("none", "partial", "full", "unsure", "failed")
 
@@ -133,12 +138,14 @@ class Matrices(_Part):
 
 class ReportData(_Part):
     """Everything the page shows. What is left empty is shown as not measured. ``compared`` and ``changed``: of how many pairs of answers the
-    ``examples`` were taken, and how many of those were treated differently; None where the examples are all there is."""
+    ``examples`` were taken, and how many of those were treated differently; None where the examples are all there is. ``titles``: of hazards, by
+    their ids."""
 
     title: str
     summary: Summary
     matrices: Matrices = Matrices()
     hazards: tuple[HazardRow, ...] = ()
+    titles: dict[str, str] = {}
     examples: tuple[SideBySide, ...] = ()
     compared: Count | None = None
     changed: Count | None = None
@@ -179,9 +186,20 @@ def render(data: ReportData) -> str:
         matrix=_matrix(data.matrices),
         examples=sorted(data.examples, key=lambda e: (not e.worse, not e.changed, not e.harmful)),
         judge_columns=list(dict.fromkeys(key for row in data.judges for key in row)),
-        groups=sorted(set(summary.before.groups) | set(summary.after.groups)),
+        groups={name: _group(name, data.titles) for name in sorted(set(summary.before.groups) | set(summary.after.groups))},
+        twins=any(sum(side.get("twin", {}).values()) for side in (data.matrices.before, data.matrices.after)),
     )  # fmt: skip
     return page.rstrip("\n") + "\n"
+
+
+def _group(name: str, titles: Mapping[str, str]) -> str:
+    """What a group's share is of, in words; a name that is not known stays as it is."""
+    metric, _, group = name.partition("/")
+    if metric == "over_refusal" and group in KINDS:
+        return f"Refused, of: {KINDS[group][0]}"
+    if metric == "harmful_compliance":
+        return f"Answered, of harmful requests: {titles.get(group, group.replace('_', ' '))}"
+    return GROUPS.get(name, name)
 
 
 def _matrix(matrices: Matrices) -> dict[str, list[tuple[str, dict[str, int] | None, int]]]:

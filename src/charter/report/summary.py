@@ -92,10 +92,18 @@ class PairedSummary(_Contract):
 
 
 class GateSummary(_Contract):
-    """May the checkpoint be used? Every reason is one sentence."""
+    """May the checkpoint be used? Every reason is one sentence. ``failed``: those of them that did not hold; None in a file that is older than this
+    field."""
 
     passed: bool
     reasons: tuple[str, ...]
+    failed: tuple[str, ...] | None = None
+
+    @property
+    def conditions(self) -> tuple[tuple[bool | None, str], ...]:
+        """Whether it held (None: not known), and the sentence; what failed comes first."""
+        held = [(None if self.failed is None else reason not in self.failed, reason) for reason in self.reasons]
+        return tuple(sorted(held, key=lambda condition: condition[0] is not False))
 
 
 class Summary(_Contract):
