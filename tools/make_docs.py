@@ -69,7 +69,7 @@ def recipes_page() -> str:
     lines = [
         MADE,
         "# Recipes\n",
-        "A recipe is one YAML file that says everything `charter align` does. Copy `src/charter/recipes/texts/quickstart.yaml`, or change",
+        "A recipe is one YAML file that says everything `charter align` does. `charter align --dry-run > recipe.yaml` writes one; or change",
         "single keys on the command line: `charter align quickstart generate.pairs=100 train.methods='[sft, dpo]'`. Keys that do not exist are",
         "refused. `charter align --dry-run` prints the recipe as it would run, and looks at its charter, files and models without asking any.\n",
         "An empty cell in the column *quickstart* means that the shipped recipe leaves the default.\n",

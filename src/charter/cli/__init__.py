@@ -27,7 +27,7 @@ from charter.cli.review import app as review_app
 from charter.cli.serve import serve
 from charter.cli.shelves import list_shelf
 from charter.cli.store import app as store_app
-from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_USAGE, CharterError
+from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_USAGE, CharterError, InputError
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -151,12 +151,21 @@ def train_dpo(arguments: Overrides = None, model: ModelOption = None, charter: C
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(help="a charter: a YAML file or a shipped name")]) -> None:
+def check(
+    file: Annotated[str, typer.Argument(help="a charter: a YAML file or a shipped name")],
+    init: Annotated[bool, typer.Option("--init", help="write a short charter there first, to start from")] = False,
+) -> None:
     """Explain every mistake in a charter, with its line; without one, say which hazards have requests to train on."""
     from charter.core.visible import visible
-    from charter.policy.load import check_charter, load_charter, shipped
+    from charter.policy.load import check_charter, load_charter, shipped, shipped_text
     from charter.recipes.preflight import practised
+    from charter.store.runs import write_text
 
+    if init:
+        if Path(file).exists():
+            raise InputError(f"{file}: is there already", f"charter check {file}")
+        write_text(Path(file), shipped_text("minimal"))
+        typer.echo(f"wrote {visible(file)}")
     known = file in shipped() or not Path(file).expanduser().exists()  # a mistyped name: loading it says which names there are
     problems = [] if known else check_charter(Path(file))
     for problem in problems:

@@ -10,12 +10,17 @@ from charter.policy.charter import Charter, CharterText, cross_problems
 from charter.policy.wording import suggestion
 
 _TEXTS = Path(__file__).parent / "texts"
-_HINT = "docs/charter.md explains every key; texts/minimal.yaml in the package's policy folder is a short one to copy"
+_HINT = "charter check --init mine.yaml  # writes a short one to start from; docs/charter.md explains every key"
 
 
 def shipped() -> list[str]:
     """Names of the charters that come with the package, sorted."""
     return sorted(path.stem for path in _TEXTS.glob("*.yaml"))
+
+
+def shipped_text(name: str) -> str:
+    """The file of a shipped charter, with its comments."""
+    return (_TEXTS / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def load_charter(spec: str | Path) -> Charter:
