@@ -88,4 +88,4 @@ def test_the_light_install_works_without_torch(root: Path, tmp_path: Path) -> No
     assert [line for line in refused.stderr.splitlines() if line.startswith("error:")] == [
         "error: local models need torch, which is not installed"
     ], refused.stderr
-    assert "pip install 'charter-align[local]'" in refused.stderr
+    assert "pip install '.[local]'" in refused.stderr

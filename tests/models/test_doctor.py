@@ -93,7 +93,7 @@ def test_missing_and_old_packages_get_the_pip_command(monkeypatch: pytest.Monkey
     assert not train.ok
     assert "torch missing" in train.detail
     assert "trl 0.1 (needs " in train.detail
-    assert train.fix == 'pip install "charter-align[train]"'
+    assert train.fix == "pip install '.[train]'  # in the clone of Charter"
 
 
 def test_an_extra_takes_in_the_extras_it_names() -> None:

@@ -68,7 +68,7 @@ def test_training_libraries_that_are_missing(refused: Callable[..., CharterError
         return whole(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert "pip install 'charter-align[train]'" in str(refused(MissingPartError, tiny_model))
+    assert "pip install '.[train]'" in str(refused(MissingPartError, tiny_model))
 
 
 def test_layers_that_the_model_does_not_have(refused: Callable[..., CharterError], tiny_model: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from charter.core.errors import EXIT_GATE_FAILED, InputError, MissingPartError
+from charter.core.installing import install
 
 app = typer.Typer(no_args_is_help=True, help="The gateway's audit log.")
 
@@ -36,7 +37,7 @@ def verify(
         from charter.store.audit_verify import read_anchors
         from charter.store.audit_verify import verify as walk
     except ModuleNotFoundError as error:
-        raise MissingPartError(f"the audit log needs {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
+        raise MissingPartError(f"the audit log needs {error.name}, which is not installed", install("serve")) from None
 
     settings = load_config(config)
     heads = anchor or (Path(settings.audit.anchor).expanduser() if settings.audit.anchor else None)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from charter.core.errors import InputError, MissingPartError, StoreError
+from charter.core.installing import install
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the gateway's clients.")
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="the gateway.yaml whose database holds the keys")]
@@ -87,7 +88,7 @@ def _opened(config: Path | None, *, make: bool = True) -> tuple[Any, Any, bytes]
         from charter.guard.gateway.config import load_config
         from charter.store.database import MissingError
     except ImportError as error:
-        raise MissingPartError(f"keys need {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
+        raise MissingPartError(f"keys need {error.name}, which is not installed", install("serve")) from None
     settings = load_config(config)
     try:
         database = open_database(settings.database, os.environ, make=make)

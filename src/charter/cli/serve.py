@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from charter.core.errors import CharterError, MissingPartError
+from charter.core.installing import install
 
 
 def serve(
@@ -24,7 +25,7 @@ def serve(
         from charter.guard.gateway import serve as room
         from charter.guard.gateway.config import load_config
     except ImportError as error:
-        raise MissingPartError(f"the gateway needs {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
+        raise MissingPartError(f"the gateway needs {error.name}, which is not installed", install("serve")) from None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     given = {"upstream.url": upstream, "guard": guard, "listen.port": port, "listen.host": host}
     built = room.build(load_config(config, given))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from charter.core.errors import InputError, MissingPartError
+from charter.core.installing import install
 
 app = typer.Typer(no_args_is_help=True, help="The gateway's database.")
 Target = Annotated[str | None, typer.Argument(help="a SQLite file or a URL (default: the configuration's)")]
@@ -46,6 +47,6 @@ def _opened(database: str | None, config: Path | None, *, make: bool = True) -> 
         from charter.guard.gateway.auditing import open_database
         from charter.guard.gateway.config import DatabaseConfig, load_config
     except ImportError as error:
-        raise MissingPartError(f"the database needs {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
+        raise MissingPartError(f"the database needs {error.name}, which is not installed", install("serve")) from None
     settings = load_config(config)
     return open_database(DatabaseConfig(url=database) if database else settings.database, os.environ, make=make), settings

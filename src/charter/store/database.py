@@ -19,8 +19,9 @@ try:
     from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, TimeoutError
 except ImportError:  # pragma: no cover - the light install
     from charter.core.errors import MissingPartError
+    from charter.core.installing import install
 
-    raise MissingPartError("SQL tables need SQLAlchemy, which is not installed", "pip install 'charter-align[serve]'") from None
+    raise MissingPartError("SQL tables need SQLAlchemy, which is not installed", install("serve")) from None
 
 from charter.core.errors import EXIT_USAGE, InputError, StoreError
 from charter.store.overdue import Overdue
@@ -214,7 +215,7 @@ class Database:
                 command.upgrade(config, "head")
 
     def _newer(self, here: str) -> StoreError:
-        return StoreError(f"{self.name}: its tables are of a newer Charter (version {here})", "pip install --upgrade charter-align")
+        return StoreError(f"{self.name}: its tables are of a newer Charter (version {here})", "git pull && pip install .  # in the clone")
 
 
 def is_missing(spec: str | Path) -> bool:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from charter.core.config import Config
 from charter.core.errors import MissingPartError, ModelError, TrainError
+from charter.core.installing import install
 from charter.core.progress import Advance
 from charter.core.rows import Conversation
 from charter.train._adapters import Lora
@@ -43,7 +44,7 @@ def require() -> None:
         import peft  # noqa: F401
         import trl  # noqa: F401
     except ImportError as error:
-        raise MissingPartError(f"training needs {error.name}, which is not installed", "pip install 'charter-align[train]'") from None
+        raise MissingPartError(f"training needs {error.name}, which is not installed", install("train")) from None
 
 
 def one_device(device: str) -> None:

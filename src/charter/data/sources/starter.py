@@ -16,6 +16,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import DataError
+from charter.core.installing import RESTORE
 from charter.core.rows import Conversation, Example, Source
 from charter.data.care import must_drop
 from charter.data.evenly import evenly
@@ -145,8 +146,8 @@ def _read(name: str) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
-            raise DataError(f"{FOLDER / name}: row {number} is damaged", "pip install --force-reinstall charter-align") from None
+            raise DataError(f"{FOLDER / name}: row {number} is damaged", RESTORE) from None
         if any(must_drop(str(value)) for value in row.values()):
-            raise DataError(f"{FOLDER / name}: row {number} is not a row that Charter ships", "pip install --force-reinstall charter-align")
+            raise DataError(f"{FOLDER / name}: row {number} is not a row that Charter ships", RESTORE)
         rows.append({**row, "row": number, "file": name})
     return rows

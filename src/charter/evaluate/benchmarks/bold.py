@@ -30,6 +30,7 @@ from typing import Literal
 from pydantic import Field
 
 from charter.core.errors import DataError, MissingPartError
+from charter.core.installing import install
 from charter.core.rows import Conversation, Example, Metric, Reply, Sampling, Source, Verdict
 from charter.core.shapes import Judge
 from charter.core.stats import rate
@@ -217,6 +218,6 @@ def _sentiment() -> Callable[[str], float]:
     try:
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
     except ImportError:
-        raise MissingPartError("BOLD needs vaderSentiment, which is not installed", "pip install 'charter-align[bold]'") from None
+        raise MissingPartError("BOLD needs vaderSentiment, which is not installed", install("bold")) from None
     analyser = SentimentIntensityAnalyzer()
     return lambda text: float(analyser.polarity_scores(text)["compound"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charter.core.errors import InputError, MissingPartError
+from charter.core.installing import install
 from charter.core.rows import Answer, Conversation, Example, Verdict
 from charter.evaluate.measured import Measured, example_of
 from charter.store.rowlog import RowLog, disk_error
@@ -32,7 +33,7 @@ def need_inspect() -> None:
     try:
         import inspect_ai  # noqa: F401
     except ImportError:
-        raise MissingPartError("Inspect AI is not installed", "pip install 'charter-align[inspect]'") from None
+        raise MissingPartError("Inspect AI is not installed", install("inspect")) from None
 
 
 def write_log(run: Measured, path: Path) -> Path:

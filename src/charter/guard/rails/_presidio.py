@@ -8,9 +8,10 @@ from importlib.metadata import version as installed
 from typing import Any
 
 from charter.core.errors import InputError, MissingPartError
+from charter.core.installing import install
 from charter.guard.rails._personal import Finder, Hit
 
-INSTALL = "pip install 'charter-align[pii]'"
+INSTALL = install("pii")
 #: Presidio's names of kinds that the rail has names of its own for.
 KINDS = {
     "EMAIL_ADDRESS": "EMAIL", "PHONE_NUMBER": "PHONE", "CREDIT_CARD": "CARD", "IBAN_CODE": "IBAN", "US_SSN": "SSN", "IP_ADDRESS": "IP",

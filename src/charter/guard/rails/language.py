@@ -9,6 +9,7 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError, MissingPartError
+from charter.core.installing import install
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._said import say
@@ -37,7 +38,7 @@ class LanguageRail:
 
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
         except ImportError:
-            raise MissingPartError("the language rail needs py3langid, which is not installed", "pip install 'charter-align[language]'") from None
+            raise MissingPartError("the language rail needs py3langid, which is not installed", install("language")) from None
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         unknown = sorted(set(config.allow) - set(self._identifier.labels))
         if unknown:

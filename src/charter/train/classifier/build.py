@@ -16,6 +16,7 @@ from pydantic import Field
 from charter.core.config import Config as BaseConfig
 from charter.core.config import parse, read_yaml
 from charter.core.errors import InputError, MissingPartError
+from charter.core.installing import install
 from charter.core.rows import content_id
 from charter.data.dedupe import HeldOut
 from charter.judges._encoder import CARD, FORMAT, Encoder, version_of
@@ -59,7 +60,7 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
         from charter.train.classifier.network import base_folder, load_network
         from charter.train.classifier.settle import settle
     except ImportError as error:
-        raise MissingPartError(f"{error.name} is not installed; training needs it", "pip install 'charter-align[train]'") from None
+        raise MissingPartError(f"{error.name} is not installed; training needs it", install("train")) from None
     rows, held_out, dropped = gather(recipe)
     tell(f"{len(rows)} rows to learn from, {len(held_out)} held out, {sum(dropped.values())} left out")
     base = recipe.base or base_folder()
