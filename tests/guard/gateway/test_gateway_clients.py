@@ -84,6 +84,7 @@ def send_slowly(client, data, pause_s=0.1):
 
 
 def test_a_head_that_trickles_in(told):
+    before = turned_away(told, "request_timeout")
     with connection(told) as client:
         began = time.monotonic()
         sender = threading.Thread(target=send_slowly, args=(client, head()))
@@ -94,9 +95,16 @@ def test_a_head_that_trickles_in(told):
         client.close()
         sender.join()
     assert told.told == [], "it never became a request"
+    assert turned_away(told, "request_timeout") == before + 1
+
+
+def turned_away(running, code):
+    """How often that was counted without a request."""
+    return running.built.metrics.registry.get_sample_value("charter_errors_total", {"endpoint": "none", "code": code}) or 0.0
 
 
 def test_a_body_that_trickles_in(told):
+    before = turned_away(told, "request_timeout")
     with connection(told) as client:
         client.sendall(head())
         sender = threading.Thread(target=send_slowly, args=(client, BODY))
@@ -105,8 +113,10 @@ def test_a_body_that_trickles_in(told):
         assert (status, code(body)) == (408, "request_timeout")
         client.close()
         sender.join()
-    assert told.exchange().outcome == "disconnected"
+    exchange = told.exchange()
+    assert (exchange.outcome, exchange.status, exchange.code) == ("rejected", 408, "request_timeout")
     assert told.upstream.asked == []
+    assert turned_away(told, "request_timeout") == before, "the request's own account counts it"
 
 
 def test_a_body_that_never_comes_after_its_answer(told):
@@ -166,11 +176,13 @@ def test_slow_clients_do_not_keep_others_out(told):
     ids=str,
 )  # fmt: skip
 def test_requests_that_are_turned_away(told, request_, status, wanted):
+    before = turned_away(told, wanted)
     with connection(told) as client:
         client.sendall(request_)
         got, body = answer(client)
         assert (got, code(body)) == (status, wanted)
     assert told.upstream.asked == []
+    assert turned_away(told, wanted) - before + len(told.told) == 1, "counted once, by its own account or without one"
 
 
 def test_a_body_without_length_is_bounded(told):
@@ -312,6 +324,7 @@ def test_too_many_connections(launch):
         with connection(running) as three:
             status, body = answer(three)
             assert (status, code(body)) == (503, "overloaded")
+    assert turned_away(running, "overloaded") == 1, "a gateway that refuses connections does not look idle"
 
 
 def test_heartbeats_while_text_is_held(launch, fakes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import threading
@@ -344,6 +345,46 @@ def test_no_key_is_in_the_audit_log(guarded: Any) -> None:
     connection.close()
     assert any('"key":"web"' in body for body in bodies)
     assert not any(secret in body for body in bodies for secret in secrets.values())
+
+
+def test_strangers_write_one_row_a_minute_however_often_they_come(guarded: Any) -> None:
+    running, secrets, database = guarded
+
+    def rows() -> list[dict[str, Any]]:
+        assert running.told_so_far is running.told, "no request is in work"
+        with sqlite3.connect(database.url.database or "") as connection:
+            found = [json.loads(body) for (body,) in connection.execute("SELECT body FROM audit ORDER BY seq")]
+        connection.close()
+        return found
+
+    turned_away = running.built.gateway.services.turned_away
+    turned_away.tell()  # what other tests left
+    time.sleep(0.1)
+    before = len(rows())
+    with httpx.Client(base_url=running.root, trust_env=False) as client:
+        for _ in range(20):
+            assert client.post("/v1/chat/completions", json=ASK, headers={"x-api-key": "ck-unknown"}).status_code == 401
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/v1/nothing").status_code == 404
+    assert len(rows()) == before
+    counted = running.built.metrics.registry.get_sample_value
+    assert counted("charter_errors_total", {"endpoint": "chat", "code": "invalid_api_key"}) >= 20
+    assert counted("charter_errors_total", {"endpoint": "none", "code": "unsupported_endpoint"}) == 1
+    assert (counted("charter_errors_total", {"endpoint": "none", "code": "missing_api_key"}) or 0) >= 1
+    turned_away.tell()
+    end = time.monotonic() + 5
+    while len(rows()) == before and time.monotonic() < end:
+        time.sleep(0.02)
+    [row] = rows()[before:]
+    assert row["kind"] == "turned_away"
+    assert row["codes"] == {"invalid_api_key": 20, "missing_api_key": 1, "unsupported_endpoint": 1}
+    with httpx.Client(base_url=running.root, trust_env=False, headers={"x-api-key": secrets["reports"]}) as client:
+        assert client.post("/v1/chat/completions", json=ASK).status_code == 403
+    running.built.gateway.services.turned_away.tell()
+    while len(rows()) == before + 1 and time.monotonic() < end:
+        time.sleep(0.02)
+    [*_, row] = rows()
+    assert (row["kind"], row["key"], row["code"]) == ("end", "reports", "insufficient_scope"), "whose key is known has a row of its own"
 
 
 def started(path: Path, *, audit: str = "off", **config: Any) -> serve.Built:

@@ -156,11 +156,14 @@ class Gateway:
 
     async def _models(self, request: Request) -> Response:
         """What the upstream serves, by name."""
-        refused = self.refusal(request.scope)
-        if refused is not None:
-            raise refused
         headers = dict(request.scope["headers"])
-        ticket = await self.services.gate.admit(credential(headers), "models")
+        try:
+            if (refused := self.refusal(request.scope)) is not None:
+                raise refused
+            ticket = await self.services.gate.admit(credential(headers), "models")
+        except GatewayError as error:
+            self.services.turned_away(error.code)
+            raise
         try:
             name = request.path_params.get("name", "")
             if name and not all(
@@ -174,6 +177,7 @@ class Gateway:
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
+        self.services.turned_away("method_not_allowed" if status == 405 else "unsupported_endpoint")
         if status == 405:
             allowed = [(b"allow", value.encode()) for name, value in (getattr(error, "headers", None) or {}).items() if name.lower() == "allow"]
             return self._error(

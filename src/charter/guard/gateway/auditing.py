@@ -91,6 +91,14 @@ class GatewayAudit:
                 return None
         return self._asked
 
+    def turned_away(self, began_unix_s: float, codes: Mapping[str, int]) -> None:
+        """One row for all that was turned away since then before anybody knew whose it is. Nobody waits for it."""
+        told = {"v": 1, "kind": "turned_away", "began_unix_ms": int(began_unix_s * 1000), "codes": dict(codes)}
+        try:
+            self._log.append(Row("", told), hurried=False).add_done_callback(self._heard)
+        except store.AuditError:
+            self._count()
+
     async def ready(self) -> str:
         """'' or why not, as ``app.Gateway`` asks: every answer would be withheld. It is known at once, on whichever connection the log hangs."""
         return "the audit log takes no rows" if self._strict and self._log.intake.silent_s > self._wait_s else ""

@@ -4,6 +4,7 @@ and for the number of connections."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -17,17 +18,19 @@ from charter.guard.gateway.wire.errors import GatewayError
 _MOST_HEADERS = 128
 
 
-def protocol(limits: Limits) -> type[HttpToolsProtocol]:
-    """The protocol with these limits, for ``uvicorn.Config(http=...)``."""
+def protocol(limits: Limits, turned_away: Callable[[str], None] = lambda code: None) -> type[HttpToolsProtocol]:
+    """The protocol with these limits, for ``uvicorn.Config(http=...)``. ``turned_away`` hears the code of each error that no request tells of."""
 
     class WithDeadlines(_Deadlines):
         bounds = limits
+        told = staticmethod(turned_away)
 
     return WithDeadlines
 
 
 class _Deadlines(HttpToolsProtocol):
     bounds: Limits
+    told: Callable[[str], None]
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__(config, server_state, app_state, _loop)
@@ -122,11 +125,15 @@ class _Deadlines(HttpToolsProtocol):
         self._closed = True
         cycle = self.cycle
         busy = cycle is not None and not cycle.response_complete
+        if not busy:  # before the answer: who has it may look at the count
+            self.told(error.code)
         if not (busy and cycle.response_started):
             body = strict.write(errors.body(error, "openai", ""))
             head = f"HTTP/1.1 {error.status} Error\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode() + body)
         if busy:
+            if not cycle.response_started:
+                cycle.scope[errors.REJECTED] = error
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()

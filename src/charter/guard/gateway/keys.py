@@ -85,13 +85,17 @@ class KeyGate:
         if key is None or not hmac.compare_digest(key.digest, digest):
             raise GatewayError(401, "invalid_api_key", "this key is not known here", retry=False)
         if not allows(key.scopes, endpoint):
-            raise GatewayError(403, "insufficient_scope", f"this key may not use {endpoint}", retry=False)
+            raise GatewayError(403, "insufficient_scope", f"this key may not use {endpoint}", retry=False, key=key.name)
         if key.guard not in self._guards and key.guard:
             log.error("the key %s asks for the guard %s, which this gateway does not have", key.name, key.guard)
-            raise GatewayError(503, "guardrail_unavailable", "the guard of this key is not set up here", retry=False)
+            raise GatewayError(503, "guardrail_unavailable", "the guard of this key is not set up here", retry=False, key=key.name)
         if endpoint == "reports":  # they have bounds of their own
             return KeyTicket(key.name, key.guard)
-        headers = self._limiter.enter(key.name, key.requests_per_minute, key.concurrency)
+        try:
+            headers = self._limiter.enter(key.name, key.requests_per_minute, key.concurrency)
+        except GatewayError as error:
+            error.key = key.name
+            raise
         return KeyTicket(key.name, key.guard, headers, self._limiter)
 
     async def _fresh(self) -> None:

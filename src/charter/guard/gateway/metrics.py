@@ -17,6 +17,8 @@ from charter.guard.gateway.record import Audit, AuditError, Exchange
 
 #: Where a name goes that is not known, or that came after the cap.
 OTHER = "other"
+#: The endpoint of what is turned away before there is a request.
+NONE = "none"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.09, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
 #: Outcomes after which the model server has shown that it knows the model's name.
@@ -40,7 +42,7 @@ SPECS = (
     Spec("charter_time_to_first_chunk_seconds", "histogram", ("endpoint",), "From a request's first byte to its stream's first text", _SECONDS),
     Spec("charter_gateway_overhead_seconds", "histogram", ("endpoint",), "Time of a request that was not spent on the model server", _QUICK),
     Spec("charter_inflight_requests", "gauge", (), "Requests in the gateway now"),
-    Spec("charter_errors_total", "counter", ("endpoint", "code"), "Error codes sent to clients"),
+    Spec("charter_errors_total", "counter", ("endpoint", "code"), "Error codes sent to clients; endpoint none: turned away without a request"),
     Spec(
         "charter_guard_decisions_total",
         "counter",
@@ -123,6 +125,10 @@ class Metrics:
     def review_dropped(self, rows: int) -> None:
         """Rows for people found no place in the queue or in the database."""
         self._child("charter_review_rows_dropped_total").inc(rows)
+
+    def turned_away(self, code: str) -> None:
+        """A connection, or a request to no endpoint, was answered with an error."""
+        self._child("charter_errors_total", NONE, self._codes(code, learn=True)).inc()
 
     def reported(self, category: str) -> None:
         """A person reported a reply."""

@@ -27,6 +27,7 @@ from charter.guard.gateway.recording import Recorder, written
 from charter.guard.gateway.relay import stream
 from charter.guard.gateway.streaming import Pump
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Failing, Ids, Surface, Withheld
+from charter.guard.gateway.turned_away import TurnedAway
 from charter.guard.gateway.upstream import Answer, Upstream, UpstreamLostError, bad_answer, interrupted
 from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
@@ -53,6 +54,7 @@ class Services:
     audit: Audit | None = None
     moderator: Callable[[], Moderator] = shipped
     sinks: tuple[Sink, ...] = ()
+    turned_away: TurnedAway = field(default_factory=TurnedAway)
     #: The thread that ``moderator`` is called in: it may have to read weights.
     making: Workers = field(default_factory=lambda: Workers("moderator", 1))
 
@@ -75,6 +77,8 @@ class Call:
     closing: bool = False
     left: bool = False
     stopped: bool = False
+    #: Whose request it is cannot be known (yet): what is turned away then gets no audit row of its own.
+    stranger: bool = True
     task: asyncio.Task[Any] | None = None
     recorder: Recorder = field(init=False)
     checking: Checking | None = None
@@ -95,8 +99,7 @@ class Call:
         try:
             if refused is not None:
                 raise refused
-            self.ticket = await self.services.gate.admit(credential(self.headers), self.surface.name)
-            self.exchange.key = self.ticket.name
+            await self._admit()
             body = await read_body(self.headers, self.receive, self.services.config.limits.body_bytes)
             watcher = asyncio.create_task(self._watch())
             async with asyncio.timeout(self.services.config.limits.total_s):
@@ -107,7 +110,7 @@ class Call:
             await self._fail(GatewayError(error.status, error.code, error.message, param=error.param, retry=False))
         except ConnectionAbortedError:
             self.left = True
-            self.exchange.outcome = "disconnected"
+            self._gone()
         except TimeoutError:
             await self._fail(GatewayError(504, "deadline_exceeded", "the request took too long"))
         except asyncio.CancelledError:
@@ -142,9 +145,26 @@ class Call:
         if self.left and self.pump is not None and self.pump.failed is not None:
             self.ended_in(self.pump.failed)  # clients hang up on the error that they were told
         elif self.left:
-            self.exchange.outcome = "disconnected"
+            self._gone()
         else:
             await self._fail(GatewayError(503, "shutting_down", "the gateway is shutting down", retry_after_s=1))
+
+    async def _admit(self) -> None:
+        """Raises GatewayError."""
+        try:
+            self.ticket = await self.services.gate.admit(credential(self.headers), self.surface.name)
+        except GatewayError as error:
+            self.exchange.key, self.stranger = error.key, not error.key
+            raise
+        self.exchange.key, self.stranger = self.ticket.name, False
+
+    def _gone(self) -> None:
+        """The client left, or the protocol answered it and hung up: a body that came too slowly, garbage behind it."""
+        self.exchange.outcome = "disconnected"
+        rejected = self.scope.get(errors.REJECTED)
+        if isinstance(rejected, GatewayError):
+            self.ended_in(rejected)
+            self.exchange.status = rejected.status
 
     async def _serve(self, body: bytes) -> None:
         services, exchange = self.services, self.exchange
@@ -363,7 +383,9 @@ class Call:
                 told(self.exchange)
             except Exception as error:
                 log.error("%s: a listener failed: %s", self.exchange.request_id, type(error).__name__)
-        if self.services.audit is not None:
+        if self.stranger:
+            self.services.turned_away(self.exchange.code or self.exchange.outcome, accounted=True)
+        elif self.services.audit is not None:
             try:
                 await self.services.audit.done(self.exchange)
             except AuditError:

@@ -23,7 +23,7 @@ from charter.guard.gateway.gate import Gate
 from charter.guard.gateway.limits import Limiter
 from charter.guard.gateway.reading import credential, read_body
 from charter.guard.gateway.record import Exchange
-from charter.guard.gateway.wire import strict
+from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
 from charter.store.database import Database
 from charter.store.reports import Filed, Report, file_report
@@ -159,7 +159,8 @@ class Safety:
                 given["choice_index"] = int(index)
             body = msgspec.convert(given, kind)
         except ConnectionAbortedError:
-            raise GatewayError(400, "client_left", "the body did not come whole", retry=False) from None
+            late = request.scope.get(errors.REJECTED)
+            raise late if isinstance(late, GatewayError) else GatewayError(400, "client_left", "the body did not come whole", retry=False) from None
         except strict.NotJsonError as error:
             raise GatewayError(400, "invalid_json", f"the body cannot be read: {error.kind}", retry=False) from None
         except msgspec.ValidationError as error:

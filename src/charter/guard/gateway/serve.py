@@ -26,6 +26,7 @@ from charter.guard.gateway.pipeline import Services
 from charter.guard.gateway.record import Audit
 from charter.guard.gateway.reviewing import ReviewSink
 from charter.guard.gateway.safety import Safety
+from charter.guard.gateway.turned_away import TurnedAway
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import SEVERITY, STAGES, WITHHOLDS, GuardPolicy, HazardRule, holds
 
@@ -70,12 +71,13 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
     reported, told = (watched.metrics.reported, watched.metrics.done) if watched.metrics is not None else (None, None)
     safety = Safety(kept.database, gate, config.review, reported=reported, told=told) if kept else None
     sinks = (*watched.sinks, review) if review is not None else watched.sinks
-    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=sinks)
+    turned_away = TurnedAway(watched.metrics.turned_away if watched.metrics else None, kept.audit.turned_away if kept else None)
+    services = Services(config, built, Upstream(config.upstream, key), gate, audit=audit, sinks=sinks, turned_away=turned_away)
     gateway = Gateway(
         services,
         routes=[*watched.routes, *(safety.routes if safety is not None else ())],
         ready=kept.ready if kept else (),
-        closers=(*(kept.closers(review.close) if kept and review else ()), *((table.close,) if table is not None else ())),
+        closers=(turned_away.tell, *(kept.closers(review.close) if kept and review else ()), *((table.close,) if table is not None else ())),
         local_only=is_loopback(config.listen.host) and not asks,
     )
     if safety is not None:
@@ -173,7 +175,7 @@ def server(built: Built, listening: Callable[[int], None] | None = None) -> Serv
             built.gateway,
             host=config.listen.host,
             port=config.listen.port,
-            http=deadlines.protocol(config.limits),
+            http=deadlines.protocol(config.limits, built.gateway.services.turned_away),
             loop="uvloop",
             ws="none",
             lifespan="on",

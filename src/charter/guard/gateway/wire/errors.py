@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Dialect = Literal["openai", "anthropic"]
+#: Where a request's scope holds the error that the protocol gave its client, so that the request's own account tells it.
+REJECTED = "charter.rejected"
 #: Error types of the Anthropic dialect by status; others are ``api_error``.
 _ANTHROPIC: Mapping[int, str] = {
     400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
@@ -27,6 +29,8 @@ class GatewayError(Exception):
     retry_after_s: int | None = None
     inner: dict[str, Any] | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    #: Name of the key that was turned away, where it is known by then; no part of what is told.
+    key: str = ""
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
         found = list(self.headers)
