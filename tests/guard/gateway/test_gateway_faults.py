@@ -1,5 +1,5 @@
 """Everything that can go wrong, one at a time: in the model server, in the rails, in the audit log. Each time nothing that no rail approved is out,
-the client hears of it in time, and exactly one account with the right outcome is told."""
+the client hears of it in time, and exactly one account with the right outcome is told, counted in metrics and closed in the audit log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import json
 import math
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import openai
 import pytest
@@ -19,14 +21,20 @@ from gateway_upstream import Script, answers, chunk, says, spoken, streams
 
 from charter.core.rows import Verdict
 from charter.guard.engine import Guard
+from charter.guard.gateway.auditing import GatewayAudit
+from charter.guard.gateway.config import AuditConfig
+from charter.guard.gateway.metrics import CountedAudit
 from charter.guard.gateway.record import AuditError
 from charter.guard.policy import GuardPolicy, RailEntry
 from charter.guard.segments import view
+from charter.store.audit import AuditLog
 
 HI = [{"role": "user", "content": "How do I prune roses?"}]
 #: Said by the model in every row; it may be out only where a row says so.
 SAID = "Innocent words that no rail approved. "
 SOON_S = 10.0
+#: How long a row may take.
+WAIT_S = 0.3
 
 
 class Rails:
@@ -76,20 +84,57 @@ class Audit:
         return
 
 
+class Log:
+    """A log in which rows of one kind hang when a row says so: nobody ever hears of them."""
+
+    intake = SimpleNamespace(taken_s=0.0, silent_s=0.0)
+
+    def __init__(self) -> None:
+        self.hangs = ""
+
+    def append(self, row: Any, *, hurried: bool = True) -> Future[int]:
+        written: Future[int] = Future()
+        if self.hangs != row.body.get("stage", row.body["kind"]):
+            written.set_result(1)
+        return written
+
+
 @dataclass
 class Bench:
     running: Any
     rails: Rails
     audit: Audit
+    before: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def counts(self) -> dict[tuple[str, str], float]:
+        """Requests by outcome, errors by code and audit rows that failed, as a scrape sees them."""
+        found: dict[tuple[str, str], float] = {}
+        for metric in self.running.built.metrics.registry.collect():
+            for sample in metric.samples:
+                if sample.name in COUNTED:
+                    key = (sample.name, sample.labels.get(COUNTED[sample.name], ""))
+                    found[key] = found.get(key, 0.0) + sample.value
+        return found
+
+    def counted(self) -> dict[tuple[str, str], float]:
+        """What came to them since the request began."""
+        return {key: value - self.before.get(key, 0.0) for key, value in self.counts().items() if value != self.before.get(key, 0.0)}
 
 
-def build(launch: Any, **entry: Any) -> Bench:
+REQUESTS, ERRORS, LOST = "charter_requests_total", "charter_errors_total", "charter_audit_write_failures_total"
+#: The label by which each is told.
+COUNTED = {REQUESTS: "outcome", ERRORS: "code", LOST: ""}
+
+
+def build(launch: Any, log: Log | None = None, **entry: Any) -> Bench:
     rails, audit = Rails(), Audit()
     rows = {stage: (RailEntry(rail="length", name=stage, timeout_ms=1500, **entry),) for stage in ("input", "output")}
     policy = GuardPolicy(**rows, cache=0, stream={"hold_chars": 8, "window_chars": 20})
     guard = Guard(policy, rails={"input": rails.rail("input"), "output": rails.rail("output")})
     times = {"connect_s": 3.0, "first_byte_s": 1.0, "idle_s": 1.0, "max_answer_bytes": 100_000, "max_event_bytes": 20_000}
     running = launch(guard, audit=audit, upstream=times, heartbeat_s=0.2, limits={"total_s": 8.0, "stalled_s": 1.0})
+    written = audit if log is None else GatewayAudit(cast(AuditLog, log), AuditConfig(wait_s=WAIT_S))
+    running.built.gateway.services.audit = CountedAudit(written, running.built.metrics)
     return Bench(running, rails, audit)
 
 
@@ -102,6 +147,13 @@ def bench(launch: Any) -> Bench:
 def open_bench(launch: Any) -> Bench:
     """The same with rails that fail open, because the policy says so."""
     return build(launch, on_error="allow")
+
+
+@pytest.fixture(scope="module")
+def hung(launch: Any) -> tuple[Bench, Log]:
+    """The same on an audit log that hangs."""
+    log = Log()
+    return build(launch, log), log
 
 
 @dataclass
@@ -120,6 +172,7 @@ class Heard:
 
 def hear(bench: Bench, stream: bool, **request: Any) -> Heard:
     bench.running.told.clear()
+    bench.before = bench.counts()
     began = time.monotonic()
     heard = Heard()
     client = bench.running.client(timeout=SOON_S)
@@ -140,10 +193,13 @@ def hear(bench: Bench, stream: bool, **request: Any) -> Heard:
     return heard
 
 
-def account(bench: Bench) -> Any:
-    """The one account of the request."""
+def account(bench: Bench, lost_rows: int = 0, *, closed: bool = True) -> Any:
+    """The one account of the request, which metrics have too, and the audit log by its closing row."""
     bench.running.exchange()
     [exchange] = bench.running.told
+    wanted = {(REQUESTS, exchange.outcome): 1.0, (ERRORS, exchange.code): 1.0, (LOST, ""): float(lost_rows)}
+    assert bench.counted() == {key: number for key, number in wanted.items() if number and key != (ERRORS, "")}
+    assert (bench.audit.rows[-1:] == ["done"]) is closed
     bench.running.told.clear()
     bench.audit.rows.clear()
     bench.audit.fails = ""
@@ -305,8 +361,8 @@ def test_a_stream_without_an_end_mark_is_whole_if_every_choice_ended(bench: Benc
 
 
 def test_no_server_at_all(launch: Any) -> None:
-    running = launch(upstream={"url": "http://127.0.0.1:9/v1"})
-    bench = Bench(running, Rails(), Audit())
+    audit = Audit()
+    bench = Bench(launch(audit=audit, upstream={"url": "http://127.0.0.1:9/v1"}), Rails(), audit)
     for stream in (False, True):
         heard = hear(bench, stream)
         assert (heard.status, heard.code) == (502, "upstream_unavailable")
@@ -403,7 +459,7 @@ def test_a_row_that_cannot_be_written_withholds(bench: Bench, stage: str, stream
     heard = hear(bench, stream)
     assert heard.code == "guardrail_unavailable"
     assert "Innocent" not in heard.raw
-    assert account(bench).outcome == "unavailable"
+    assert account(bench, lost_rows=1).outcome == "unavailable"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -412,7 +468,7 @@ def test_a_withheld_request_whose_row_cannot_be_written_is_no_content_filter(ben
     bench.audit.fails = "input"
     heard = hear(bench, stream)
     assert heard.code == "guardrail_unavailable"
-    assert account(bench).outcome == "unavailable"
+    assert account(bench, lost_rows=1).outcome == "unavailable"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -437,11 +493,12 @@ def test_what_an_error_says_has_its_row_before_it_leaves(bench: Bench, stream: b
     heard = hear(bench, stream)
     assert heard.code == "guardrail_unavailable"
     assert "Innocent" not in heard.raw
-    assert account(bench).outcome == "unavailable"
+    assert account(bench, lost_rows=1).outcome == "unavailable"
 
 
 def test_what_an_error_says_unread_is_a_bypass(launch: Any) -> None:
-    bench = Bench(launch(), Rails(), Audit())
+    audit = Audit()
+    bench = Bench(launch(audit=audit), Rails(), audit)
     bench.running.upstream.script = answers({"error": {"message": SAID}}, 400)
     assert SAID in hear(bench, False).raw
     assert "unguarded" in account(bench).bypass
@@ -451,7 +508,24 @@ def test_a_closing_row_that_fails_does_not_undo_the_answer(bench: Bench) -> None
     bench.audit.fails = "done"
     bench.running.upstream.script = says(SAID)
     assert hear(bench, False).text == SAID
-    assert account(bench).outcome == "allowed"
+    assert account(bench, lost_rows=1, closed=False).outcome == "allowed"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("row", ["input", "output", "end"])
+def test_a_row_that_hangs_is_given_up(hung: tuple[Bench, Log], row: str, stream: bool) -> None:
+    bench, log = hung
+    log.hangs = row
+    bench.running.upstream.script = says(SAID)
+    heard = hear(bench, stream)
+    outcome = account(bench, lost_rows=1, closed=False).outcome
+    if row == "end":
+        assert (heard.text, heard.code, outcome) == (SAID, "", "allowed"), "nobody waits for it"
+        return
+    assert (heard.code, heard.finish, outcome) == ("guardrail_unavailable", (), "unavailable")
+    assert SAID.startswith(heard.text)
+    assert len(heard.text) < len(SAID) * (stream and row == "output") or not heard.text, "more than windows let out"
+    assert heard.seconds < WAIT_S + 3
 
 
 def test_there_are_forty_kinds_and_more() -> None:
