@@ -50,6 +50,15 @@ def test_items_come_back_as_the_rows_they_were_and_once(open_database: Opener) -
     assert {(row["state"], row["lease_until_unix_s"], row["holder"]) for row in found} == {("pending", None, None)}
 
 
+def test_choices_that_say_the_same_are_an_item_each_and_a_report_brings_its_own_forward(open_database: Opener) -> None:
+    database = open_database()
+    both = [item(1, "flagged", "output", 0), item(1, "flagged", "output", 1)]
+    assert add_items(database, [*both, both[1]], [Answer("r1", "d1", "p@1", "m", {0: TALK, 1: TALK})], DAY_S, DAY_S) == 2
+    for reporter, choice in (("one", 1), ("two", 1), ("three", 0)):
+        assert file_report(database, said("r1", reporter, choice_index=choice), keep_s=DAY_S).verified
+    assert [(row["choice_index"], row["priority"]) for row in items(database)] == [(1, 51), (0, 50)]
+
+
 def test_a_report_finds_its_answer_by_either_id_and_becomes_an_item(open_database: Opener) -> None:
     database = open_database()
     add_items(database, [], [Answer("r1", "d1", "p@1", "m" * 300, {0: TALK, 1: TALK.with_user("x").with_reply("second")})], DAY_S, DAY_S)

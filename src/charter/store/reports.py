@@ -133,7 +133,8 @@ def _text(connection: Connection, given: Report, decision: str) -> _Found | None
     talk = conversation_of(kept["conversation"], given.choice_index) if kept is not None else None
     reported = hash_of("reported", decision, str(given.choice_index))
     query = select(review_item).where(review_item.c.decision_id == decision, review_item.c.finding.is_not(None))
-    for row in connection.execute(query.order_by(review_item.c.stage.desc(), review_item.c.id)).mappings():
+    rows = connection.execute(query.order_by(review_item.c.stage.desc(), review_item.c.id)).mappings().all()
+    for row in sorted(rows, key=lambda each: each["choice_index"] != given.choice_index):  # another choice may have said the same
         if talk is None:
             mine = row["stage"] == "output" and row["choice_index"] == given.choice_index
         else:

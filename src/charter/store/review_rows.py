@@ -18,8 +18,9 @@ _QUEUE_LOCK = 0x52455657  # any number, the same in every process
 
 
 class Item(NamedTuple):
-    """Something to look at. ``subject`` tells items of one decision apart; the same item is never queued twice. ``key_name`` and ``response_id``:
-    whose request it was, and how the answer calls itself ('' if it has no name). ``choice_index``: which choice it is of, None for a request."""
+    """Something to look at. ``subject`` and the choice tell items of one decision apart; the same item is never queued twice. ``key_name`` and
+    ``response_id``: whose request it was, and how the answer calls itself ('' if it has no name). ``choice_index``: which choice it is of, None for a
+    request."""
 
     request_id: str
     decision_id: str
@@ -52,8 +53,9 @@ def alone(database: Database, connection: Connection) -> None:
 
 
 def item_row(item: Item, now: float, keep_s: float) -> dict[str, Any]:
+    choice = [f"choice {item.choice_index}"] if item.choice_index else []  # two choices may say the same; rows of older versions name no choice
     return {
-        "id": hash_of(item.decision_id, item.stage, item.finding.source.row or item.finding.conversation.id),
+        "id": hash_of(item.decision_id, item.stage, item.finding.source.row or item.finding.conversation.id, *choice),
         "created_unix_s": now,
         "keep_until_unix_s": now + keep_s,
         "request_id": item.request_id,
