@@ -164,6 +164,19 @@ def test_when_a_check_is_due():
     assert Window(StreamPolicy(), mode="full").due(1e9) is None
 
 
+@pytest.mark.parametrize(("hold", "soon_s"), [(96, {0.02: 0.4, 0.05: 1.2, 0.1: 2.2, 0.2: 4.0}), (24, {0.02: 0.4, 0.05: 0.4, 0.1: 0.4, 0.2: 0.8})])
+def test_how_soon_the_first_text_leaves_is_what_the_guards_page_says(hold, soon_s):
+    for token_s, wanted_s in soon_s.items():
+        now = 0.0
+        stream = HoldBack(Log(), StreamPolicy(hold_chars=hold))
+        stream.clock = lambda: now  # noqa: B023
+        tokens = 0
+        while not stream.push("word "):
+            tokens += 1
+            now = tokens * token_s
+        assert now == pytest.approx(wanted_s)
+
+
 def test_the_number_of_checks_grows_slowly():
     """With growth, checks of a reply of n characters cost about n together, not n squared."""
     log = Log()
