@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from openai.types import Moderation, ModerationCreateResponse
 
-from charter.guard.gateway.moderation import MOST_CHARS, NEEDED, ModerationError, Moderator, shipped
+from charter.guard.gateway.config import GatewayConfig
+from charter.guard.gateway.gate import OpenGate
+from charter.guard.gateway.local import LocalCall
+from charter.guard.gateway.moderation import BROADER, MOST_CHARS, NEEDED, ModerationError, Moderator, shipped
+from charter.guard.gateway.pipeline import Services
 from charter.guard.gateway.surfaces._surface import BadRequestError
 from charter.guard.gateway.surfaces.moderations import Moderations, read
 from charter.guard.gateway.wire.errors import GatewayError
@@ -73,6 +77,32 @@ def test_the_answer_is_the_sdks_to_the_letter() -> None:
     assert found.results[0].flagged
     assert found.results[0].categories.hate
     assert not found.results[0].categories.hate_threatening
+
+
+def test_a_category_is_flagged_wherever_a_narrower_one_is() -> None:
+    points = POINTS | {"violence": 0.01}  # so the product that makes harassment/threatening is reached, and harassment's own threshold is not
+    by = Moderator(lambda texts: [dict.fromkeys(NEEDED, 0.0) | {"harassment": 0.3, "violence": 0.9} for _ in texts], points, "fake")
+    [found] = respond("x", by)["results"]
+    assert found["category_scores"]["harassment"] == 0.3
+    assert {name for name, flagged in found["categories"].items() if flagged} == {"harassment", "harassment/threatening", "violence"}
+    assert all(broader in OPENAI_CATEGORIES for broader in BROADER.values())
+
+
+def test_every_answer_names_what_nobody_measured() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"input": "one"}'} if not sent else await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    services = Services(GatewayConfig.model_validate({"audit": {"mode": "off"}}), {}, None, OpenGate())  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "POST", "path": "/v1/moderations", "headers": [(b"content-type", b"application/json")]}
+    surface: Any = Moderations(moderator)
+    asyncio.run(LocalCall(services, surface, scope, receive, send).run())
+    assert sent[0]["status"] == 200
+    assert dict(sent[0]["headers"])[b"x-moderation-not-measured"] == b"sexual/minors"
 
 
 def test_a_narrow_category_needs_all_that_makes_it() -> None:

@@ -18,4 +18,4 @@ class LocalCall(Call):
         self.ticket.asked(surface.name, len(body), 1)
         answer = await surface.respond(given)
         self.exchange.outcome = "allowed"
-        await self._answer(200, strict.write(answer))
+        await self._answer(200, strict.write(answer), list(surface.headers))

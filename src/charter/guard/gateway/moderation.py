@@ -1,7 +1,7 @@
 """Moderation in OpenAI's 13 categories by the shipped classifier, on this machine: for ``/v1/moderations`` and the ``moderation`` parameter.
 
 A text that could not be scored is an error, never an unflagged result. Scores are the classifier's (``judges/_heads.py`` says how its heads make the
-categories); a category is flagged where the heads that make it are at their operating points together.
+categories); a category is flagged where the heads that make it are at their operating points together, or where a narrower one of it is.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ FACTORS: Mapping[str, tuple[str, ...]] = {
     "violence": ("violence",),
     "violence/graphic": ("violence", "moderation"),
 }
+#: The category that a narrower one is part of: flagged wherever that is.
+BROADER: Mapping[str, str] = {name: name.partition("/")[0] for name in OPENAI_CATEGORIES if "/" in name}
+#: Categories whose score nobody trained or measured: no text of this kind is in any data here. Told in a header of each answer.
+NOT_MEASURED = ("sexual/minors",)
 #: Scores that a reading must have.
 NEEDED = frozenset({"harassment", "hate", "violence", "harmful_request", "self_harm", "sexual", "toxicity", *HAZARDS})
 
@@ -95,6 +99,8 @@ class Moderator:
         if any(not 0.0 <= scores[name] <= 1.0 for name in OPENAI_CATEGORIES):  # not a number is none of these
             raise ModerationError("the moderation gave a score that is no probability")
         flagged = {name: scores[name] >= self.thresholds[name] for name in OPENAI_CATEGORIES}
+        for name, broader in BROADER.items():  # each is cut at a threshold of its own, and what threatens somebody harasses somebody
+            flagged[broader] = flagged[broader] or flagged[name]
         return {
             "flagged": any(flagged.values()),
             "categories": flagged,

@@ -219,6 +219,8 @@ class Local(Protocol):
     dialect: Dialect
     request_fields: Mapping[str, Contract]
     answer_fields: Mapping[str, Contract]
+    #: Of every answer that is one.
+    headers: Sequence[tuple[bytes, bytes]]
 
     async def respond(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer. Raises BadRequestError, and GatewayError where it has none."""

@@ -30,6 +30,7 @@ class Moderations:
     dialect: Dialect = "openai"
     request_fields = contract_of(REQUEST)
     answer_fields = contract_of(ANSWER)
+    headers = ((b"x-moderation-not-measured", ", ".join(moderation.NOT_MEASURED).encode()),)
 
     def __init__(self, make: Callable[[], Moderator] = moderation.shipped) -> None:
         self._make, self._making = make, Workers("moderator", 1)
