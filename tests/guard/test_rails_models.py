@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -349,11 +350,13 @@ class _Embeddings(BaseHTTPRequestHandler):
     """Vectors by the first letter: a, b or neither."""
 
     protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[list[str]]] = []
     rows = staticmethod(lambda texts: [[float("bet" in t), float("rose" in t), 0.1] for t in texts])
 
     def do_POST(self):
         SENT.append(self.headers["Authorization"])
         texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+        self.asked.append(texts)
         data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(self.rows(texts))]
         body = json.dumps({"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}).encode()
         self.send_response(200)
@@ -405,6 +408,10 @@ def test_topics_by_embeddings(embeddings):
     assert judged("Where do I bet on horses? I also like a rose").label == "gambling"
     assert judged("A rose for the garden.").score < 0.1
     assert judged("Nothing of the kind, please.").label == "off topic"
+    long = " ".join(f"This sentence is about number {n} of many and is longer than it needs to be." for n in range(60))
+    assert judged(f"A rose. {long} A bet?").label == "gambling", "every sentence is read"
+    assert judged(f"A rose, {long.replace('.', ',')} and a bet?").label == "gambling", "and every sentence to its end"
+    assert max(map(len, _Embeddings.asked)) <= 32
 
 
 def test_embeddings_that_make_no_sense_are_refused(embeddings, monkeypatch):

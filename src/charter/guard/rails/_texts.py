@@ -57,6 +57,18 @@ def without_past(conversation: Conversation) -> Conversation:
     return Conversation(messages=tuple(kept))
 
 
+def spoken(conversation: Conversation, roles: Sequence[Role], joined_chars: int) -> tuple[list[str], list[str]]:
+    """What a rail of the input reads of its roles: the users' texts, by themselves and together, and what others say, each by itself, without the
+    model's turns before the last of a user."""
+    own = with_turns(conversation, ("user",), joined_chars) if "user" in roles else []
+    return own, of_others(without_past(conversation), roles)
+
+
+def passages(texts: Iterable[str], chars: int) -> list[str]:
+    """The texts; in place of those that are longer than ``chars``, stretches of that length, each of which begins in the one before it."""
+    return [text[at : at + chars] for text in texts for at in range(0, max(1, len(text) - chars // 4), chars * 3 // 4)]
+
+
 def requests(conversation: Conversation, joined_chars: int) -> list[str]:
     """What a reply answers: the last user message, and the end of all user turns as one text."""
     turns = by_message(conversation.without_reply, ("user",))

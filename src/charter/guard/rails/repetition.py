@@ -1,22 +1,29 @@
 """Repetition: text that goes in circles, as looping models and flooding users make it, and prompts that ask for a word for ever.
 
 The score is the share of word windows (4 words) that occurred before, over the worst stretch; for text without words, of character windows.
+Of a request every message of ``roles`` is read by itself; what a user sends in a row, without an answer between, as one text too.
 Endless repetition has also been used to make models give away training data (Nasr et al. 2023, arXiv 2311.17035).
 """
 
 from __future__ import annotations
 
 import re
+from itertools import groupby
 
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
+from charter.guard.rails._disguise import all_forms
+from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import say
-from charter.guard.segments import view
+from charter.guard.rails._texts import ROLES, Role, by_message, spoken
 
-NOT_COVERED = "Repetition of meaning in other words. Tables, code and songs repeat honestly: give it a threshold near 0.9 and mind them."
+NOT_COVERED = (
+    "Repetition of meaning in other words, words that come again after an answer, and the model's earlier answers. "
+    "Tables, code and songs repeat honestly: give it a threshold near 0.9 and mind them."
+)
 COST = "instant"
 CALIBRATES = False
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -30,24 +37,33 @@ class Config(BaseConfig):
 
     words: int = Field(default=200, ge=20, description="length of the stretch that is looked at, in words")
     least: int = Field(default=60, ge=10, description="shorter texts are not judged")
+    roles: tuple[Role, ...] = Field(
+        default=ROLES,
+        min_length=1,
+        description="whose messages of a request; descriptions of tools are system, a reply begun for the model assistant",
+    )
 
 
 class RepetitionRail:
-    """Judges the last message (input) or the reply (output)."""
+    """The text that repeats most decides."""
 
     name = "repetition"
-    version = "2"
+    version = "3"
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        all_forms(["w0rd\u200b"])  # the tables of letter forms are read now, and not while the first request waits
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
-        segments = view(conversation, stage).segments
-        last = max((segment.message for segment in segments), default=-1)
-        text = "\n".join(segment.text for segment in segments if segment.message == last)
-        if stage == "input" and _FOREVER.search(text):
-            return say(conversation, self.name, self.version, "unsafe", score=1.0, reason="asks for endless repetition")
-        score = self.score(text)
+        if stage == "output":
+            texts = by_message(conversation, ("assistant",), stage)
+        else:
+            own, others = spoken(conversation, self._config.roles, 0)
+            own += _in_a_row(conversation) if own else []
+            texts = [*own, *others]
+            if any(_FOREVER.search(text) for text in all_forms([*own, *map(without_forbidding, others)])):
+                return say(conversation, self.name, self.version, "unsafe", score=1.0, reason="asks for endless repetition")
+        score = max(map(self.score, texts), default=0.0)
         return say(conversation, self.name, self.version, "unsafe" if score >= 0.9 else "safe", score=score)
 
     def score(self, text: str) -> float:
@@ -61,6 +77,12 @@ class RepetitionRail:
         size = self._config.words
         stretches = [tokens[at : at + size] for at in range(0, max(1, len(tokens) - size // 2), size // 2)]
         return max(_repeated(stretch) for stretch in stretches if len(stretch) >= min(self._config.least, size // 2, len(tokens)))
+
+
+def _in_a_row(conversation: Conversation) -> list[str]:
+    """What users sent in several messages that nothing stands between."""
+    runs = [list(messages) for role, messages in groupby(conversation.messages, key=lambda message: message.role) if role == "user"]
+    return ["\n".join(message.text for message in run) for run in runs if len(run) > 1]
 
 
 def _repeated(tokens: list[str]) -> float:

@@ -20,7 +20,7 @@ from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import HARMLESS, counted, say, worst
 from charter.guard.rails._scores import Head, Scores, begin, shipped
-from charter.guard.rails._texts import ROLES, Role, by_message, of_others, with_turns, without_past
+from charter.guard.rails._texts import ROLES, Role, by_message, of_others, spoken
 
 NOT_COVERED = (
     "What the judge behind it misses: encoded text, rare languages, intent that only the reply shows, a request in the midst of long instructions, "
@@ -86,8 +86,7 @@ class RequestHarmRail:
 
     def _texts(self, conversation: Conversation) -> _Texts:
         roles = self._config.roles
-        own = with_turns(conversation, ("user",), self._config.joined_chars) if "user" in roles else []
-        now = of_others(without_past(conversation), roles)
+        own, now = spoken(conversation, roles, self._config.joined_chars)
         return _Texts(own, now, [text for text in of_others(conversation, roles) if text not in now])
 
     def _read(self, texts: Sequence[str]) -> list[Verdict]:
