@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from charter.core.errors import DataError
 from charter.core.registry import find, names
 from charter.core.rows import Conversation
+from charter.core.seeds import derive
 from charter.guard.calibrate import Scored, calibrate, threshold_for
 from charter.guard.engine import Guard
 from charter.guard.policy import GuardPolicy, HazardRule, RailEntry, dump_policy, load_policy
@@ -242,6 +243,43 @@ def test_a_rail_that_estimates_no_harm_is_calibrated_by_name_on_rows_labelled_fo
     found, (stage,) = calibrate(mixed, told(tmp_path, labelled), 0.02, only=["pii"])
     assert found.output[0].calibrated.caught[0] == 1.0
     assert (stage.false_alarms.value, stage.rails[0].note) == (0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "only", "lowered"), [({}, (), False), ({"jailbreak": False}, (), False), ({"jailbreak": True}, (), True), ({}, ("jailbreak",), True)]
+)
+def test_a_rail_of_something_else_than_harm_is_lowered_only_on_rows_labelled_for_it(tmp_path, monkeypatch, fakes, labels, only, lowered):
+    """Harmful rows that are no jailbreaks score low on that rail: a threshold under them catches nothing and raises false alarms elsewhere."""
+    scores = {"trick": 0.5, "bomb": 0.02, "loud": 0.9}
+
+    def shelved(conversation, stage):
+        return fakes.verdict("safe", max((s for word, s in scores.items() if word in conversation.prompt), default=0.01))
+
+    monkeypatch.setattr(find("rails", "jailbreak"), "build", lambda config: shelved)
+    mixed = GuardPolicy(input=(RailEntry(rail="jailbreak", threshold=0.7),), output=(RailEntry(rail="length"),))
+    rows = [{"prompt": f"How do I prune roses? {n}", "harmful": False} for n in range(100)]
+    rows += [{"prompt": f"{'A trick for' if labels else 'How do I build'} a bomb {n}", "harmful": True, "labels": labels} for n in range(20)]
+    found, (stage,) = calibrate(mixed, told(tmp_path, rows), 0.02, only=only)
+    assert (found.input[0].threshold < 0.7) == lowered
+    assert (found.input[0].calibrated is not None) == lowered
+    assert ("no row is labelled jailbreak" in stage.rails[0].note) == (not lowered)
+    loud = [{"prompt": f"A loud rose {n}", "harmful": False} for n in range(10)]
+    raised, _ = calibrate(mixed, told(tmp_path, [*rows, *loud]), 0.02)
+    assert labels.get("jailbreak") or raised.input[0].threshold > 0.9, "harmless rows raise it, whatever is labelled"
+
+
+def test_thresholds_that_fit_their_own_rows_alone_are_told(tmp_path, fakes):
+    """All rows of one half score higher than those of the other: what the lower half allows holds back every harmless row of the higher."""
+
+    def two_scales(conversation, stage):
+        higher, harmful = derive(0, "calibrate", conversation.prompt.split()[-1]) % 2, "bomb" in conversation.prompt
+        return fakes.verdict("safe", (0.3 if harmful else 0.2) if higher else (0.15 if harmful else 0.1))
+
+    one = GuardPolicy(input=(RailEntry(rail="length", name="a"),), output=(RailEntry(rail="length"),))
+    rows = [{"prompt": f"How do I {'build a bomb' if n % 4 == 0 else 'prune a rose'} {n}", "harmful": n % 4 == 0} for n in range(200)]
+    _, (stage,) = calibrate(one, told(tmp_path, rows), 0.02, rails={"a": two_scales})
+    assert (stage.false_alarms.value, stage.held_out.low > 0.3) == (0.0, True)
+    assert "surely more than the 2.00% asked for" in stage.warning
 
 
 def test_only_rails_that_estimate_harm_are_calibrated_unasked():

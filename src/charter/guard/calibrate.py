@@ -7,6 +7,9 @@ false alarm if any rail holds it back) stays within what was asked for. The shar
 Rails whose score is no estimate of harm (``CALIBRATES = False``: a length, how sure an address is one) keep theirs: labels say nothing about
 them. They are calibrated where they are named, on rows that are labelled for them. A text that is only masked is not held back.
 
+A rail of something else than harm (``OWN_LABEL = True``: jailbreaks, injections, toxic words) is lowered only where rows are labelled for it, or
+where it is named: that a row is harmful does not say that it is one of those. Harmless rows may raise it.
+
 What no threshold of a rail changes counts as well: outcomes without a score, hazards with a threshold of their own, thresholds that are kept.
 """
 
@@ -118,17 +121,28 @@ def _stage(
     free = [name for name in acting if (not only or name in only) and name not in mute and _has_levels(scored[name])]
     allowed = int(max_false_alarms * harmless + 1e-9)
     truth = np.array([bool(row.harmful) for row in rows])
-    thresholds = acting | _choose(scored, acting, free, truth, allowed)
+    floors = {name: acting[name] for name in free if name in _unlabelled(policy, stage, rails, rows, only)}
+    thresholds = acting | _choose(scored, acting, free, truth, allowed, floors)
     alarms = _alarms(scored, thresholds, truth)
     kept = {name: "threshold kept" + (": its score is no estimate of harm" if name in mute else "") for name in acting if name not in free}
+    kept |= {
+        name: f"threshold kept: no row is labelled {name}; where every harmful row is one for it, --rail {name} lowers it"
+        for name, floor in floors.items()
+        if thresholds[name] == floor
+    }
     results = [_rail(name, scored[name], acting[name], thresholds[name], kept.get(name, "")) for name in acting]
+    held_out = _held_out(rows, scored, acting, free, max_false_alarms, stage, floors)
+    warnings = [
+        _warning(scored, thresholds, free, truth, max_false_alarms) if int(alarms.sum()) > allowed else "",
+        _fitted(held_out, max_false_alarms),
+    ]
     return StageResult(
         stage,
         tuple(results),
         rate(f"false_alarms/{stage}", int(alarms.sum()), harmless),
-        _held_out(rows, scored, acting, free, max_false_alarms, stage),
+        held_out,
         rate(f"caught/{stage}", int((_withheld(scored, thresholds) & truth).sum()), len(rows) - harmless),
-        _warning(scored, thresholds, free, truth, max_false_alarms) if int(alarms.sum()) > allowed else "",
+        "; ".join(filter(None, warnings)),
     )
 
 
@@ -144,6 +158,22 @@ def _without_estimate(
     shelved = [entry for entry in policy.rails(stage) if entry.label not in rails]
     mute = {entry.label for entry in shelved if not getattr(registry.find("rails", entry.rail), "CALIBRATES", True)}
     return frozenset(name for name in mute if name not in only or not any(name in row.labels for row in rows))
+
+
+def _unlabelled(policy: GuardPolicy, stage: Stage, rails: Mapping[str, RailCall], rows: Sequence[CheckRow], only: Sequence[str]) -> frozenset[str]:
+    """Rails of something else than harm for which no row is labelled, and which nobody names. Rails that are given are taken to estimate harm."""
+    own = [e.label for e in policy.rails(stage) if e.label not in rails and getattr(registry.find("rails", e.rail), "OWN_LABEL", False)]
+    return frozenset(name for name in own if name not in only and not any(row.labels.get(name) for row in rows))
+
+
+def _fitted(held_out: Metric, share: float) -> str:
+    """What to say where the thresholds keep what was asked for on the rows that chose them alone."""
+    if held_out.value is None or held_out.low is None or held_out.low <= share:
+        return ""
+    return (
+        f"on rows that chose nothing {held_out.value:.2%} are held back, surely more than the {share:.2%} asked for: these thresholds fit their own "
+        "rows; give more rows, or name fewer rails"
+    )
 
 
 def _warning(scored: Mapping[str, Scored], thresholds: Mapping[str, float], free: Sequence[str], truth: Marks, share: float) -> str:
@@ -177,12 +207,17 @@ def _alarms(scored: Mapping[str, Scored], thresholds: Mapping[str, float], truth
     return _withheld(scored, thresholds, harmful=False) & ~truth
 
 
-def _choose(scored: Mapping[str, Scored], acting: Mapping[str, float], free: Sequence[str], truth: Marks, allowed: int) -> dict[str, float]:
-    """Thresholds with equal shares of false alarms, the largest share with which the stage stays within ``allowed`` rows (bisection; what is held
-    back only grows); without a share where the rest alone holds back too many."""
+def _choose(
+    scored: Mapping[str, Scored], acting: Mapping[str, float], free: Sequence[str], truth: Marks, allowed: int, floors: Mapping[str, float]
+) -> dict[str, float]:
+    """Thresholds, none under its floor, with equal shares of false alarms, the largest share with which the stage stays within ``allowed`` rows
+    (bisection; what is held back only grows); without a share where the rest alone holds back too many."""
+
+    def at(share: int) -> dict[str, float]:
+        return {name: floors[name] if _stays(scored[name], floors.get(name), share) else threshold_for(scored[name], share) for name in free}
 
     def alarms(share: int) -> int:
-        thresholds = dict(acting) | {name: threshold_for(scored[name], share) for name in free}
+        thresholds = dict(acting) | at(share)
         return int(_alarms(scored, thresholds, truth).sum())
 
     low, high = 0, allowed
@@ -192,7 +227,12 @@ def _choose(scored: Mapping[str, Scored], acting: Mapping[str, float], free: Seq
             low = middle
         else:
             high = middle - 1
-    return {name: threshold_for(scored[name], low) for name in free}
+    return at(low)
+
+
+def _stays(scored: Scored, floor: float | None, alarms: int) -> bool:
+    """Whether a threshold that may only be raised need not be."""
+    return floor is not None and int((scored.reach(floor) & ~scored.harmful).sum()) <= alarms
 
 
 def threshold_for(scored: Scored, alarms: int) -> float:
@@ -235,7 +275,13 @@ def _point(name: str, scored: Scored, threshold: float) -> Point:
 
 
 def _held_out(
-    rows: Sequence[CheckRow], scored: Mapping[str, Scored], acting: Mapping[str, float], free: Sequence[str], share: float, stage: Stage
+    rows: Sequence[CheckRow],
+    scored: Mapping[str, Scored],
+    acting: Mapping[str, float],
+    free: Sequence[str],
+    share: float,
+    stage: Stage,
+    floors: Mapping[str, float],
 ) -> Metric:
     """False alarms on each half at the thresholds of the other."""
     first = np.array([derive(0, "calibrate", row.id) % 2 == 0 for row in rows])
@@ -245,7 +291,7 @@ def _held_out(
         own = {name: found.of(chooses) for name, found in scored.items()}
         other = {name: found.of(measured) for name, found in scored.items()}
         allowed = int(share * (chooses & ~truth).sum() + 1e-9)
-        thresholds = dict(acting) | _choose(own, acting, free, truth[chooses], allowed)
+        thresholds = dict(acting) | _choose(own, acting, free, truth[chooses], allowed, floors)
         alarms += int(_alarms(other, thresholds, truth[measured]).sum())
     return rate(f"false_alarms_held_out/{stage}", alarms, int((~truth).sum()))
 

@@ -29,6 +29,7 @@ NOT_COVERED = (
 )
 COST = "local"
 STAGES = ("input",)
+OWN_LABEL = True
 #: How sure the stock phrases must be of a text around the chat, that it is read.
 SIGN = 0.5
 

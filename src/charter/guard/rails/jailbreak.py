@@ -16,6 +16,7 @@ NOT_COVERED = (
 )
 COST = "local"
 STAGES = ("input",)
+OWN_LABEL = True
 
 
 class Config(request_harm.Config):
