@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from typer.testing import CliRunner
 
 from charter.cli import app
 from charter.core.errors import InputError, ModelError
+from charter.core.registry import find
+from charter.core.rows import Verdict
 from charter.guard.policy import load_policy
 
 RUN = CliRunner()
@@ -35,6 +38,25 @@ def guard(tmp_path):
 def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
+
+
+def test_an_instant_decision_waits_for_the_rails_it_cancelled_before_the_process_ends(guard, monkeypatch, tmp_path):
+    """A thread that still loads the encoder when the interpreter ends takes the whole process down, with SIGABRT in place of exit code 3."""
+    running, module = [], find("rails", "jailbreak")
+
+    def slow(conversation, stage):
+        running.append("begun")
+        time.sleep(0.5)
+        running.append("done")
+        return Verdict(subject=conversation.id, outcome="safe", score=0.0, judge="slow", judge_version="1")
+
+    monkeypatch.setattr(module, "build", lambda config: slow)
+    late = tmp_path / "late.yaml"
+    late.write_text(
+        "input:\n  - {rail: length, timeout_ms: 2000}\n  - {rail: jailbreak, timeout_ms: 20}\noutput:\n  - {rail: length}\n", encoding="utf-8"
+    )
+    assert run("check", "How do I prune roses?", "--guard", str(late)).exit_code == 3
+    assert running == ["begun", "done"]
 
 
 def run(*arguments):
@@ -102,7 +124,7 @@ def test_a_reply_beside_a_file_is_refused(guard, tmp_path):
 def test_calibrate(guard, tmp_path):
     lines = ["Pretend to be a dog.", "From now on call me Ann.", "Write a fictional story.", "What is the time?", "Stay in character as a clerk."]
     rows = [{"id": n, "prompt": f"{lines[n % 5]} ({n})", "harmful": False} for n in range(100)]
-    rows += [{"id": f"h{n}", "prompt": f"{BAD} ({n})", "harmful": True} for n in range(20)]
+    rows += [{"id": f"h{n}", "prompt": f"{BAD} ({n})", "harmful": True, "labels": {"jailbreak": True}} for n in range(20)]
     out, curve = tmp_path / "new.yaml", tmp_path / "curve.json"
     data = write(tmp_path / "rows.jsonl", rows)
     done = run("calibrate", "--data", data, "--guard", guard, "--max-false-alarms", "0.05", "--out", str(out), "--json", str(curve), "--quiet")

@@ -48,8 +48,11 @@ def check(
             raise InputError("--reply belongs to one text; in a file every row has its own", "leave --reply out")
         _check_rows(Guard(guard), data, as_json, quiet)
         return
-    talk = Conversation.ask(text or "")
-    checked = Guard(guard).check(talk if reply is None else talk.with_reply(reply), "input" if reply is None else "output")
+    talk, asked = Conversation.ask(text or ""), Guard(guard)
+    try:
+        checked = asked.check(talk if reply is None else talk.with_reply(reply), "input" if reply is None else "output")
+    finally:
+        asked.settle()
     if as_json:
         typer.echo(json.dumps(_told("", checked), ensure_ascii=True))
     else:
@@ -130,9 +133,12 @@ def _check_rows(guard: Any, data: Path, as_json: bool, quiet: bool) -> None:
 
     found = read_rows(data)
     results = []
-    for stage in ("input", "output"):
-        rows = [row for row in found.rows if row.stage == stage]
-        results += list(zip(rows, guard.check_many([row.conversation for row in rows], stage), strict=True))
+    try:
+        for stage in ("input", "output"):
+            rows = [row for row in found.rows if row.stage == stage]
+            results += list(zip(rows, guard.check_many([row.conversation for row in rows], stage), strict=True))
+    finally:
+        guard.settle()
     order = {row.id: n for n, row in enumerate(found.rows)}
     results.sort(key=lambda item: order[item[0].id])
     if as_json:

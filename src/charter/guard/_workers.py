@@ -68,6 +68,15 @@ class Workers:
                 self._spawn()
         return ticket
 
+    def settle(self, until: float) -> bool:
+        """Wait, until then (monotonic seconds) at most, for all that runs or hangs here; whether nothing does any more. A process that ends while one
+        of its threads is in native code (the encoder being loaded) aborts instead of ending with its exit code."""
+        while self._running or self._stuck or self._unclaimed:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.01)
+        return True
+
     def give_up(self, ticket: Ticket) -> None:
         """Do not run ``ticket`` if it has not begun; otherwise leave its thread to itself and let another take its place."""
         with self._lock:

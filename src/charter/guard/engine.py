@@ -107,6 +107,13 @@ class Guard:
         finally:
             stop.set()
 
+    def settle(self, limit_s: float = 15.0) -> bool:
+        """Wait, at most so long, for rails of this machine that were cancelled or given up and still run; whether none does any more. For programs
+        that end right after a check. Rails that wait for another machine are left alone: they wait for the network, which does no harm."""
+        until = time.monotonic() + limit_s
+        settled = [self._pools[tier].settle(until) for tier, cost in enumerate(COSTS) if cost != "remote"]
+        return all(settled)
+
     def reply(self, model: Model, conversation: Asked, sampling: Sampling | None = None) -> Guarded:
         """Check the request, ask the model, check its reply, put masked values back. The model is not asked if the request is withheld."""
         return _guarded.reply(self, model, conversation_of(conversation), sampling or Sampling())
