@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from charter.core import stopping
 from charter.core.rows import Conversation, Verdict
 from charter.guard._build import COSTS, TIMEOUT_MS, Built
 from charter.guard._plan import Job, Plan, Result
@@ -108,7 +109,7 @@ class Driver:
 
     def _start(self, job: Job) -> bool:
         def work() -> None:
-            with sharing(self._shared):
+            with sharing(self._shared), stopping.until(lambda: job.cancelled or self._over):
                 for built in job.rails:
                     if job.cancelled:
                         return

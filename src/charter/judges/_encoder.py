@@ -21,6 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
@@ -97,19 +98,27 @@ class Encoder:
         return np.stack([seen.numbers for seen in self.see(windows)]) if windows else np.zeros((0, len(self.outputs)), np.float32)
 
     def see(self, windows: Sequence[Window]) -> list[Seen]:
-        """As ``run``, with what the sentences of a text's window say among their neighbours."""
+        """As ``run``, with what the sentences of a text's window say among their neighbours. Each window is kept as soon as it is read: where nobody
+        waits any more (StoppedError), a second try goes on from there."""
         keys = [_key(window) for window in windows]
         unique = dict(zip(keys, windows, strict=True))
         rows = self._kept.get(unique)
         missing = [key for key in unique if key not in rows]
+        wanted = stopping.checker()
+
+        def read(key: _Key) -> Seen:
+            wanted()
+            seen = self._call(unique[key])
+            self._kept.put({key: seen})
+            return seen
+
         if self._threads == 1 or len(missing) < 2:
-            fresh = {key: self._call(unique[key]) for key in missing}
+            fresh = {key: read(key) for key in missing}
         else:  # workers of this call only: they would not survive a fork of the process
             with ThreadPoolExecutor(min(self._threads, len(missing))) as workers:
                 # the longest first, so that no worker is left alone with one at the end
                 order = sorted(missing, key=lambda k: -len(k[0]))
-                fresh = dict(zip(order, workers.map(self._call, [unique[k] for k in order]), strict=True))
-        self._kept.put(fresh)
+                fresh = dict(zip(order, workers.map(read, order), strict=True))
         rows |= fresh
         return [rows[key] for key in keys]
 

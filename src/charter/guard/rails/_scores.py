@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from functools import cache
 from typing import Any, Literal, Protocol
 
-from charter.core import registry
+from charter.core import registry, stopping
 from charter.core.rows import Conversation, Verdict
 from charter.guard._shared import in_a_check, meanwhile
 from charter.guard.rails import _rules
@@ -117,8 +117,12 @@ class _Once:
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Verdict]:
         keys = [conversation.digest for conversation in conversations]
-        futures = self.begin(conversations, keys)
-        return [futures[key].result() for key in keys]
+        while True:
+            futures = self.begin(conversations, keys)
+            try:
+                return [futures[key].result() for key in keys]
+            except stopping.StoppedError:  # the check that read it is over, and this one waits: it reads itself
+                stopping.check()
 
     def begin(self, conversations: Sequence[Conversation], keys: Sequence[str] = ()) -> dict[str, Future[Verdict]]:
         """Readings by key; those that nobody else had begun are done. ``keys``: the conversations' digests, where they are known."""
@@ -160,7 +164,13 @@ class _Once:
 
 def _batch(judge: Any, conversations: Sequence[Conversation]) -> list[Verdict]:
     many = getattr(judge, "batch", None)
-    return list(many(conversations)) if many is not None else [judge(conversation) for conversation in conversations]
+    if many is not None:
+        return list(many(conversations))
+    found = []
+    for conversation in conversations:
+        stopping.check()
+        found.append(judge(conversation))
+    return found
 
 
 def _reader(judge: Any) -> Read:
