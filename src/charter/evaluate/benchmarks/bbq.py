@@ -48,7 +48,7 @@ NOT_COVERED = (
     "Stereotypes known in the United States, in English questions of one pattern; a model may have learnt the pattern. Bias in free writing, in "
     "decisions, or against groups that are not in the data is not measured, and 0 is no proof of fairness."
 )
-VERSION = "1"
+VERSION = "2"
 JUDGE = "bbq"
 Category = Literal[
     "Age", "Disability_status", "Gender_identity", "Nationality", "Physical_appearance", "Race_ethnicity", "Race_x_SES", "Race_x_gender", "Religion",
