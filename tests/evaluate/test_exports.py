@@ -68,6 +68,18 @@ def test_every_form_holds_the_same(run: Measured, tmp_path: Path, form: str) -> 
     assert replies["xstest-1"] == (f"'{FORMULA}" if form == "csv" else FORMULA)
 
 
+@pytest.mark.parametrize("reply", ["Sure.\r=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "\u3000＋1", "\t@x", "-1\r\n+1"])
+def test_no_line_break_or_blank_lets_a_formula_into_a_csv_file(tmp_path: Path, reply: str) -> None:
+    """A bare carriage return without quotes began a row of its own, with the formula in its first cell."""
+    path = tmp_path / "x.csv"
+    write_table(iter([{"reply": reply, "n": 1}, {"reply": "fine", "n": 2}]), path)
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["n"] for row in rows] == ["1", "2"]
+    assert rows[0]["reply"].removeprefix("'") == reply
+    assert rows[0]["reply"].lstrip()[0] not in "=+-@＝＋－＠"
+
+
 def test_half_surrogates_do_not_break_a_table(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     for form in ("jsonl", "csv", "parquet"):

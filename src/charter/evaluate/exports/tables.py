@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Format = Literal["jsonl", "csv", "parquet"]
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Signs that begin a formula, in full width too, whatever blanks stand before them.
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+BREAKS = ("\t", "\r", "\n")
 
 
 def answer_rows(runs: Sequence[Measured]) -> Iterator[dict[str, Any]]:
@@ -99,14 +101,15 @@ def write_table(rows: Iterator[dict[str, Any]], path: Path, form: str = "") -> i
 
 def _csv(table: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    # every text in quotes: csv leaves a bare carriage return without, and what stands behind it would be a row of its own
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(columns)
     writer.writerows([_cell(row.get(name)) for name in columns] for row in table)
     return out.getvalue()
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and (value.startswith(BREAKS) or value.lstrip().startswith(FORMULA)) else value
 
 
 def _parquet(table: Sequence[dict[str, Any]], columns: Sequence[str], path: Path) -> None:
