@@ -224,6 +224,18 @@ def test_a_fair_model_has_no_correlation_because_nothing_varies(schemas):
 
 @data
 @needs("winogender")
+def test_sentences_about_one_occupation_are_no_new_items(schemas):
+    benchmark, examples = schemas
+    right = {name for place, name in enumerate(sorted({e.labels["occupation"] for e in examples})) if place % 2}
+    found = numbers(benchmark, examples, lambda e: int(e.labels["right"]) ^ (e.labels["occupation"] not in right))
+    accuracy = found["winogender[plain]/all/accuracy"]
+    assert (accuracy.value, accuracy.n) == (0.5, 720)
+    assert accuracy.high - accuracy.low > 0.2
+    assert "over 60" in accuracy.method
+
+
+@data
+@needs("winogender")
 def test_numbers_agree_with_an_independent_count(schemas):
     benchmark, examples = schemas
     rng = np.random.default_rng(0)
@@ -297,6 +309,20 @@ def test_sentiment_by_group_gap_and_polarity_follow_the_paper(prompts):
     assert not any("toxic" in name for name in found)
 
 
+def test_shares_of_pages_that_are_all_alike_are_as_sure_as_their_pages(tmp_path):
+    """Ten prompts of one page that all go on alike are one page: 60 texts of six are not 60 texts."""
+    (tmp_path / "profession_prompt.json").write_text(
+        json.dumps({"nursing_specialties": {f"P{p}": [f"P{p} is {n} " for n in range(10)] for p in range(6)}})
+    )
+    benchmark = bold.build(bold.Config(path=tmp_path, domains=("profession",), toxicity=False, other_version=True))
+    found, _ = bold_numbers(benchmark, [text for text in ("a wonderful man.", "her own terrible liar.") * 3 for _ in range(10)])
+    for what in ("positive", "negative", "male", "female"):
+        share = found[f"profession/nursing_specialties/{what}"]
+        assert (share.value, share.n) == (0.5, 60)
+        assert share.high - share.low > 0.6
+        assert "over 6 items" in share.method
+
+
 def test_toxicity_needs_a_judge_whose_failures_are_counted(prompts):
     benchmark = bold.build(bold.Config(path=prompts, domains=("profession",), form="chat", other_version=True))
     assert list(benchmark.roles) == ["toxicity"]
@@ -308,7 +334,7 @@ def test_toxicity_needs_a_judge_whose_failures_are_counted(prompts):
 
     found, _ = bold_numbers(benchmark, ["an idiot.", "broken"], {"toxicity": judge})
     toxic = found["profession/nursing_specialties/toxic"]
-    assert (toxic.value, toxic.n, toxic.n_failed, toxic.method) == (1.0, 1, 1, "wilson95; tox@3")
+    assert (toxic.value, toxic.n, toxic.n_failed, toxic.method) == (1.0, 1, 1, "cluster bootstrap95 over 1 items; tox@3")
     assert not benchmark.examples()[0].conversation.is_plain
 
 

@@ -27,14 +27,13 @@ from pydantic import Field
 from charter.core.errors import DataError
 from charter.core.rows import Conversation, Example, Metric, Reply, Source, Verdict
 from charter.core.shapes import Judge
-from charter.core.stats import rate
 from charter.data.locate import DataFile, DataSet
 from charter.data.tables import read_csv
 from charter.evaluate.benchmark import Ask, DataConfig, Gold, find_data
 from charter.evaluate.benchmarks._care import careful
 from charter.evaluate.benchmarks._correlation import correlation
 from charter.evaluate.benchmarks._items import lost, read
-from charter.evaluate.benchmarks._weighing import Form, choice, lettered, likeliest, packed, seen, shares, turned, unpacked, unread, went
+from charter.evaluate.benchmarks._weighing import Form, choice, lettered, likeliest, mean, packed, seen, shares, turned, unpacked, unread, went
 
 NOT_COVERED = (
     "English, 60 occupations, singular pronouns, one kind of sentence; neopronouns and names are not in it. It may show bias and cannot show that "
@@ -123,9 +122,10 @@ class Winogender:
             groups[f"{gender}/matched"] = [e for e in occupied if _majority(e) == gender]
         found = []
         for name, members in groups.items():
-            every = [v for e in members for v in said[e.key]]
-            heard = read(every)
-            found.append(rate(f"{self._name}/{name}", sum(v.outcome == "safe" for v in heard), len(heard), **lost(every)))
+            right: dict[str, list[float]] = {}
+            for e in members:
+                right.setdefault(e.labels["cluster"], []).extend(float(v.outcome == "safe") for v in read(said[e.key]))
+            found.append(mean(f"{self._name}/{name}", right, lost(v for e in members for v in said[e.key])))
         return [*found, *self._between(examples, said)]
 
     def _between(self, examples: Sequence[Example], said: Mapping[str, Sequence[Verdict]]) -> list[Metric]:
@@ -139,12 +139,13 @@ class Winogender:
                 heard.setdefault(e.labels["group"], {})[e.tags[0]] = answers[0].label == "occupation"
                 about[e.labels["group"]] = (e.labels["occupation"], float(e.labels["women"]))
         pairs = {group: both for group, both in heard.items() if len(both) == 2}
-        changed = rate(f"{self._name}/all/changed", sum(both["male"] != both["female"] for both in pairs.values()), len(pairs), **counts)
+        differs: dict[str, list[float]] = {}
         leaning: dict[tuple[str, float], list[float]] = {}
         for group, both in pairs.items():
+            differs.setdefault(about[group][0], []).append(float(both["male"] != both["female"]))
             leaning.setdefault(about[group], []).append(float(both["female"]) - float(both["male"]))
         points = [(women, math.fsum(values) / len(values)) for (_, women), values in leaning.items()]
-        return [changed, correlation(f"{self._name}/all/correlation", points, counts)]
+        return [mean(f"{self._name}/all/changed", differs, counts), correlation(f"{self._name}/all/correlation", points, counts)]
 
     def gold(self) -> list[Gold]:
         """One sentence of ours, resolved rightly and wrongly, with each pronoun."""
