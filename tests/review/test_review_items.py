@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from charter.guard.rows import read_rows
 from charter.judges._sets import load_set, read_set
 from charter.recipes.judging import _labelled
 from charter.review.export import CONTRADICT
+from charter.review.labels import decide, read_labels, state_of
 from charter.store.database import Database
+from charter.store.decisions import one, record
 from charter.store.reports import Report, file_report
 from charter.store.review import add_items
 from charter.store.review_rows import Answer, Item
@@ -40,12 +44,23 @@ def item(number: int, talk: Conversation, stage: str = "output", why: str = "esc
     return Item(f"r{number}", f"d{number}", why, stage, "p@1", finding, choice_index=0 if stage == "output" else None)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without rows: making its tables takes longer than a test."""
+    file = tmp_path_factory.mktemp("made") / "gate.db"
+    Database(file).close()
+    return file
+
+
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+def database(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    shutil.copy(made, tmp_path / "gate.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHARTER_REVIEWER", raising=False)
     monkeypatch.setenv("CHARTER_DATABASE_URL", "gate.db")
-    return Database(tmp_path / "gate.db")
+    opened = Database(tmp_path / "gate.db")
+    yield opened
+    opened.close()
 
 
 def review(*words: str) -> Result:
@@ -173,8 +188,10 @@ def decided(database: Database, *pairs: tuple[Conversation, str, tuple[str, ...]
     names = queue(database, *(item(number, talk, stage) for number, (talk, stage, _) in enumerate(pairs)))
     for name, (_, _, said) in zip(names, pairs, strict=True):
         for reviewer, label in zip(("ann", "bob"), said, strict=False):
-            hazard = ("--hazard", "privacy") if "unsafe" in label else ()
-            review("decide", name, *(word for each in label.split() for word in ("--label", each)), "--reviewer", reviewer, *hazard)
+            found = one(database, name)
+            assert found.finding is not None
+            made = decide(found.finding, read_labels(label.split(), found.finding), reviewer, "privacy" if "unsafe" in label else "")
+            record(database, found, made, again=False, state_of=state_of)
 
 
 def exported(form: str) -> tuple[Path, str, list[dict[str, Any]]]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner
 
+from charter.cli import app
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Finding, Source, Verdict
 from charter.review.labels import decide, state_of
+from charter.store.audit_verify import verify
 from charter.store.database import Database
 from charter.store.decisions import Filed, listed, one, record, unplaced
 from charter.store.reports import Report, file_report
@@ -139,3 +144,21 @@ def test_what_users_said_is_read_with_the_choice_that_they_said_it_of(open_datab
 def test_an_id_that_names_nothing_is_told(open_database: Opener, beginning: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
         one(open_database(), beginning)
+
+
+def test_a_person_lists_shows_decides_and_exports_by_the_databases_name(open_database: Opener, fresh: str, tmp_path: Path) -> None:
+    database = open_database()
+    add_items(database, [item(1)], [], DAY_S, 0)
+    name, out = listed(database)[0][0].id, tmp_path / "rows.jsonl"
+    for words, shown in (
+        (("list",), "output: escalated by harm; violence"),
+        (("show", name[:8]), "  | A redwood."),
+        (("decide", name[:8], "--label", "safe", "--reviewer", "ann"), "reply=safe, by ann; the item is decided"),
+        (("list", "--status", "decided"), "ann: reply=safe"),
+        (("export", "--out", str(out)), "1 rows, 0 of them unsafe"),
+    ):
+        done = CliRunner().invoke(app, ["review", *words, "--database", fresh])
+        assert done.exit_code == 0, done.exception
+        assert shown in done.output
+    assert json.loads(out.read_text(encoding="ascii"))["reply"] == "A redwood."
+    assert verify(database).broken is None

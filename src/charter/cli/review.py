@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,19 +37,20 @@ def list_items(
     """Items, the highest priority first and of equals the oldest. Nothing is written."""
     if status not in _STATUSES:
         raise InputError(f"{status[:40]!r} is no status; known: {', '.join(_STATUSES)}", "charter review list --status open")
-    opened, _ = _opened(database, config)
-    from charter.review.reading import json_of, line_of
-    from charter.store.decisions import listed, unplaced
-    from charter.store.review_rows import PRIORITY
-
-    if why and why not in PRIORITY:
-        raise InputError(f"{why[:40]!r} is no reason; known: {', '.join(PRIORITY)}", "charter review list --why escalated")
     now = time.time()
-    found, count = listed(opened, status, why=why, hazard=hazard, limit=limit, now=now)
+    with _opened(database, config) as (opened, _):
+        from charter.review.reading import json_of, line_of
+        from charter.store.decisions import listed, unplaced
+        from charter.store.review_rows import PRIORITY
+
+        if why and why not in PRIORITY:
+            raise InputError(f"{why[:40]!r} is no reason; known: {', '.join(PRIORITY)}", "charter review list --why escalated")
+        found, count = listed(opened, status, why=why, hazard=hazard, limit=limit, now=now)
+        lost = unplaced(opened)
     for item in found:
         typer.echo(json_of(item, now) if as_json else "\n".join(line_of(item, now)))
     typer.echo(f"{len(found)} of {count} items{'' if status == 'all' else f' that are {status}'}", err=True)
-    if lost := unplaced(opened):
+    if lost:
         typer.echo(
             f"and {lost} reports or ratings of answers whose text is not here (review.keep_answers_hours keeps it): nobody can decide", err=True
         )
@@ -56,12 +59,12 @@ def list_items(
 @app.command()
 def show(item: ItemId, as_json: AsJson = False, config: ConfigFile = None, database: DatabaseName = None) -> None:
     """One item whole: request, reply, what rails, users and reviewers said. Nothing is written."""
-    opened, _ = _opened(database, config)
-    from charter.review.reading import json_of, page_of
-    from charter.store.decisions import one
-
     now = time.time()
-    found = one(opened, item, now)
+    with _opened(database, config) as (opened, _):
+        from charter.review.reading import json_of, page_of
+        from charter.store.decisions import one
+
+        found = one(opened, item, now)
     typer.echo(json_of(found, now) if as_json else "\n".join(page_of(found, now)))
 
 
@@ -77,19 +80,21 @@ def decide(
     database: DatabaseName = None,
 ) -> None:
     """Say whether the request, the reply or both are safe. It stands beside what other reviewers say, and is in the audit log."""
-    opened, settings = _opened(database, config, write=True)
-    from charter.cli.terminal import visible
-    from charter.guard.gateway.auditing import admin_row
-    from charter.review.labels import decide as made_of
-    from charter.review.labels import read_labels, state_of, told
-    from charter.store.decisions import one, record
+    with _opened(database, config, write=True) as (opened, settings):
+        from charter.cli.terminal import visible
+        from charter.guard.gateway.auditing import admin_row
+        from charter.review.labels import decide as made_of
+        from charter.review.labels import read_labels, state_of, told
+        from charter.store.decisions import one, record
 
-    found = one(opened, item)
-    if found.finding is None:
-        raise InputError(f"{found.id}: its text is gone (its time was over), and nobody can decide about what nobody can read", "charter review list")
-    made = made_of(found.finding, read_labels(label or [], found.finding), reviewer, hazard, comment)
-    row = admin_row(settings.audit, opened, os.environ, "item decided", f"{found.id} {reviewer}: {told(made.decision)}")
-    now = record(opened, found, made, again=again, state_of=state_of, also=row)
+        found = one(opened, item)
+        if found.finding is None:
+            raise InputError(
+                f"{found.id}: its text is gone (its time was over), and nobody can decide about what nobody can read", "charter review list"
+            )
+        made = made_of(found.finding, read_labels(label or [], found.finding), reviewer, hazard, comment)
+        row = admin_row(settings.audit, opened, os.environ, "item decided", f"{found.id} {reviewer}: {told(made.decision)}")
+        now = record(opened, found, made, again=again, state_of=state_of, also=row)
     others = len(now.made) - 1
     beside = f"; {others} other{'s' if others > 1 else ''} decided too" if others else ""
     typer.echo(visible(f"{found.id}: {told(made.decision)}, by {reviewer}; the item is {now.status}{beside}"))
@@ -105,15 +110,15 @@ def export(
     database: DatabaseName = None,
 ) -> None:
     """Decided items as labelled rows. What people contradict each other about is left out and counted."""
-    opened, _ = _opened(database, config)
-    from charter.review.export import FORMS, text_of
-    from charter.review.export import export as rows_of
-    from charter.store.decisions import listed
-    from charter.store.lines import write_new
+    with _opened(database, config) as (opened, _):
+        from charter.review.export import FORMS, text_of
+        from charter.review.export import export as rows_of
+        from charter.store.decisions import listed
+        from charter.store.lines import write_new
 
-    if form not in FORMS:
-        raise InputError(f"{form[:40]!r} is no form; known: {', '.join(FORMS)}", f"charter review export --form guard --out {out}")
-    decided = [item for status in ("decided", "disputed", "open") for item in listed(opened, status)[0] if item.made]
+        if form not in FORMS:
+            raise InputError(f"{form[:40]!r} is no form; known: {', '.join(FORMS)}", f"charter review export --form guard --out {out}")
+        decided = [item for status in ("decided", "disputed", "open") for item in listed(opened, status)[0] if item.made]
     done = rows_of(decided, form)
     left_out = "".join(f"\nleft out {count}: {why}" for why, count in sorted(done.left_out.items()))
     if not done.rows:
@@ -123,7 +128,8 @@ def export(
     typer.echo(f"{out}: {len(done.rows)} rows, {harmful} of them unsafe{left_out}")
 
 
-def _opened(database: str | None, config: Path | None, *, write: bool = False) -> tuple[Any, Any]:
+@contextmanager
+def _opened(database: str | None, config: Path | None, *, write: bool = False) -> Iterator[tuple[Any, Any]]:
     """The database and the gateway's settings. None is made, and none is upgraded: a gateway may be at work on it."""
     try:
         from charter.guard.gateway.auditing import open_database
@@ -137,13 +143,16 @@ def _opened(database: str | None, config: Path | None, *, write: bool = False) -
         opened = open_database(chosen, os.environ, make=False)
     except MissingError as error:
         raise InputError(f"{error.message}, so there is nothing to review", _OTHER) from None
-    here, wanted = opened.version()
-    if here is None:
-        raise InputError(f"{opened.name}: holds no tables of Charter's, so there is nothing to review", _OTHER)
-    if here != wanted:
-        hint = f"charter store upgrade{f' {database}' if database else ''}{f' --config {config}' if config else ''}"
-        raise InputError(f"{opened.name}: its tables are of version {here}, and reviewing needs {wanted}", hint)
-    if write:
+    try:
+        here, wanted = opened.version()
+        if here is None:
+            raise InputError(f"{opened.name}: holds no tables of Charter's, so there is nothing to review", _OTHER)
+        if here != wanted:
+            hint = f"charter store upgrade{f' {database}' if database else ''}{f' --config {config}' if config else ''}"
+            raise InputError(f"{opened.name}: its tables are of version {here}, and reviewing needs {wanted}", hint)
+        if write:
+            opened.close()
+            opened = open_database(chosen, os.environ)
+        yield opened, settings
+    finally:
         opened.close()
-        opened = open_database(chosen, os.environ)
-    return opened, settings

@@ -1,1 +1,1 @@
-"""People decide what was uncertain: which rows they should see, and what their decisions become."""
+"""People decide what was uncertain: which rows they should see, how they read them, and what their decisions become."""

@@ -45,7 +45,7 @@ def read_labels(given: Sequence[str], finding: Finding) -> dict[Part, Label]:
     if not given:
         raise InputError("a decision needs a label", f"{_EXAMPLE}; or --label request=unsafe --label reply=safe")
     here = parts_of(finding)
-    found: dict[Part, Label] = {}
+    found: dict[str, str] = {}
     for text in given:
         name, _, label = text.rpartition("=")
         part = name or here[-1]
@@ -53,11 +53,9 @@ def read_labels(given: Sequence[str], finding: Finding) -> dict[Part, Label]:
             raise InputError(f"{text[:60]!r} is no label; known: {', '.join(LABELS)}, and request=... and reply=... before one", _EXAMPLE)
         if part not in here:
             raise InputError("this item has no reply: what was checked is the request", _EXAMPLE.replace("unsafe", "request=unsafe"))
-        if found.setdefault(cast(Part, part), cast(Label, label)) != label:
-            raise InputError(
-                f"two labels for the {part}: {found[cast(Part, part)]} and {label}", "give one --label for the request and one for the reply"
-            )
-    return found
+        if found.setdefault(part, label) != label:
+            raise InputError(f"two labels for the {part}: {found[part]} and {label}", "give one --label for the request and one for the reply")
+    return cast(dict[Part, Label], found)
 
 
 def decide(finding: Finding, labels: Mapping[Part, Label], reviewer: str, hazard: str = "", comment: str = "") -> Made:

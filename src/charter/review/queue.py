@@ -1,6 +1,6 @@
 """The first review queue: what judges failed at, were unsure of, disagree on or never read, in a run folder; decisions become rows and examples.
 
-One reviewer, one file. Leasing, agreement between reviewers and the web pages are not here yet (docs/index.md).
+One reviewer, one file. The gateway's queue, in its database, is another one: see ``labels``, ``reading`` and ``export``.
 """
 
 from __future__ import annotations

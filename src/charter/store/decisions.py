@@ -79,7 +79,7 @@ def listed(
     with database.read() as connection:
         count = connection.execute(select(func.count()).select_from(review_item).where(*wanted)).scalar_one()
         rows = connection.execute(select(review_item).where(*wanted).order_by(*order).limit(limit)).mappings().all()
-        return [_filed(connection, row, at) for row in rows], int(count)
+        return [_filed(connection, dict(row), at) for row in rows], int(count)
 
 
 def one(database: Database, beginning: str, now: float | None = None) -> Filed:
@@ -171,7 +171,7 @@ def _said(connection: Connection, row: Mapping[str, Any], at: float) -> list[Sai
     if row["choice_index"] is not None:
         about.append(report.c.choice_index == row["choice_index"])
     rows = connection.execute(select(report).where(*about).order_by(report.c.created_unix_s, report.c.id)).mappings()
-    return [_told(each, at) for each in rows]
+    return [_told(dict(each), at) for each in rows]
 
 
 def _told(row: Mapping[str, Any], at: float) -> Said:
