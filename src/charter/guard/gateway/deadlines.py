@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -133,7 +133,7 @@ class _Deadlines(HttpToolsProtocol):
             self.transport.write(head.encode() + body)
         if busy:
             if not cycle.response_started:
-                cycle.scope[errors.REJECTED] = error
+                cast(dict[str, Any], cycle.scope)[errors.REJECTED] = error  # a key of our own in the scope
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
