@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from charter.core.errors import InputError, MissingPartError
+from charter.core.installing import install
 
 app = typer.Typer(
     no_args_is_help=True, help="Escalated, flagged, sampled and reported texts of the gateway: read them, decide, export the decisions."
@@ -136,7 +137,7 @@ def _opened(database: str | None, config: Path | None, *, write: bool = False) -
         from charter.guard.gateway.config import load_config
         from charter.store.database import MissingError
     except ImportError as error:
-        raise MissingPartError(f"the review queue needs {error.name}, which is not installed", "pip install 'charter-align[serve]'") from None
+        raise MissingPartError(f"the review queue needs {error.name}, which is not installed", install("serve")) from None
     settings = load_config(config)
     chosen = settings.database if database is None else settings.database.model_copy(update={"url": database})
     try:

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
+from charter.core.installing import RESTORE
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 
 WEIGHTS = Path(__file__).with_name("weights")
 CARD = "classifier.json"
-RESTORE = "pip install --force-reinstall --no-deps charter-align"
 RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
 FORMAT = 2
 #: Characters of a text that is cut into tokens without letting other threads go on meanwhile: they would not soon give the interpreter back.

@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.errors import InputError
+from charter.core.installing import RESTORE
 
 #: Buckets of a head. Changing this or ``features`` makes old weights meaningless: bump ``FORMAT``.
 DIM = 1 << 17
 FORMAT = 1
 #: SHA-256 of the shipped weights, and the way back to them.
 SHIPPED = "cd66540948709707d1805ba82098b09d46cf09cdd90e56426d510e57ea768a7c"
-RESTORE = "pip install --force-reinstall --no-deps charter-align"
 #: Characters read of one text.
 MAX_CHARS = 1500
 #: Of a reply longer than this, as many at its end are read as well.
