@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from charter.cli import app
-from charter.core.errors import InputError, StoreError
+from charter.core.errors import DataError, InputError, StoreError
 from charter.evaluate.imports import Imported, digest_of, keep
 from charter.evaluate.imports.helm import read_helm
 from charter.evaluate.imports.lm_eval import read_lm_eval
+from charter.evaluate.imports.scoring import Right
 from charter.evaluate.measured import Measured, load_measured
 from charter.recipes.comparison import compare
 
@@ -93,7 +94,7 @@ def test_weighed_options_and_other_metrics_of_lm_eval(tmp_path: Path) -> None:
     assert [verdict.outcome for key in "01" for verdict in run.verdicts[key]] == ["safe", "unsafe"]
     by_norm = read_lm_eval(file, score="acc_norm")
     assert [by_norm.verdicts[f"{key}#0"].outcome for key in "01"] == ["unsafe", "safe"]
-    reversed_ = read_lm_eval(file, better="low")
+    reversed_ = read_lm_eval(file, right=Right("low"))
     assert [reversed_.verdicts[f"{key}#0"].outcome for key in "01"] == ["unsafe", "safe"]
 
 
@@ -156,6 +157,7 @@ LM_EVAL_MISTAKES = {
     "no samples": ("", "holds no samples"),
     "other rows": ('{"id": 1}\n', "line 1: has no 'doc_id' and 'resps'"),
     "twice": (2 * (json.dumps(line(0, True)) + "\n"), "line 2: the item 0 stands twice"),
+    "no answers": (json.dumps(line(0, True, resps=None)) + "\n", "line 1: has no 'doc_id' and 'resps'"),
     "no numbers": (json.dumps(line(0, True, exact_match="good")) + "\n", "no item has a numeric score"),
 }
 
@@ -169,9 +171,59 @@ def test_a_file_that_is_none_of_lm_evals_is_named(tmp_path: Path, case: str) -> 
         read_lm_eval(file)
 
 
+def test_files_of_lm_eval_that_are_no_text_and_odd_ones_that_can_be_read(tmp_path: Path) -> None:
+    file = samples(tmp_path, [])
+    for broken, said in ((b'{"doc_id": "\xe9"}', "is not UTF-8 text"), (b"\x1f\x8b no gzip", "is a broken gzip file")):
+        file.write_bytes(broken)
+        with pytest.raises(DataError, match=said):
+            read_lm_eval(file)
+    file.write_text(json.dumps(line(0, True)) + "\n\n  \n")
+    (file.parent / f"results_{DATE}.json").write_text(json.dumps({"n-shot": None, "versions": None}))
+    found = read_lm_eval(file)
+    assert (len(found.examples), found.version, found.settings) == (1, "1", {})
+
+
 def test_a_score_that_no_item_has_is_named_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no item has the score 'accuracy'; there are: exact_match"):
         read_lm_eval(samples(tmp_path, [line(0, True)]), score="accuracy")
+
+
+def test_marks_out_of_ten_are_no_shares_and_need_a_mark_from_which_an_item_is_right(tmp_path: Path) -> None:
+    """From a half up, every item of a grader with marks from 1 to 10 would be right."""
+    marks = [1, 2, 2, 7, 9]
+    file = samples(tmp_path, [line(n, True, exact_match=mark) for n, mark in enumerate(marks)])
+    for right in (None, Right("low")):
+        with pytest.raises(InputError, match="the score 'exact_match' goes from 1 to 9 and is no share") as refused:
+            read_lm_eval(file, right=right)
+    assert "--right-from X" in str(refused.value.hint)
+    high, low = (kept(read_lm_eval(file, right=Right(better, 7.0)), tmp_path / better, file) for better in ("high", "low"))
+    assert [verdict.outcome for said in high.verdicts.values() for verdict in said] == ["unsafe"] * 3 + ["safe"] * 2
+    assert [verdict.outcome for said in low.verdicts.values() for verdict in said] == ["safe"] * 3 + ["unsafe"] * 2
+    assert high.metrics["lm-eval/quiz/exact_match"].value == sum(marks) / 5
+    assert high.measurement.settings == {"right": "exact_match from 7"}
+    with pytest.raises(InputError, match="differ in setting right"):
+        compare(tmp_path / "high", tmp_path / "low")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--right-from", "3"], ""),
+        (["--right-below", "3"], ""),
+        ([], "is no share"),
+        (["--right-from", "3", "--low-is-right"], "each says which items went right"),
+        (["--right-from", "nan"], "is no number that a score could reach"),
+    ],
+)
+def test_the_command_asks_from_where_an_item_is_right(tmp_path: Path, given: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = samples(tmp_path, [line(n, True, exact_match=n) for n in range(6)])
+    done = CliRunner().invoke(app, ["import", "lm-eval", str(file), *given])
+    if said:
+        with pytest.raises(InputError, match=said):
+            raise done.exception
+    else:
+        assert "6 items" in done.output
 
 
 def helm_run(folder: Path, right: int, model: str = "org/a", trials: int = 1, n: int = 10) -> Path:
@@ -268,6 +320,25 @@ def test_perturbed_instances_of_helm_are_items_of_their_own(tmp_path: Path) -> N
     assert (refused.outcome, refused.scores, refused.reason) == ("failed", {}, "no reply: content filter"), "what HELM scored it is no score"
 
 
+def test_a_half_copied_run_of_helm_does_not_look_whole(tmp_path: Path) -> None:
+    """Scored without a request is counted, asked without a score is failed, and so is an item that lacks one of the trials."""
+    folder = helm_run(tmp_path / "helm", 5, trials=2, n=5)
+    stats, state = (json.loads((folder / name).read_text()) for name in ("per_instance_stats.json", "scenario_state.json"))
+    state["request_states"] = [r for r in state["request_states"] if r["instance"]["id"] != "id0"]
+    del state["request_states"][-1]
+    stats = [row for row in stats if row["instance_id"] != "id1"]
+    (folder / "per_instance_stats.json").write_text(json.dumps(stats))
+    (folder / "scenario_state.json").write_text(json.dumps(state))
+    run = kept(read_helm(folder), tmp_path / "run", folder / "per_instance_stats.json")
+    assert run.measurement.dropped == {"scored in per_instance_stats.json, without a request in scenario_state.json": 3}
+    assert {key: [verdict.outcome for verdict in said] for key, said in run.verdicts.items()} == {
+        "id1": ["failed", "failed"], "id2": ["safe", "safe"], "id3": ["safe", "safe"], "id4": ["safe", "failed"],
+    }  # fmt: skip
+    assert (run.measurement.failed, run.measurement.trusted) == (3, False)
+    done = CliRunner().invoke(app, ["import", "helm", str(folder), "--out", str(tmp_path / "again")], catch_exceptions=False)
+    assert "left out 3: scored in per_instance_stats.json" in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
@@ -275,6 +346,8 @@ def test_perturbed_instances_of_helm_are_items_of_their_own(tmp_path: Path) -> N
         ("run_spec.json", "{", "is not valid JSON"),
         ("scenario_state.json", "[]", "holds a list"),
         ("scenario_state.json", '{"request_states": []}', "no instance of"),
+        ("scenario_state.json", '{"request_states": [{"request": {}}]}', "entry 1: has no 'instance'"),
+        ("per_instance_stats.json", '["a"]', "entry 1: has no 'stats'"),
     ],
 )
 def test_a_folder_that_is_no_helm_run_is_named(tmp_path: Path, file: str, text: str | None, said: str) -> None:

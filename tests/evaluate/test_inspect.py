@@ -32,6 +32,7 @@ from charter.core.errors import InputError, StoreError  # noqa: E402
 from charter.evaluate.exports.inspect_log import write_log  # noqa: E402
 from charter.evaluate.imports import digest_of, keep  # noqa: E402
 from charter.evaluate.imports.inspect_log import read_inspect  # noqa: E402
+from charter.evaluate.imports.scoring import Right  # noqa: E402
 from charter.evaluate.measured import Measured  # noqa: E402
 from charter.evaluate.shelved import Options  # noqa: E402
 from charter.recipes import inspect_tasks  # noqa: E402
@@ -143,6 +144,15 @@ def test_an_exported_run_comes_back_the_same(tmp_path: Path) -> None:
     assert all(row.difference == 0 for row in found.differences)
 
 
+def test_every_model_of_a_folder_has_its_own_log(tmp_path: Path) -> None:
+    for model in ("a", "b"):
+        xstest_run(tmp_path / "o" / model / "xstest", ["full", "none"], prompts(1, 1), model=model)
+    done = CliRunner().invoke(app, ["export", "inspect", str(tmp_path / "o"), "--out", str(tmp_path / "logs")], catch_exceptions=False)
+    assert done.output.count("log: ") == 2
+    models = {str(file.relative_to(tmp_path / "logs")): read_eval_log(str(file)).eval.model for file in (tmp_path / "logs").rglob("*.eval")}
+    assert models == {"a/xstest.eval": "a", "b/xstest.eval": "b"}
+
+
 def test_samples_of_an_exported_run_keep_their_places(tmp_path: Path) -> None:
     run = graded_run(tmp_path / "run", [[0.1, 0.9, 0.3], [0.5, 0.6, 0.7]])
     back = imported(write_log(run, tmp_path / "run.eval"), tmp_path / "back")
@@ -176,8 +186,10 @@ def test_a_log_of_another_task_becomes_a_run_with_all_its_scores(tmp_path: Path)
     assert run.metrics["inspect/quiz/two_heads/right"].value == 0.5
     assert run.metrics["inspect/quiz/two_heads/length"].value == pytest.approx((len(REFUSAL) + len(HELP)) / 2)
     assert [verdicts[0].outcome for key, verdicts in sorted(run.verdicts.items())] == ["safe", "unsafe"] * 3
-    turned = read_inspect(Path(log.location), score="two_heads/length", better="low")
+    turned = read_inspect(Path(log.location), score="two_heads/length", right=Right("low", 5.0))
     assert {verdict.outcome for verdict in turned.verdicts.values()} == {"unsafe"}
+    with pytest.raises(InputError, match=r"'two_heads/length' goes from .* and is no share"):
+        read_inspect(Path(log.location), score="two_heads/length")
     with pytest.raises(InputError, match="there are: match, two_heads/right, two_heads/length"):
         read_inspect(Path(log.location), score="f1")
 

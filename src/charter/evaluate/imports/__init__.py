@@ -1,7 +1,7 @@
 """Results of other harnesses as runs of benchmarks, so that they can be paired, tested, gated and shown like our own.
 
 A reader (one module each) gives ``Imported``; ``keep`` writes it as a run folder. What an item was scored is kept under the scorer's own name in
-``Verdict.scores``; one score, the first or the one that is named, also says whether the item went as it should: from a half up it did.
+``Verdict.scores``; one score also says whether the item went as it should (``scoring``).
 
 Harnesses score what failed like an answer; here an item without a reply is failed, and whatever it was scored is left out.
 """
@@ -9,28 +9,25 @@ Harnesses score what failed like an answer; here an item without a reply is fail
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from charter.core import registry
-from charter.core.errors import InputError
-from charter.core.rows import Answer, Example, Metric, Outcome, Sampling, Verdict
+from charter.core.rows import Answer, Example, Metric, Reply, Sampling, Verdict
 from charter.evaluate.counting import by_seed, distrust, over_seeds, record
-from charter.evaluate.measured import Measured, Measurement, examples_id, judging_id, load_measured, read_verdicts
+from charter.evaluate.measured import Measured, Measurement, answer_key, examples_id, judging_id, load_measured, read_verdicts
 from charter.evaluate.shelved import MAX_FAILED
 from charter.evaluate.sides import plain_numbers
+from charter.judges._judging import nothing_in
 from charter.store.runs import RunFolder
-
-Better = Literal["high", "low"]
 
 
 @dataclass(frozen=True)
 class Imported:
-    """One benchmark on one model. ``answers`` and ``verdicts`` are by ``answer_key``; every example has a verdict for every draw, a failed one where
-    there is no answer. ``judges``: role -> name@version. ``reasons`` not to trust it, as the run itself knew them; None: to be worked out."""
+    """One benchmark on one model. ``answers`` and ``verdicts`` are by ``answer_key``; ``keep`` gives a failed one to every draw that
+    has none. ``judges``: role -> name@version. ``reasons`` not to trust it, as the run itself knew them; None: to be worked out. ``right``:
+    the setting that says what counts as right, where it is not the usual. ``dropped``: what of the file is no item, reason -> how many."""
 
     source: str
     benchmark: str
@@ -48,11 +45,14 @@ class Imported:
     system: str = ""
     judges: dict[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] | None = None
+    right: Mapping[str, object] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def keep(found: Imported, folder: Path, digest: str, max_failed: float = MAX_FAILED) -> Measured:
     """Write a run folder. Doing it again with the same file changes nothing. Raises StoreError if the folder holds something else."""
-    config = {"source": found.source, "benchmark": found.benchmark, "model": found.model, "file": digest}
+    found = _whole(found)
+    config = {"source": found.source, "benchmark": found.benchmark, "model": found.model, "file": digest, **found.right}
     with RunFolder(folder, f"import {found.benchmark}", config) as place:
         judging = judging_id(found.judges, found.version)
         place.log("examples", Example).append((example.key, example) for example in found.examples)
@@ -62,6 +62,20 @@ def keep(found: Imported, folder: Path, digest: str, max_failed: float = MAX_FAI
         verdicts = read_verdicts(log, judging, found.examples, found.samples * found.seeds)
         record(place, _measurement(found, verdicts, judging, max_failed), _numbers(found, verdicts))
     return load_measured(folder)
+
+
+def _whole(found: Imported) -> Imported:
+    """With a failed verdict for every draw of every item that the file lacks."""
+    answers, verdicts = dict(found.answers), dict(found.verdicts)
+    for example in found.examples:
+        for key in (answer_key(example.key, draw) for draw in range(found.samples * found.seeds)):
+            if key not in verdicts:
+                reply = Reply(text="", finish="error", error="the file has no answer for this draw")
+                gone = Answer(model=found.model, conversation=example.conversation, sampling=found.sampling, reply=reply)
+                reason = nothing_in(answers.setdefault(key, gone)) or "nothing was scored"
+                subject = example.conversation.with_reply(answers[key].reply.text).id
+                verdicts[key] = Verdict(subject=subject, outcome="failed", reason=reason, judge=found.source, judge_version="1")
+    return replace(found, answers=answers, verdicts=verdicts)
 
 
 def _numbers(found: Imported, verdicts: Mapping[str, Sequence[Verdict]]) -> list[Metric]:
@@ -82,7 +96,7 @@ def _measurement(found: Imported, verdicts: Mapping[str, Sequence[Verdict]], jud
         benchmark=found.benchmark,
         version=found.version,
         model=found.model,
-        settings=found.settings,
+        settings={**found.settings, **found.right},
         data="+".join(sorted({example.source.revision for example in found.examples} - {""})),
         sampling=found.sampling,
         samples=found.samples,
@@ -99,31 +113,10 @@ def _measurement(found: Imported, verdicts: Mapping[str, Sequence[Verdict]], jud
         answers=len(outcomes),
         failed=outcomes.count("failed"),
         unparsed=outcomes.count("unsure"),
+        dropped=dict(found.dropped),
         tokens_in=sum(reply.tokens_in for reply in replies),
         tokens_out=sum(reply.tokens_out for reply in replies),
     )
-
-
-def verdict_of(subject: str, scores: Mapping[str, float], main: str, better: Better, judge: str, reason: str = "") -> Verdict:
-    """A verdict from another harness's scores. It is failed, without any, where there is a ``reason`` why there was nothing to score; and without the
-    main score, because nobody judged the item."""
-    known = {} if reason else {name: value for name, value in scores.items() if math.isfinite(value)}
-    name, _, version = judge.partition("@")
-    given = {"subject": subject, "scores": known, "judge": name, "judge_version": version or "1", "reason": reason}
-    if main not in known:
-        return Verdict.model_validate({**given, "outcome": "failed", "reason": reason or f"no score {main!r}"})
-    right = known[main] >= 0.5 if better == "high" else known[main] < 0.5
-    outcome: Outcome = "safe" if right else "unsafe"
-    return Verdict.model_validate({**given, "outcome": outcome, "label": f"{known[main]:g}"})
-
-
-def main_score(source: str, names: Sequence[str], wanted: str) -> str:
-    """The score that says whether an item went as it should. Raises InputError naming the others."""
-    if not names:
-        raise InputError(f"{source}: no item has a numeric score", "look into the file: there is nothing to compare")
-    if wanted and wanted not in names:
-        raise InputError(f"{source}: no item has the score {wanted!r}; there are: {', '.join(names)}", f"--score {names[0]!r}")
-    return wanted or names[0]
 
 
 def digest_of(*files: Path) -> str:

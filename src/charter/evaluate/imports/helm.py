@@ -14,7 +14,8 @@ from typing import Any
 
 from charter.core.errors import InputError
 from charter.core.rows import Answer, Conversation, Example, Reply, Sampling, Source, Verdict
-from charter.evaluate.imports import Better, Imported, main_score, verdict_of
+from charter.evaluate.imports import Imported
+from charter.evaluate.imports.scoring import Right, main_score, verdict_of
 from charter.evaluate.measured import answer_key
 from charter.judges._judging import nothing_in
 
@@ -25,31 +26,44 @@ NO_SCORES = ("num_", "inference_", "training_", "batch_", "finish_reason_", "max
 USUAL = ("exact_match", "quasi_exact_match", "prefix_exact_match", "safety_score", "chain_of_thought_correctness")
 
 
-def read_helm(folder: Path, *, model: str = "", score: str = "", better: Better = "high") -> Imported:
+def read_helm(folder: Path, *, model: str = "", score: str = "", right: Right | None = None) -> Imported:
     """The run in ``folder``. Raises InputError for a file that is missing or is none of HELM's."""
     stats, state, spec = _read(folder / SCORES, list), _read(folder / STATE, dict), _read(folder / SPEC, dict)
     name = re.sub(r",?model=[^,]*", "", str(spec.get("name", folder.name))).rstrip(":,")
     model = model or str(state.get("adapter_spec", {}).get("model", "")) or "unknown"
-    scores = {(_key(row), row.get("train_trial_index", 0)): _scores(row.get("stats", [])) for row in stats}
-    names = list(dict.fromkeys(score for found in scores.values() for score in found))
-    main = main_score(str(folder / SCORES), sorted(names, key=lambda n: USUAL.index(n) if n in USUAL else len(USUAL)), score)
+    scores = {(_key(row), row.get("train_trial_index", 0)): _scores(row["stats"]) for row in _objects(folder / SCORES, stats, "stats")}
+    main = main_score(str(folder / SCORES), scores.values(), score, right or Right(), USUAL)
     examples: dict[str, Example] = {}
     answers: dict[str, Answer] = {}
     verdicts: dict[str, Verdict] = {}
-    for request in state.get("request_states", []):
+    asked: set[tuple[str, int]] = set()
+    for request in _objects(folder / STATE, state.get("request_states", []), "instance"):
         key, trial = _key(request["instance"]), request.get("train_trial_index", 0)
         place = answer_key(key, trial)
-        if (key, trial) not in scores or place in answers or request.get("request_mode") == "calibration":
+        asked.add((key, trial))
+        if place in answers or request.get("request_mode") == "calibration":
             continue
         example = examples.setdefault(key, _example(name, key, request))
         answer = Answer(model=model, conversation=example.conversation, sampling=_sampling(request), reply=_reply(request))
         answers[place] = answer
         subject = example.conversation.with_reply(answer.reply.text).id
-        verdicts[place] = verdict_of(subject, scores[key, trial], main, better, "helm", "" if _weighed(request) else nothing_in(answer))
-    if not examples:
+        verdicts[place] = verdict_of(subject, scores.get((key, trial), {}), main, "helm", "" if _weighed(request) else nothing_in(answer))
+    if not any((key, trial) in scores for key, trial in asked):
         raise InputError(f"{folder}: no instance of {SCORES} has its request in {STATE}", "give the folder of one finished run")
     sampling, trials = next(iter(answers.values())).sampling, 1 + max(trial for _, trial in scores)
-    return Imported("helm", f"helm/{name}", model, tuple(examples.values()), answers, verdicts, sampling=sampling, samples=trials)
+    lone = len(scores.keys() - asked)
+    return Imported(
+        source="helm",
+        benchmark=f"helm/{name}",
+        model=model,
+        examples=tuple(examples.values()),
+        answers=answers,
+        verdicts=verdicts,
+        sampling=sampling,
+        samples=trials,
+        right=main.setting,
+        dropped={f"scored in {SCORES}, without a request in {STATE}": lone} if lone else {},
+    )
 
 
 def _read(file: Path, kind: type) -> Any:
@@ -61,6 +75,15 @@ def _read(file: Path, kind: type) -> Any:
         raise InputError(f"{file}: is not valid JSON", "run helm-run again for this run") from None
     if not isinstance(found, kind):
         raise InputError(f"{file}: holds a {type(found).__name__}, not what HELM writes", f"give the folder of one HELM run, with {SCORES}")
+    return found
+
+
+def _objects(file: Path, rows: Any, key: str) -> list[Mapping[str, Any]]:
+    """The entries of a list. Raises InputError for one that is no object, or that has no ``key``."""
+    found = rows if isinstance(rows, list) else [rows]
+    wrong = next((place for place, row in enumerate(found, 1) if not isinstance(row, dict) or not isinstance(row.get(key), dict | list)), None)
+    if wrong is not None:
+        raise InputError(f"{file}: entry {wrong}: has no {key!r}, which HELM writes", f"give the folder of one HELM run, with {SCORES}")
     return found
 
 
@@ -83,11 +106,11 @@ def _example(name: str, key: str, request: Mapping[str, Any]) -> Example:
     """What was asked is the question of the scenario; the shots before it differ between trials and are part of how the model is run."""
     instance = request["instance"]
     text = instance.get("input", {}).get("text", "") or request.get("request", {}).get("prompt", "")
-    right = [r["output"]["text"] for r in instance.get("references", []) if "correct" in r.get("tags", []) and "text" in r.get("output", {})]
+    correct = [r["output"]["text"] for r in instance.get("references", []) if "correct" in r.get("tags", []) and "text" in r.get("output", {})]
     return Example(
         key=key,
         conversation=Conversation.ask(text),
-        target=right[0] if right else None,
+        target=correct[0] if correct else None,
         source=Source(dataset=f"helm/{name}", row=key, revision=str(instance.get("split", ""))),
     )
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from charter.core.errors import InputError
 from charter.core.rows import Answer, Conversation, Example, Message, Reply, Sampling, Source, Verdict
 from charter.evaluate.exports.inspect_log import KEY, need_inspect
-from charter.evaluate.imports import Better, Imported, main_score, verdict_of
+from charter.evaluate.imports import Imported
+from charter.evaluate.imports.scoring import Right, main_score, verdict_of
 from charter.evaluate.measured import Measurement, answer_key
 from charter.judges._judging import nothing_in
 
@@ -26,7 +27,7 @@ LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 ROLES = ("system", "user", "assistant", "tool")
 
 
-def read_inspect(path: Path, *, model: str = "", score: str = "", better: Better = "high") -> Imported:
+def read_inspect(path: Path, *, model: str = "", score: str = "", right: Right | None = None) -> Imported:
     """The run in one log. Raises InputError for a file that is no log or a run that did not finish, MissingPartError without Inspect."""
     need_inspect()
     from inspect_ai.log import read_eval_log
@@ -40,7 +41,7 @@ def read_inspect(path: Path, *, model: str = "", score: str = "", better: Better
     if log.status != "success" or not log.samples:
         raise InputError(f"{path}: the evaluation has the status {log.status!r} and {len(log.samples or [])} samples", f"inspect eval-retry {path}")
     own = _own(log)
-    return _ours(log, own, model) if own is not None else _theirs(log, path, model, score, better)
+    return _ours(log, own, model) if own is not None else _theirs(log, path, model, score, right or Right())
 
 
 def _own(log: EvalLog) -> Mapping[str, Any] | None:
@@ -96,10 +97,9 @@ def _calls_tools(sample: EvalSample) -> bool:
     return not sample.output.error and any(choice.message.tool_calls for choice in sample.output.choices)
 
 
-def _theirs(log: EvalLog, path: Path, model: str, score: str, better: Better) -> Imported:
+def _theirs(log: EvalLog, path: Path, model: str, score: str, right: Right) -> Imported:
     samples = log.samples or []
-    names = list(dict.fromkeys(name for sample in samples for name in _scores(sample)))
-    main = main_score(str(path), names, score)
+    main = main_score(str(path), map(_scores, samples), score, right)
     examples: dict[str, Example] = {}
     answers: dict[str, Answer] = {}
     verdicts: dict[str, Verdict] = {}
@@ -114,7 +114,7 @@ def _theirs(log: EvalLog, path: Path, model: str, score: str, better: Better) ->
         reason = (
             f"the sample failed: {sample.error.message[:200]}" if sample.error is not None else "" if _calls_tools(sample) else nothing_in(answer)
         )
-        verdicts[place] = verdict_of(example.conversation.with_reply(answer.reply.text).id, _scores(sample), main, better, "inspect", reason)
+        verdicts[place] = verdict_of(example.conversation.with_reply(answer.reply.text).id, _scores(sample), main, "inspect", reason)
     return Imported(
         source="inspect",
         benchmark=f"inspect/{task}",
@@ -126,6 +126,7 @@ def _theirs(log: EvalLog, path: Path, model: str, score: str, better: Better) ->
         settings={key: str(value) for key, value in log.eval.task_args.items() if value is not None},
         sampling=sampling,
         samples=log.eval.config.epochs or 1,
+        right=main.setting,
     )
 
 

@@ -7,7 +7,6 @@ shots.
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import re
@@ -17,17 +16,20 @@ from typing import Any
 
 from charter.core.errors import InputError
 from charter.core.rows import Answer, Conversation, Example, Message, Reply, Sampling, Source
-from charter.evaluate.imports import Better, Imported, main_score, verdict_of
+from charter.data.tables import read_text
+from charter.evaluate.imports import Imported
+from charter.evaluate.imports.scoring import Right, main_score, verdict_of
 from charter.evaluate.measured import answer_key
 from charter.judges._judging import nothing_in
 
+WANTED = "give a samples_*.jsonl file of lm-eval --log_samples"
 NAME = re.compile(r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT[\d:.-]+)\.jsonl(\.gz)?")
 BOOKKEEPING = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash", "extra_fields",
 }  # fmt: skip
 
 
-def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better = "high") -> Imported:
+def read_lm_eval(path: Path, *, model: str = "", score: str = "", right: Right | None = None) -> Imported:
     """The run in one file of samples. ``score``: the metric that says right or wrong; the first of the file without.
 
     Raises InputError naming the line for a file that is none of these, and where nothing names the model.
@@ -46,7 +48,7 @@ def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better
             if name + suffix in found:
                 raise InputError(f"{path}: line {number}: the item {key} stands twice under the filter {row.get('filter', 'none')!r}", "give one run")
             found[name + suffix] = value
-    main = main_score(str(path), list(dict.fromkeys(name for found in scores.values() for name in found)), score)
+    main = main_score(str(path), scores.values(), score, right or Right())
     examples = {key: _example(task, key, row, path) for key, row in items.items()}
     model = model or str(about.get("model_name") or path.parent.name)
     if not model:
@@ -56,8 +58,9 @@ def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better
         answer = Answer(model=model, conversation=example.conversation, sampling=Sampling(max_tokens=1), reply=_reply(items[key]))
         answers[answer_key(key, 0)] = answer
         subject = example.conversation.with_reply(answer.reply.text).id
-        verdicts[answer_key(key, 0)] = verdict_of(subject, scores[key], main, better, "lm-eval", nothing_in(answer))
-    settings: dict[str, object] = {} if task not in about.get("n-shot", {}) else {"shots": about["n-shot"][task]}
+        verdicts[answer_key(key, 0)] = verdict_of(subject, scores[key], main, "lm-eval", nothing_in(answer))
+    shots, versions = (found if isinstance(found := about.get(name), dict) else {} for name in ("n-shot", "versions"))
+    settings: dict[str, object] = {"shots": shots[task]} if task in shots else {}
     return Imported(
         source="lm-eval",
         benchmark=f"lm-eval/{task}",
@@ -65,24 +68,25 @@ def read_lm_eval(path: Path, *, model: str = "", score: str = "", better: Better
         examples=tuple(examples.values()),
         answers=answers,
         verdicts=verdicts,
-        version=str(about.get("versions", {}).get(task, "1")),
+        version=str(versions.get(task, "1")),
         settings=settings,
         sampling=Sampling(max_tokens=1),
+        right=main.setting,
     )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    number = 0
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                raise InputError(f"{path}: line {number}: is not valid JSON", "give a samples_*.jsonl file of lm-eval --log_samples") from None
-            if not isinstance(row, dict) or "doc_id" not in row or "resps" not in row:
-                raise InputError(f"{path}: line {number}: has no 'doc_id' and 'resps'", "give a samples_*.jsonl file of lm-eval --log_samples")
-            yield number, row
-    if not number:
+    """(line, sample). Raises DataError for a file that is no UTF-8 text or no gzip file, InputError for a line that is no sample."""
+    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+    for number, line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise InputError(f"{path}: line {number}: is not valid JSON", WANTED) from None
+        if not isinstance(row, dict) or "doc_id" not in row or not isinstance(row.get("resps"), list):
+            raise InputError(f"{path}: line {number}: has no 'doc_id' and 'resps'", WANTED)
+        yield number, row
+    if not lines:
         raise InputError(f"{path}: holds no samples", "run lm-eval with --log_samples")
 
 
@@ -91,8 +95,8 @@ def _results(folder: Path, date: str) -> Mapping[str, Any]:
     if not date or not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+        found = json.loads(read_text(file))
+    except (ValueError, RecursionError):
         raise InputError(f"{file}: is not valid JSON", f"mv {file} aside, to import without it") from None
     return found if isinstance(found, dict) else {}
 
