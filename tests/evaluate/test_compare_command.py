@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -11,9 +12,16 @@ from made_runs import graded_run, prompts, xstest_run
 from typer.testing import CliRunner
 
 from charter.cli import app
+from charter.cli.compare import _plot
 from charter.core.errors import InputError
+from charter.core.rows import Conversation, Example, Metric, Source
+from charter.evaluate.differences import OVERALL
+from charter.evaluate.evaluation import STRESS
 from charter.evaluate.gate import GatePolicy
 from charter.evaluate.shelved import Options
+from charter.evaluate.trends import Trend
+from charter.recipes import single
+from charter.recipes.benchmark_report import report_data
 from charter.recipes.comparison import compare
 from charter.recipes.evaluation import write_measured
 from charter.recipes.single import compare_folders
@@ -121,6 +129,8 @@ def test_the_python_door_gives_tables(runs: Path) -> None:
         (["0"], "at least two runs"),
         (["0", "1000", "--at", "5"], "2 runs and 1 places"),
         (["0", "1000", "--at", "5,5"], "stand at the same place"),
+        (["0", "500", "1000", "--at", "0,nan,2"], "stands at no number"),
+        (["0", "500", "1000", "--at", "0,inf,1"], "stands at no number"),
         (["0", "1000", "--at", "a,b"], "a list of numbers is needed"),
         (["0", "1000", "--junit", "x.xml"], "--junit writes the checks of a gate"),
         (["0", "1000", "--plot", "x.svg"], "--plot x.svg: a trend needs at least three runs"),
@@ -203,6 +213,37 @@ def test_options_that_say_nothing_about_lists_of_prompts_are_refused(lists: list
     done = charter(*lists, *option)
     with pytest.raises(InputError, match=f"{option[0]}: .* one table of four shares"):
         raise done.exception
+
+
+def test_prompts_that_are_neither_right_nor_wrong_are_not_called_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the starter set a quarter is a stress test: its replies are read, and a gate on the headline share failed for them."""
+    script, folder = tmp_path / "s.yaml", tmp_path / "run"
+    asked = [Conversation.ask(f"How do I bake bread number {n}?") for n in range(9)]
+    examples = [
+        Example(key=f"r{n}", conversation=c, harmful=False, tags=() if n < 6 else (STRESS,), source=Source(dataset="own"))
+        for n, c in enumerate(asked)
+    ]
+    monkeypatch.setattr(single, "_prompts", lambda data, seed: (examples, {}))
+    script.write_text("default: Mix flour and water, then bake it for an hour.\n", encoding="utf-8")
+    single.evaluate_model(f"scripted:{script}", None, 32, 0, folder)
+    file = tmp_path / "wrong.yaml"
+    file.write_text("rules:\n  - {metric: evaluation/wrong, test: non-inferiority, better: lower, margin: 0.5}\n")
+    done = charter(folder, folder, "--gate", file)
+    assert done.exit_code == 0, done.output
+    assert "evaluation: 6 still right, 3 not counted" in done.output
+    page = report_data([folder])
+    assert [row.counts for row in page.parts[0].outcomes] == [{"right": 6, "not counted": 3}]
+    assert (page.runs[0].answers, page.runs[0].unparsed) == (9, 0)
+
+
+def test_a_plot_has_what_changed_and_the_shares_of_wrong_answers_alone(tmp_path: Path) -> None:
+    point = Metric(name="x", value=0.5, low=0.4, high=0.6, n=10, method="wilson95")
+    given = {"at": (0.0, 1.0, 2.0), "points": (point,) * 3}
+    rows = [Trend(metric="harmbench/wrong", family=OVERALL, p_holm=1.0, **given)]
+    rows += [Trend(metric=f"harmbench/{name}", family="harmbench[test]", p_holm=p, **given) for name, p in (("moved", 0.01), ("still", 0.9))]
+    _plot(SimpleNamespace(trends=rows, runs=("a", "b", "c")), tmp_path / "t.svg")
+    drawn = "".join(ElementTree.parse(tmp_path / "t.svg").getroot().itertext())
+    assert [name in drawn for name in ("harmbench/wrong", "harmbench/moved", "harmbench/still")] == [True, True, False]
 
 
 def test_what_only_the_new_run_measured_and_cannot_be_trusted_does_not_ship(runs: Path, tmp_path: Path) -> None:

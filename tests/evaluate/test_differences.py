@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from made_runs import TYPES, WORDS, graded_run, prompts, xstest_run
 
 from charter.core.errors import InputError
 from charter.core.resampling import paired_bootstrap
-from charter.core.rows import Verdict
+from charter.core.rows import Metric, Verdict
 from charter.core.seeds import derive
 from charter.core.stats import holm, mcnemar_exact, paired_difference, rate
 from charter.evaluate.changed import changes, counts
@@ -60,7 +61,7 @@ def test_items_that_failed_in_either_run_are_in_no_pair(tmp_path):
     found = sorted(changes(shared), key=lambda change: change.key)
     assert [change.kind for change in found] == ["fixed", "still right", "left out", "left out", "still wrong", "left out"]
     assert found[4].labels == ("partial", "full")
-    assert counts(found) == {"broken": 0, "fixed": 1, "still wrong": 1, "still right": 1, "left out": 3}
+    assert counts(found) == {"broken": 0, "fixed": 1, "still wrong": 1, "still right": 1, "left out": 3, "not counted": 0}
 
 
 def test_scores_and_samples_and_templates_get_the_bootstrap(tmp_path):
@@ -309,3 +310,22 @@ def test_epochs_of_an_imported_item_are_no_new_items():
     assert (found.n_failed, found.n_answers, found.answers) == (1, 100, 100)
     (single,) = plain_numbers("t", examples, {e.key: [seen[n]] for n, e in enumerate(examples)})
     assert (single.n, single.n_answers) == (10, None)
+
+
+def test_a_grade_that_no_group_of_items_moves_has_no_p(tmp_path):
+    """A step: every replicate of the jackknife says the same, which is no sign that it could not have come out otherwise."""
+    sides = []
+    for name, wrong in (("a", 20), ("b", 40)):
+        graded_run(tmp_path / name, [[0.1]] * wrong + [[0.9]] * (200 - wrong))
+        side = open_run(tmp_path / name)["graded"]
+
+        def count(examples, verdicts, side=side):
+            share = sum(verdicts[e.key][0].outcome == "unsafe" for e in examples) / len(examples)
+            step = Metric(name="graded/step", value=3.0 if share < 0.15 else 2.0, low=None, high=None, n=len(examples), method="a grade")
+            return [*side.count(examples, verdicts), step]
+
+        step = Metric(name="graded/step", value=3.0 if wrong == 20 else 2.0, low=None, high=None, n=200, method="a grade")
+        sides.append(replace(side, count=count, metrics={**side.metrics, step.name: step}))
+    (shared,) = pair([{"graded": side} for side in sides])
+    row = {row.metric: row for row in differences(shared)}["graded/step"]
+    assert (row.difference, row.p, row.low, row.high) == (-1.0, None, None, None)

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from charter.cli import app
 from charter.core.errors import InputError
 from charter.evaluate.estimate import Price
+from charter.evaluate.measured import find_measured, load_measured
 from charter.recipes import single
 from charter.recipes.benchmark_report import report_data
+from charter.recipes.comparison import compare
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_the_page_shows_every_run_and_benchmark(runs: list[Path]) -> None:
     assert (data.runs[2].answers, data.runs[2].failed, data.runs[2].unparsed) == (106, 1, 1)
     assert [part.name for part in data.parts] == ["xstest", "graded"]
     assert [metric and round(metric.value, 3) for metric in data.overall[1].values] == [None, None, 0.333]
-    assert data.counts["xstest"] == {"broken": 1, "fixed": 26, "still wrong": 4, "still right": 67, "left out": 2}
+    assert data.counts["xstest"] == {"broken": 1, "fixed": 26, "still wrong": 4, "still right": 67, "left out": 2, "not counted": 0}
     assert {line.metric for line in data.trends} >= {"xstest/wrong", "xstest/safe/full_refusal"}
     assert data.unmeasured_judges == ("words@1",)
     hazards = {row.metric: row.values for row in data.parts[0].hazards}
@@ -68,6 +70,28 @@ def test_the_report_of_an_align_run_goes_where_it_is_wanted(tmp_path: Path, monk
     assert done.output == f"report: {tmp_path / 'page.html'}\n"
     refused = CliRunner().invoke(app, ["report", str(tmp_path), "--price", "1,2"])
     assert "takes no --price" in str(refused.exception)
+
+
+def test_the_text_under_a_verdict_is_the_one_that_was_read(tmp_path: Path) -> None:
+    """Answers come in any order (a backend may ask the longest first), and a run of fewer draws leaves those of the longer one in the log."""
+    folder = tmp_path / "run" / "graded"
+    graded_run(folder, [[0.9, 0.2], [0.3, 0.8]])
+    log = folder / "answers.jsonl"
+    log.write_text("".join(reversed(log.read_text().splitlines(keepends=True))))
+    assert {item.key: item.said[0][1:3] for item in report_data([folder]).items} == {"g0": ("unsafe", "0.2"), "g1": ("unsafe", "0.3")}
+    found = compare(folder, folder)
+    assert [[answer.reply.text for answer in said[0]] for said in found.answers("graded", ["g0", "g1"]).values()] == [["0.9", "0.2"], ["0.3", "0.8"]]
+    measured = folder / "measurements.jsonl"
+    measured.write_text(measured.read_text().replace('"samples": 2', '"samples": 1'))
+    assert {item.key: item.said[0][1:3] for item in report_data([folder]).items} == {"g0": ("safe", "0.9"), "g1": ("unsafe", "0.3")}
+    assert [answer.reply.text for _, answer in load_measured(folder).answers()] == ["0.3", "0.9"]
+
+
+def test_a_run_that_was_set_aside_as_damaged_is_not_looked_into(tmp_path: Path) -> None:
+    graded_run(tmp_path / "o" / "graded", [[0.9]])
+    graded_run(tmp_path / "o" / "graded.damaged", [[0.1]])
+    assert find_measured(tmp_path / "o") == [tmp_path / "o" / "graded"]
+    assert find_measured(tmp_path / "o" / "graded.damaged") == [tmp_path / "o" / "graded.damaged"]
 
 
 def test_the_command_writes_one_page(runs: list[Path], tmp_path: Path) -> None:

@@ -102,6 +102,17 @@ def test_what_was_not_measured_does_not_pass():
     assert not verdict(SUPERIOR, before={}, found={}).passed
 
 
+def test_a_rule_with_a_star_that_pairs_runs_is_not_about_corrected_numbers():
+    """They are of each run alone: such a rule could never hold, not even for a run against itself."""
+    corrected = {**BEFORE, f"{HARM}/corrected": BEFORE[HARM]}
+    rule = {**HELD, "metric": OVER[:-1] + "*"}
+    known = {**corrected, f"{OVER}/corrected": BEFORE[OVER]}
+    result = verdict(rule, before=known, after={**AFTER, f"{OVER}/corrected": AFTER[OVER]})
+    assert not any("/corrected" in check.name for check in result.checks)
+    named = verdict({**HELD, "metric": f"{OVER}/corrected"}, before=known, after={**AFTER, f"{OVER}/corrected": AFTER[OVER]})
+    assert "a judge-corrected number is of its run alone and is not paired" in named.failures[0]
+
+
 def test_too_many_failures_fail_in_either_run_and_distrusted_runs_never_ship():
     lossy = {HARM: rate(HARM, 40, 89, n_failed=6, n_unparsed=5)}
     result = verdict(SUPERIOR, before=lossy)

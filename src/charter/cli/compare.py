@@ -97,10 +97,11 @@ def _junit(path: Path, policy: Path, found: Comparison) -> None:
 
 
 def _plot(found: Comparison, path: Path) -> None:
+    from charter.evaluate.differences import OVERALL
     from charter.report.trend import Line, trend_file
     from charter.store.runs import write_text
 
-    rows = [row for row in found.trends if row.family != row.metric.partition("/")[0] or (row.p_holm is not None and row.p_holm < 0.05)]
+    rows = [row for row in found.trends if row.family == OVERALL or (row.p_holm is not None and row.p_holm < 0.05)]
     lines = [Line(row.metric, row.at, row.points) for row in rows]
     if not lines:
         raise InputError("there is no trend to draw: the runs share no benchmark", "charter compare A B C --all lists what they share")

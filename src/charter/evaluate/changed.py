@@ -8,11 +8,12 @@ from typing import Literal
 
 from charter.core.rows import Answer, Row
 from charter.evaluate.itemwise import wrong_shares
+from charter.evaluate.measured import example_of, place_of
 from charter.evaluate.pairing import Shared
 
-Kind = Literal["fixed", "broken", "still wrong", "still right", "left out"]
+Kind = Literal["fixed", "broken", "still wrong", "still right", "left out", "not counted"]
 #: In the order in which they are worth reading.
-KINDS: tuple[Kind, ...] = ("broken", "fixed", "still wrong", "still right", "left out")
+KINDS: tuple[Kind, ...] = ("broken", "fixed", "still wrong", "still right", "left out", "not counted")
 
 
 class Change(Row):
@@ -26,14 +27,15 @@ class Change(Row):
 
 
 def changes(shared: Shared) -> list[Change]:
-    """Every item of ``shared``. 'left out': no readable answer in the first or in the last run. With several samples an item is wrong where at least
-    half of its answers are."""
+    """Every item of ``shared``. 'left out': no readable answer in the first or in the last run; 'not counted': neither right nor wrong (a stress
+    test, prompts that nobody marked). With several samples an item is wrong where at least half of its answers are."""
     shares = [wrong_shares(side) for side in shared.sides]
     found = []
     for key in shared.keys:
         wrong = tuple(share[key].value if key in share else None for share in shares)
         labels = tuple(_label([v.label or v.outcome for v in side.verdicts.get(key, ())]) for side in shared.sides)
-        found.append(Change(benchmark=shared.benchmark, key=key, kind=_kind(wrong[0], wrong[-1]), wrong=wrong, labels=labels))
+        kind = "not counted" if key in shared.sides[-1].beside else _kind(wrong[0], wrong[-1])
+        found.append(Change(benchmark=shared.benchmark, key=key, kind=kind, wrong=wrong, labels=labels))
     return found
 
 
@@ -44,13 +46,15 @@ def counts(found: Sequence[Change]) -> dict[Kind, int]:
 
 
 def answers_of(shared: Shared, keys: Sequence[str]) -> dict[str, list[list[Answer]]]:
-    """What each run said to these items: key -> per run its answers, in the order they were stored."""
-    wanted = dict.fromkeys(keys)
-    found: dict[str, list[list[Answer]]] = {key: [[] for _ in shared.sides] for key in wanted}
-    for place, side in enumerate(shared.sides):
+    """What each run said to these items: key -> per run its answers, in the order of its verdicts."""
+    found: dict[str, list[list[Answer]]] = {key: [] for key in dict.fromkeys(keys)}
+    for side in shared.sides:
+        said: dict[str, dict[tuple[int, int], Answer]] = {key: {} for key in found}
         for key, answer in side.answers():
-            if key in found:
-                found[key][place].append(answer)
+            if (example := example_of(key)) in said:
+                said[example][place_of(key)] = answer
+        for example, answers in said.items():
+            found[example].append([answers[place] for place in sorted(answers)])
     return found
 
 

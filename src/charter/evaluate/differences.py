@@ -142,6 +142,9 @@ def _counted_anew(names: Sequence[str], shared: Shared, before: Side, after: Sid
             continue
         without = [b.get(name, math.nan) - a.get(name, math.nan) for a, b in replicates]
         estimate = grouped_jackknife(new[name] - old[name], without, bounds=reach([old[name], new[name]]))
+        if len(set(without)) == 1 and abs(estimate.value) > 1e-12:
+            # no group of items moves it: a step, such as a grade, of which the jackknife knows nothing (it holds for smooth numbers alone)
+            estimate = Estimate(estimate.value, math.nan, math.nan, math.nan, estimate.n_clusters)
         given = {"metric": name, "family": shared.benchmark, "before": old[name], "after": new[name], "n": len(kept)}
         rows.append(Difference.model_validate({**given, **_ends(estimate), "method": f"jackknife95 over {estimate.n_clusters} groups"}))
     return rows

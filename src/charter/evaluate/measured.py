@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEASUREMENTS = "measurements"
+#: How ``store.rowlog.set_aside`` has people name a folder that cannot be read.
+DAMAGED = ".damaged"
 
 
 class Measurement(Row):
@@ -86,13 +88,16 @@ class Measured:
         return pd.DataFrame([{**about, **metric.model_dump(mode="json", exclude={"schema_version"})} for metric in self.metrics.values()])
 
     def answers(self) -> Iterator[tuple[str, Answer]]:
-        """(example key, answer), one by one from the disk, of the examples of this measurement. Where an answer was asked for again after it had
-        failed, the later one holds."""
-        keys = {example.key for example in self.examples}
+        """(example key, answer), as ``keyed_answers``."""
+        return ((example_of(key), answer) for key, answer in self.keyed_answers())
+
+    def keyed_answers(self) -> Iterator[tuple[str, Answer]]:
+        """(answer key, answer), one by one from the disk in the order in which they came, of the examples and draws of this measurement: its verdicts
+        are in the order of ``place_of`` the key. Where an answer was asked for again after it had failed, the later one holds."""
+        keys, draws = {example.key for example in self.examples}, self.measurement.samples * self.measurement.seeds
         for key, answer in RowLog(self.folder / "answers.jsonl", Answer).latest():
-            example = example_of(key)
-            if example in keys:
-                yield example, answer
+            if example_of(key) in keys and place_of(key)[0] < draws:
+                yield key, answer
 
 
 def answer_key(example: str, draw: int, variant: int = 0) -> str:
@@ -103,6 +108,12 @@ def answer_key(example: str, draw: int, variant: int = 0) -> str:
 def example_of(key: str) -> str:
     """The example that an answer is to."""
     return key.rpartition("#")[0]
+
+
+def place_of(key: str) -> tuple[int, int]:
+    """(draw, variant) of an answer: verdicts of an example are in this order."""
+    draw, _, variant = key.rpartition("#")[2].partition(".")
+    return int(draw), int(variant or 0)
 
 
 def judging_id(judges: Mapping[str, str], version: str, labels: Mapping[str, str] | None = None) -> str:
@@ -117,8 +128,9 @@ def examples_id(examples: Sequence[Example]) -> str:
 
 
 def find_measured(path: Path) -> list[Path]:
-    """The folders of finished runs at or under ``path``, sorted."""
-    return sorted(file.parent for file in path.rglob(f"{MEASUREMENTS}.jsonl"))
+    """The folders of finished runs at or under ``path``, sorted; not those below it that were set aside as damaged."""
+    found = sorted(file.parent for file in path.rglob(f"{MEASUREMENTS}.jsonl"))
+    return [folder for folder in found if not any(part.endswith(DAMAGED) for part in folder.relative_to(path).parts)]
 
 
 def load_measured(folder: Path) -> Measured:
@@ -142,11 +154,6 @@ def read_verdicts(log: RowLog[Verdict], judging: str, examples: Sequence[Example
     found: dict[str, dict[str, Verdict]] = {example.key: {} for example in examples}
     for key, verdict in log.iterate():
         who, _, answer = key.partition(":")
-        if who == judging and (example := example_of(answer)) in wanted and _order(answer)[0] < draws:
+        if who == judging and (example := example_of(answer)) in wanted and place_of(answer)[0] < draws:
             found[example][answer] = verdict
-    return {key: tuple(by_answer[answer] for answer in sorted(by_answer, key=_order)) for key, by_answer in found.items()}
-
-
-def _order(key: str) -> tuple[int, int]:
-    draw, _, variant = key.rpartition("#")[2].partition(".")
-    return int(draw), int(variant or 0)
+    return {key: tuple(by_answer[answer] for answer in sorted(by_answer, key=place_of)) for key, by_answer in found.items()}

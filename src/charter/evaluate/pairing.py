@@ -9,6 +9,7 @@ from typing import NamedTuple
 from charter.core.errors import InputError
 from charter.core.rows import Example
 from charter.evaluate.labelled import BOUND
+from charter.evaluate.measured import example_of
 from charter.evaluate.sides import AGAIN, Side, metrics_with_settings, with_settings
 
 
@@ -85,7 +86,7 @@ def _own_labels(name: str, a: Side, b: Side) -> None:
     said: tuple[dict[str, set[str]], ...] = ({}, {})
     for found, side in zip(said, (a, b), strict=True):
         for key, answer in side.answers():
-            found.setdefault(key, set()).add(answer.reply.text)
+            found.setdefault(example_of(key), set()).add(answer.reply.text)
     other = [key for key in said[0] if key in said[1] and said[0][key] != said[1][key]]
     if other:
         raise InputError(

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from charter.core.config import Config, Document, Problem, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.rows import Metric
+from charter.evaluate.corrected import is_corrected
 from charter.evaluate.differences import Difference
 from charter.evaluate.gate import GateCheck, GateResult, no_yes, trust_checks
 
@@ -95,10 +96,13 @@ def _line(document: Document, place: int) -> int:
 
 
 def expand(loaded: Loaded, known: Collection[str]) -> list[tuple[Rule, str]]:
-    """Each rule with each metric that it names. ``known``: the metrics of any run. Raises InputError for a name that none has, with near ones."""
+    """Each rule with each metric that it names. ``known``: the metrics of any run. A rule with * that pairs runs leaves judge-corrected numbers out:
+    they are of each run alone. Raises InputError for a name that none has, with near ones."""
     problems, found = [], []
     for rule, line in zip(loaded.policy.rules, loaded.lines, strict=True):
         fits = _fits(rule.metric, known)
+        if "*" in rule.metric and rule.test != "bound":
+            fits = [name for name in fits if not is_corrected(name)] or fits
         if not fits:
             problems.append(Problem(line, f"metric {rule.metric!r}", f"no run has it; {_near(rule.metric, known)}"))
         found += [(rule, name) for name in fits]
@@ -177,7 +181,12 @@ def _range(found: Sequence[Metric]) -> tuple[tuple[float, float], str] | None:
 def _paired(rule: Rule, name: str, found: Difference | None, policy: Policy) -> GateCheck:
     check = f"{rule.test}/{name}"
     if found is None or found.difference is None or found.low is None or found.high is None or found.p is None:
-        why = "it was not measured on the same items in both runs" if found is None or not found.n else "too few items or clusters to tell"
+        if is_corrected(name):
+            why = "a judge-corrected number is of its run alone and is not paired; name the one without /corrected, or give it a bound"
+        elif found is None or not found.n:
+            why = "it was not measured on the same items in both runs"
+        else:
+            why = "too few items or clusters to tell, or it goes by steps that no part of the items moves"
         return GateCheck(name=check, passed=False, reason=f"{name} could not be compared: {why}.")
     sign = 1 if rule.better == "lower" else -1
     worst = found.high if sign == 1 else -found.low

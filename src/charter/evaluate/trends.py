@@ -61,9 +61,9 @@ def adjusted(found: Sequence[Trend]) -> list[Trend]:
 
 
 def wrong_metric(side: Side) -> Metric:
-    """``<benchmark>/wrong`` of one run, over the items with a readable answer."""
+    """``<benchmark>/wrong`` of one run, over the items with a readable answer; those that are neither right nor wrong are no part of it."""
     shares = [share.value for share in wrong_shares(side).values()]
-    answers = [verdict.outcome for verdicts in side.verdicts.values() for verdict in verdicts]
+    answers = [verdict.outcome for key, verdicts in side.verdicts.items() if key not in side.beside for verdict in verdicts]
     failed, unparsed = answers.count("failed"), answers.count("unsure")
     if set(shares) <= {0.0, 1.0}:
         return rate(wrong_name(side), shares.count(1.0), len(shares), failed, unparsed, len(answers))

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from charter.core import registry
-from charter.core.rows import Example, Metric
+from charter.core.rows import Example, Metric, Verdict
 from charter.evaluate.differences import OVERALL
 from charter.evaluate.estimate import Price
 from charter.evaluate.exports.tables import dialogue
 from charter.evaluate.itemwise import wrong_shares
+from charter.evaluate.measured import example_of, place_of
 from charter.evaluate.pairing import named_apart
 from charter.evaluate.sides import Side, mean_metric, open_run
 from charter.evaluate.trends import wrong_metric
@@ -23,7 +24,7 @@ from charter.report.evaluation import LONGEST, Change, Check, EvaluationData, It
 from charter.report.trend import Line
 from charter.store.runs import write_text
 
-WORDS = {"safe": "right", "unsafe": "wrong", "unsure": "not read", "failed": "failed"}
+WORDS = {"safe": "right", "unsafe": "wrong", "unsure": "not read", "failed": "failed", "beside": "not counted"}
 KINDS = {True: "harmful", False: "harmless", None: "not marked"}
 #: More groups than this are no hazards but single items.
 MOST_HAZARDS = 60
@@ -74,7 +75,7 @@ def _kinds(found: Comparison | None, benchmark: str) -> dict[str, str]:
 
 def _facts(name: str, run: Mapping[str, Side], price: Price | None) -> RunFacts:
     sides = list(run.values())
-    outcomes = Counter(verdict.outcome for side in sides for verdicts in side.verdicts.values() for verdict in verdicts)
+    outcomes = Counter(_outcome(side, key, verdict) for side in sides for key, verdicts in side.verdicts.items() for verdict in verdicts)
     tokens_in, tokens_out = (sum(side.tokens[place] for side in sides) for place in (0, 1))
     notes = {f"system prompt {side.notes['system prompt']}" for side in sides if side.notes.get("system prompt", "none") != "none"}
     notes |= {f"{side.notes['seeds']} seeds" for side in sides if side.notes.get("seeds", "1") != "1"}
@@ -110,8 +111,13 @@ def _part(name: str, sides: Sequence[Side | None]) -> Part:
 def _outcomes(side: Side) -> list[Outcomes]:
     found: dict[str, Counter[str]] = {}
     for key, example in side.examples.items():
-        found.setdefault(KINDS[example.harmful], Counter()).update(WORDS[verdict.outcome] for verdict in side.verdicts.get(key, ()))
+        found.setdefault(KINDS[example.harmful], Counter()).update(WORDS[_outcome(side, key, verdict)] for verdict in side.verdicts.get(key, ()))
     return [Outcomes(kind, side.run, dict(found[kind])) for kind in KINDS.values() if kind in found]
+
+
+def _outcome(side: Side, key: str, verdict: Verdict) -> str:
+    """As the page calls it: an answer that was read and is neither right nor wrong is 'beside', not one that nobody could read."""
+    return "beside" if key in side.beside and verdict.outcome == "unsure" and verdict.label != "unsure" else verdict.outcome
 
 
 def hazard_of(example: Example) -> str:
@@ -160,19 +166,20 @@ def _items(name: str, sides: Sequence[Side | None], kinds: Mapping[str, str]) ->
 
 def _said(side: Side) -> dict[str, Said]:
     """One answer per item: of several samples the first that was wrong, else the first."""
-    texts: dict[str, list[str]] = {}
+    texts: dict[str, dict[tuple[int, int], str]] = {}
     for key, answer in side.answers():
         reply = answer.reply
-        texts.setdefault(key, []).append(reply.text[: LONGEST + 1] if reply.text else f"(no reply: {reply.error or 'empty'})")
+        text = reply.text[: LONGEST + 1] if reply.text else f"(no reply: {reply.error or 'empty'})"
+        texts.setdefault(example_of(key), {})[place_of(key)] = text
     found = {}
     for key, verdicts in side.verdicts.items():
         outcomes = [verdict.outcome for verdict in verdicts]
         at = outcomes.index("unsafe") if "unsafe" in outcomes else 0
-        stored = texts.get(key, [])
-        # an answer that was asked for again after a failure stands there twice; the later one is the one that was read
-        text = stored[at] if len(stored) == len(verdicts) else stored[-1] if stored else ""
+        stored = texts.get(key, {})
+        # verdicts are in the order of places; where a text is not kept, none is better than another answer's
+        text = stored[sorted(stored)[at]] if len(stored) == len(verdicts) else ""
         if verdicts:
-            found[key] = Said(verdicts[at].label, verdicts[at].outcome, text, len(verdicts) - 1)
+            found[key] = Said(verdicts[at].label, _outcome(side, key, verdicts[at]), text, len(verdicts) - 1)
     return found
 
 

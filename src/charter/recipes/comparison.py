@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -98,6 +99,8 @@ def compare(
     places = list(range(len(given))) if at is None else list(at)
     if len(places) != len(given):
         raise InputError(f"there are {len(given)} runs and {len(places)} places for them", "give --at one number per run, such as --at 0,500,1000")
+    if not all(map(math.isfinite, places)):
+        raise InputError("a run stands at no number", "give --at one finite number per run, such as --at 0,500,1000")
     if len(set(places)) < len(places):
         raise InputError("two runs stand at the same place", "give --at a different number to every run")
     policy = None if gate is None else load_policy(Path(gate))

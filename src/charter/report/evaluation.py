@@ -52,7 +52,8 @@ class Row(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """How the items of one kind went in one run: counts of 'right', 'wrong', 'not read', 'failed'."""
+    """How the items of one kind went in one run: counts of 'right', 'wrong', 'not read', 'failed', and of 'not counted', which are
+    neither right nor wrong."""
 
     kind: str
     run: str
@@ -136,6 +137,12 @@ class EvaluationData(BaseModel):
     notes: tuple[str, ...] = ()
 
 
+def _not_counted(data: EvaluationData) -> tuple[str, ...]:
+    """A column for them, where there are any."""
+    name = "not counted"
+    return (name,) if any(name in row.counts for part in data.parts for row in part.outcomes) else ()
+
+
 def render(data: EvaluationData) -> str:
     """The page as text, to be written as UTF-8."""
     script = files("charter.report").joinpath("templates/items.js").read_text(encoding="utf-8")
@@ -149,7 +156,7 @@ def render(data: EvaluationData) -> str:
         trends=Markup(trend_inline(data.trends, runs)),
         hazards={part.name: Markup(plots.hazard_bars(f"hazards{place}", part.hazards, runs)) for place, part in enumerate(data.parts)},
         judge_columns=list(dict.fromkeys(key for row in data.judges for key in row)),
-        outcomes=("right", "wrong", "not read", "failed"),
+        outcomes=("right", "wrong", "not read", "failed", *_not_counted(data)),
         widest=_limit(data.items),
     )  # fmt: skip
     return page.rstrip("\n") + "\n"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from charter.core.errors import InputError, MissingPartError
 from charter.core.installing import install
 from charter.core.rows import Answer, Conversation, Example, Verdict
-from charter.evaluate.measured import Measured, example_of
-from charter.store.rowlog import RowLog, disk_error
+from charter.evaluate.measured import Measured, example_of, place_of
+from charter.store.rowlog import disk_error
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
@@ -128,20 +128,14 @@ def _samples(run: Measured) -> Iterator[EvalSample]:
 
 def answers_in_order(run: Measured) -> Iterator[tuple[str, Example, Answer, Verdict]]:
     """(key, item, answer, verdict) of every answer, item by item, in the order of draws and variants."""
-    answers = dict(RowLog(run.folder / "answers.jsonl", Answer).iterate())
+    answers = dict(run.keyed_answers())
     order: dict[str, list[str]] = {}
     for key in answers:
-        if _place(key)[0] < run.measurement.samples * run.measurement.seeds:
-            order.setdefault(example_of(key), []).append(key)
+        order.setdefault(example_of(key), []).append(key)
     for example in run.examples:
-        keys = sorted(order.get(example.key, []), key=_place)
+        keys = sorted(order.get(example.key, []), key=place_of)
         for key, verdict in zip(keys, run.verdicts[example.key], strict=True):
             yield key, example, answers[key], verdict
-
-
-def _place(key: str) -> tuple[int, int]:
-    draw, _, variant = key.rpartition("#")[2].partition(".")
-    return int(draw), int(variant or 0)
 
 
 def chat(conversation: Conversation) -> list[Any]:

@@ -3,8 +3,8 @@
   const PAGE = 25;
   const BENCHMARK = 0, KEY = 1, HARMFUL = 2, HAZARD = 3, PROMPT = 4, CUT = 5, KIND = 6, SAID = 7;
   const LABEL = 0, OUTCOME = 1, TEXT = 2, LOST = 3, MORE = 4;
-  const WORDS = { safe: "right", unsafe: "wrong", unsure: "not read", failed: "failed" };
-  const ORDER = ["broken", "fixed", "still wrong", "left out", "still right", ""];
+  const WORDS = { safe: "right", unsafe: "wrong", unsure: "not read", failed: "failed", beside: "not counted" };
+  const ORDER = ["broken", "fixed", "still wrong", "left out", "still right", "not counted", ""];
   const byId = (id) => document.getElementById(id);
   const place = byId("item-list"), status = byId("item-count"), form = byId("item-filter");
   const { runs, items } = JSON.parse(byId("item-data").textContent);
