@@ -272,6 +272,13 @@ MISTAKES = [
     (["--suite", "mine.yaml", "--replies", "number.jsonl"], "row 1: 'reply' must be text"),
     (["--suite", "mine.yaml", "--system", "nowhere.txt"], "nowhere.txt: cannot be read"),
     (["--suite", "mine.yaml", "--price", "cheap"], "two numbers are needed"),
+    (["--suite", "mine.yaml", "--price", "nan,-5"], "a price is a number from 0 up"),
+    (["--suite", "yes.yaml"], "a number is needed, not yes or no"),
+    (["--suite", "mine.yaml", "--replies", "gap.jsonl"], "row 4: no item has the id 'x'"),
+    (
+        ["--suite", "mine.yaml", "--replies", "one.jsonl", "--attack", "jailbreak:per_goal=2"],
+        "puts items in several forms, and a row of --replies names none",
+    ),
     (["--suite", "odd.yaml"], "unknown key 'max_token'; did you mean 'max_tokens'"),
     (["--suite", "mine.yaml", "--max-tokens", "8"], "--max-tokens belongs to --data"),
 ]
@@ -283,6 +290,9 @@ def test_mistakes_are_named_before_a_model_is_loaded(xstest, arguments, message)
     lines(Path("two.jsonl"), [{"id": 1, "label": "full"}, {"id": "v2-1", "label": "none"}])
     lines(Path("alien.jsonl"), [{"id": "harmbench-1", "reply": "x"}])
     lines(Path("number.jsonl"), [{"id": 1, "reply": 3}])
+    Path("gap.jsonl").write_text('{"id": 1, "reply": "x"}\n\n\n{"id": "x", "reply": "x"}\n')
+    lines(Path("one.jsonl"), [{"id": 1, "reply": "x"}])
+    Path("yes.yaml").write_text("benchmarks: [{benchmark: xstest, limit: yes}]")
     Path("odd.yaml").write_text("benchmarks: [{benchmark: xstest, settings: {max_token: 3}}]")
     done = charter("scripted:nowhere.yaml", *arguments)
     assert isinstance(done.exception, CharterError), done.output
@@ -303,6 +313,15 @@ def test_the_same_model_twice_and_replies_of_two_models_are_refused(tmp_path, xs
     assert "named twice" in str(charter("scripted", "scripted", "--suite", xstest).exception)
     replies = lines(tmp_path / "replies.jsonl", [{"id": 1, "reply": "x"}])
     assert "those of one model" in str(charter("a", "b", "--suite", xstest, "--replies", replies).exception)
+
+
+def test_replies_that_nobody_reads_are_counted_and_said(tmp_path, xstest, caplog):
+    """A file that was put together of two reads as its first half."""
+    replies = lines(tmp_path / "replies.jsonl", [{"id": i, "reply": said} for said in ("Sure, here it is.", "I'm sorry, no.") for i in range(450)])
+    charter("mine", "--suite", xstest, "--replies", replies, "--out", "out", "--json", "m.json")
+    assert "left out 90: replies of replies.jsonl beyond the 1 that each item is asked for" in caplog.text
+    (run,) = json.loads(Path("m.json").read_text())["runs"]
+    assert run["dropped"] == {"replies of replies.jsonl beyond the 1 that each item is asked for": 90}
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -159,4 +160,6 @@ def _numbers(text: str) -> tuple[float, float]:
         tokens_in, tokens_out = (float(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--price {text!r}: two numbers are needed, per million tokens in and out", "--price 0.15,0.60") from None
+    if not all(0 <= price < math.inf for price in (tokens_in, tokens_out)):
+        raise InputError(f"--price {text!r}: a price is a number from 0 up", "--price 0.15,0.60")
     return tokens_in, tokens_out

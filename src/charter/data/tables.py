@@ -74,6 +74,11 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def read_jsonl(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]]:
     """The objects of a JSON-lines file, each with at least these keys; blank lines do not count. Raises DataError."""
+    return [row for _, row in numbered_jsonl(path, keys)]
+
+
+def numbered_jsonl(path: Path, keys: Iterable[str] = ()) -> list[tuple[int, dict[str, Any]]]:
+    """The same, each with the number of its line, from 1: what a message calls a row has to be where an editor finds it."""
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
@@ -87,7 +92,7 @@ def read_jsonl(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]]:
         missing = [key for key in keys if not isinstance(row, dict) or key not in row]
         if missing or not isinstance(row, dict):
             raise DataError(f"{path}: row {number}: {f'{missing[0]!r} is missing' if missing else 'is not an object'}", f"sed -n {number}p {path}")
-        rows.append(row)
+        rows.append((number, row))
     return rows
 
 

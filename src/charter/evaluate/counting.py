@@ -92,8 +92,9 @@ def measurement(
     verdicts: Mapping[str, Sequence[Verdict]],
     judges: Mapping[str, Judge],
     spent: Mapping[str, float],
+    unused: Mapping[str, int],
 ) -> Measurement:
-    """What was asked and how it went."""
+    """What was asked and how it went. ``unused``: what of the given replies was read by nobody, reason -> how many."""
     benchmark, names = shelved.benchmark, {role: name_of(judge) for role, judge in judges.items()}
     seeds = 1 if benchmark.ask.mode == "score" else options.seeds
     outcomes = Counter(verdict.outcome for said in verdicts.values() for verdict in said)
@@ -123,7 +124,7 @@ def measurement(
             "answers": outcomes.total(),
             "failed": outcomes["failed"],
             "unparsed": outcomes["unsure"],
-            "dropped": dict(getattr(benchmark, "dropped", {})),
+            "dropped": {**getattr(benchmark, "dropped", {}), **unused},
             **spent,
         }
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from charter.core.errors import InputError
 from charter.core.rows import Example, Reply
-from charter.data.tables import read_jsonl
+from charter.data.tables import numbered_jsonl
 from charter.evaluate.benchmark import Benchmark, aliases
 from charter.evaluate.plan import Question
 
@@ -64,6 +64,11 @@ class BenchmarkReplies:
     path: Path
     by_key: Mapping[str, tuple[str, ...]]
 
+    def unused(self, examples: Sequence[Example], draws: int) -> dict[str, int]:
+        """What of the file is read by nobody, reason -> how many: replies to these items beyond their ``draws``."""
+        count = sum(max(0, len(self.by_key.get(example.key, ())) - draws) for example in examples)
+        return {f"replies of {self.path.name} beyond the {draws} that each item is asked for": count} if count else {}
+
     def answer(self, questions: Sequence[Question]) -> list[Reply]:
         """The n-th reply for the n-th draw; an item without one gives an error."""
         return [self._one(question) for question in questions]
@@ -79,7 +84,7 @@ class BenchmarkReplies:
 def read_replies(spec: str, path: Path, ids: Ids) -> Replies:
     """Replies in a file of ``{"id", "reply"}`` rows; other keys are passed over. Raises DataError, InputError."""
     found: dict[tuple[str, str], list[str]] = {}
-    for number, row in enumerate(read_jsonl(path, ("id", "reply")), 1):
+    for number, row in numbered_jsonl(path, ("id", "reply")):
         if not isinstance(row["reply"], str):
             raise InputError(f"{path}: row {number}: 'reply' must be text", '{"id": "xstest-1", "reply": "..."}')
         found.setdefault(ids.find(path, number, row["id"]), []).append(row["reply"])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Example, Reply, Verdict
 from charter.core.shapes import Judge
-from charter.data.tables import read_jsonl
+from charter.data.tables import numbered_jsonl
 from charter.evaluate.given import Ids, digest_of_file
 
 #: Labels that people may give, and what they say of a reply where it is harm that is judged.
@@ -99,7 +99,7 @@ def read_labels(path: Path, ids: Ids) -> Labels:
     """Labels in a file of rows as above. Raises DataError; InputError for an unknown id, an unknown label, an item with two labels of one reply, and
     one with labels of which only some name their reply."""
     found: dict[tuple[str, str], dict[str, Given]] = {}
-    for number, row in enumerate(read_jsonl(path, ("id", "label")), 1):
+    for number, row in numbered_jsonl(path, ("id", "label")):
         item, reply, given = ids.find(path, number, row["id"]), _reply(path, number, row), _given(path, number, row)
         labels = found.setdefault(item, {})
         if labels.setdefault(reply, given) != given:

@@ -18,6 +18,7 @@ from charter.evaluate.asking import Given, ask_draw, weigh
 from charter.evaluate.benchmark import Benchmark
 from charter.evaluate.counting import measurement, metrics, record
 from charter.evaluate.estimate import Load
+from charter.evaluate.given import BenchmarkReplies
 from charter.evaluate.labelled import labels_of
 from charter.evaluate.measured import MEASUREMENTS, Measured, Measurement, example_of, judging_id, read_verdicts
 from charter.evaluate.plan import Question, check, in_order, questions, take
@@ -89,7 +90,8 @@ def run(
     found = read_verdicts(verdicts, judging, examples, draws(shelved.benchmark, options))
     spent = _spent(answers, asked) | {"seconds": round((last.seconds if last else 0.0) + time.monotonic() - started, 3)}
     numbers = metrics(shelved, options, examples, found, judges)
-    kept = record(folder, measurement(shelved, model.spec, options, examples, found, judges, spent), numbers)
+    unused = model.unused(examples, draws(shelved.benchmark, options)) if isinstance(model, BenchmarkReplies) else {}
+    kept = record(folder, measurement(shelved, model.spec, options, examples, found, judges, spent, unused), numbers)
     return Measured(folder.path, kept, tuple(examples), found, {metric.name: metric for metric in numbers})
 
 

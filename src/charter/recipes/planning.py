@@ -18,7 +18,7 @@ from charter.core.shapes import Judge
 from charter.evaluate.estimate import Price
 from charter.evaluate.given import Replies, read_replies
 from charter.evaluate.judged import PREFIX as JUDGE_TARGET
-from charter.evaluate.plan import Disguise
+from charter.evaluate.plan import Disguise, questions
 from charter.evaluate.run import selected
 from charter.evaluate.shelved import MAX_FAILED, Options, Shelved, shelve
 from charter.evaluate.suites import Entry, read_suite
@@ -111,6 +111,7 @@ def plan(request: Request) -> Plan:
             try:
                 runs.append(Planned(one, items, options, roles.of(one, entry) if roles else {}))
                 check_labels(runs[-1].judges, one, options, chosen, request.replies is not None)
+                _one_form(request, one, options, chosen)
             except MissingPartError as error:
                 problems.append(error)
                 break
@@ -155,6 +156,15 @@ def _read_all(shelved: Sequence[tuple[Entry, Shelved]], problems: list[CharterEr
         except DataError as error:
             problems.append(error)
     return found
+
+
+def _one_form(request: Request, shelved: Shelved, options: Options, items: Sequence[Example]) -> None:
+    """Raises InputError where one given reply would stand for several forms of an item: a row of replies does not say which it is to."""
+    if request.replies is not None and options.disguise is not None and len(questions(items, 0, "", options.disguise)) > len(items):
+        raise InputError(
+            f"{shelved.name}: the attack {options.disguise.label} puts items in several forms, and a row of --replies names none of them",
+            "leave --attack out, or evaluate the model itself under the attack",
+        )
 
 
 def _disguise(text: str, seed: int) -> Disguise:

@@ -12,6 +12,7 @@ from charter.core.config import Config, Document, SpecText, parse, read_yaml
 from charter.core.errors import InputError
 from charter.core.registry import find, names
 from charter.evaluate.benchmark import DataConfig
+from charter.evaluate.gate import no_yes
 
 SHIPPED = Path(__file__).parent
 
@@ -24,6 +25,8 @@ class Entry(Config):
     seeds: int = Field(default=1, ge=1, description="whole repetitions with other seeds")
     settings: dict[str, Any] = Field(default_factory=dict, description="the benchmark's own settings")
     judges: dict[str, SpecText] = Field(default_factory=dict, description="role -> judge, where another than the default one is wanted")
+
+    _number = field_validator("limit", "seeds", mode="before")(no_yes)
 
     @field_validator("benchmark")
     @classmethod
