@@ -90,9 +90,12 @@ def test_a_category_is_flagged_wherever_a_narrower_one_is() -> None:
 
 def test_every_answer_names_what_nobody_measured() -> None:
     sent: list[Any] = []
+    asked = [{"type": "http.request", "body": b'{"input": "one"}'}]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b'{"input": "one"}'} if not sent else await asyncio.Event().wait()  # type: ignore[return-value]
+        if not asked:
+            await asyncio.Event().wait()
+        return asked.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
