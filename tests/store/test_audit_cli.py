@@ -159,6 +159,8 @@ def test_a_server_that_is_away_is_an_error_and_no_mistake(verify: Callable[..., 
     done = verify("postgresql://nobody@127.0.0.1:1/none")
     assert done.returncode == EXIT_ERROR
     assert done.stderr.startswith("error: postgresql+psycopg://nobody@127.0.0.1:1/none: cannot be opened")
+    assert "may be read" in done.stderr, "nothing is written"
+    assert "1 if its server cannot be reached" in " ".join(verify("--help").stdout.split())
 
 
 @pytest.mark.parametrize("text", ["", "\n"])

@@ -30,7 +30,7 @@ def verify(
 ) -> None:
     """Walk the chain of the whole log; nothing is written. Without DATABASE and --config it is the log that CHARTER_DATABASE_URL names, else the one
     in the user's state folder: a gateway that was started with a gateway.yaml needs the same --config here. Exit code 3 if a row was changed,
-    removed, added or moved, 2 if there is no log, no row in it, or no way to read it."""
+    removed, added or moved, 2 if there is no log, no row in it, or no way to read it, 1 if its server cannot be reached."""
     try:
         from charter.guard.gateway.auditing import open_database
         from charter.guard.gateway.config import load_config

@@ -79,7 +79,9 @@ class Database:
         except (SQLAlchemyError, OSError, UnicodeDecodeError) as error:
             self.engine.dispose()
             kind = UnreadableError if _is_damaged(error) else StoreError
-            raise kind(f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be written; give {FORMS}") from None
+            raise kind(
+                f"{self.name}: cannot be opened: {_said(error)}", f"check that it is there and may be {'written' if make else 'read'}; give {FORMS}"
+            ) from None
 
     @property
     def is_sqlite(self) -> bool:
