@@ -59,7 +59,7 @@ def read_lm_eval(path: Path, *, model: str = "", score: str = "", right: Right |
         answers[answer_key(key, 0)] = answer
         subject = example.conversation.with_reply(answer.reply.text).id
         verdicts[answer_key(key, 0)] = verdict_of(subject, scores[key], main, "lm-eval", nothing_in(answer))
-    shots, versions = (found if isinstance(found := about.get(name), dict) else {} for name in ("n-shot", "versions"))
+    shots, versions = (told if isinstance(told := about.get(name), dict) else {} for name in ("n-shot", "versions"))
     settings: dict[str, object] = {"shots": shots[task]} if task in shots else {}
     return Imported(
         source="lm-eval",
