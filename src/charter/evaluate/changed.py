@@ -34,7 +34,7 @@ def changes(shared: Shared) -> list[Change]:
     for key in shared.keys:
         wrong = tuple(share[key].value if key in share else None for share in shares)
         labels = tuple(_label([v.label or v.outcome for v in side.verdicts.get(key, ())]) for side in shared.sides)
-        kind = "not counted" if key in shared.sides[-1].beside else _kind(wrong[0], wrong[-1])
+        kind: Kind = "not counted" if key in shared.sides[-1].beside else _kind(wrong[0], wrong[-1])
         found.append(Change(benchmark=shared.benchmark, key=key, kind=kind, wrong=wrong, labels=labels))
     return found
 

@@ -52,7 +52,7 @@ class Imported:
 def keep(found: Imported, folder: Path, digest: str, max_failed: float = MAX_FAILED) -> Measured:
     """Write a run folder. Doing it again with the same file changes nothing. Raises StoreError if the folder holds something else."""
     found = _whole(found)
-    config = {"source": found.source, "benchmark": found.benchmark, "model": found.model, "file": digest, **found.right}
+    config: dict[str, object] = {"source": found.source, "benchmark": found.benchmark, "model": found.model, "file": digest, **found.right}
     with RunFolder(folder, f"import {found.benchmark}", config) as place:
         judging = judging_id(found.judges, found.version)
         place.log("examples", Example).append((example.key, example) for example in found.examples)
