@@ -161,7 +161,7 @@ def test_kappa_needs_two_lists_of_one_length(a: list[str], b: list[str]) -> None
 
 
 def test_statsmodels_agrees_on_wilson_mcnemar_and_holm() -> None:
-    statsmodels = pytest.importorskip("statsmodels", reason="statsmodels is not installed: pip install 'charter-align[dev]'")
+    statsmodels = pytest.importorskip("statsmodels", reason="statsmodels is not installed: pip install '.[dev]'")
     from statsmodels.stats.contingency_tables import mcnemar
     from statsmodels.stats.multitest import multipletests
     from statsmodels.stats.proportion import proportion_confint

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from charter.core.errors import DataError
+from charter.core.installing import RESTORE
 from charter.core.rows import Example
 from charter.data.care import must_drop
 from charter.data.dedupe import NearDuplicates
@@ -172,7 +173,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(starter, "FOLDER", tmp_path)
     with pytest.raises(DataError, match=r"plain.jsonl: row 2 is damaged") as caught:
         starter._read("plain.jsonl")
-    assert caught.value.hint == "pip install --force-reinstall charter-align"
+    assert caught.value.hint == RESTORE
 
 
 @pytest.mark.data

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("inspect_ai", reason="Inspect AI is not installed: pip install 'charter-align[inspect]'")
+pytest.importorskip("inspect_ai", reason="Inspect AI is not installed: pip install '.[inspect]'")
 # Inspect and what it stands on warn about themselves; that is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -103,7 +103,7 @@ def test_a_missing_package_is_told_with_its_command(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
-    with pytest.raises(MissingPartError, match="pip install 'charter-align\\[pii\\]'"):
+    with pytest.raises(MissingPartError, match=r"pip install '\.\[pii\]'"):
         guard_of(rail="pii", settings={"engine": "presidio"})
 
 

@@ -160,7 +160,7 @@ def test_a_shelf_that_does_not_exist(charter: Charter) -> None:
     assert "attacks, rails" in complaint(charter("list", "atacks"), 2)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="transformers is not installed: pip install 'charter-align[local]'")
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="transformers is not installed: pip install '.[local]'")
 def test_a_hub_model_without_network(charter: Charter, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", 2)
     hub = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}

@@ -44,7 +44,7 @@ def test_no_judge_calls_such_a_request_safe(name: str, text: str) -> None:
 def test_no_model_is_asked_about_it(text: str) -> None:
     asked = Talker(lambda prompt: pytest.fail("asked about nothing"))
     guard = llama_guard.LlamaGuardJudge(asked, llama_guard.Config(model="x", version=3), "chat")
-    for judge in (guard, harmbench_classifier.HarmBenchClassifier(asked, harmbench_classifier.Config(model="x"))):
+    for judge in (guard, harmbench_classifier.HarmBenchClassifier(asked, harmbench_classifier.Config(model="scripted"))):
         assert judge(ASK.with_reply(text)).outcome == "failed"
         assert judge(Conversation.ask(text)).outcome == "failed"
     assert text_of(ASK.with_reply(text), "last") is None
