@@ -32,7 +32,7 @@ from charter.train.trainers import sft
 SMALL = (
     "generate.pairs=16 generate.lookalikes=13 generate.plain=6 generate.findings=4 evaluation.pairs=16 evaluation.lookalikes=13 evaluation.twins=4"
     " evaluation.plain=6 redteam.goals=2 redteam.max_failed=1"
-    " generate.preference_pairs=12 generate.self_sample=2 train.sft.save_every=2 train.sft.lora.first_layer=0"
+    " generate.practice=12 generate.preference_pairs=12 generate.self_sample=2 train.sft.save_every=2 train.sft.lora.first_layer=0"
 ).split()
 DPO = ["train.methods=[sft, dpo]", "train.dpo.max_steps=2", "train.dpo.save_every=1", "generate.tie_band=0.0"]
 
@@ -142,7 +142,7 @@ def test_kill_at_random_points_ends_with_the_same_rows_and_result(unbroken: Path
         )
         try:
             # up to four kills at random moments of the work itself, then it may finish
-            _wait_for_rows(process, out, rng.uniform(0.0, 6.0)) if kills < 4 else process.wait(timeout=300)
+            _wait_for_rows(process, out, rng.uniform(0.0, 4.0)) if kills < 4 else process.wait(timeout=300)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
