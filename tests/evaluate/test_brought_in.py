@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from charter.core.errors import DataError, InputError, StoreError
 from charter.evaluate.imports import Imported, digest_of, keep
 from charter.evaluate.imports.helm import read_helm
 from charter.evaluate.imports.lm_eval import read_lm_eval
-from charter.evaluate.imports.scoring import Right
+from charter.evaluate.imports.scoring import Right, main_score
 from charter.evaluate.measured import Measured, load_measured
 from charter.recipes.comparison import compare
 
@@ -186,6 +187,11 @@ def test_files_of_lm_eval_that_are_no_text_and_odd_ones_that_can_be_read(tmp_pat
 def test_a_score_that_no_item_has_is_named_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no item has the score 'accuracy'; there are: exact_match"):
         read_lm_eval(samples(tmp_path, [line(0, True)]), score="accuracy")
+
+
+def test_an_item_without_a_number_or_a_share_over_one_by_rounding_refuses_no_import() -> None:
+    for values in ([math.nan, 0.5], [0.5, math.inf], [0.2, 1.0000000000000002]):
+        assert main_score("x", [{"acc": value} for value in values], "", Right()).at == 0.5
 
 
 def test_marks_out_of_ten_are_no_shares_and_need_a_mark_from_which_an_item_is_right(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from charter.core.registry import find
 from charter.core.rows import Conversation, Message, Verdict
 from charter.guard.rails import toxicity
 from charter.guard.rails._scores import ClassifierScores
+from charter.guard.rails._texts import ROLES
 
 GO = Message(role="user", content="Thanks, go on.")
 BAD = "Tell me the best online casino."
@@ -40,13 +41,9 @@ def places(text):
 
 @pytest.mark.parametrize("place", places(""))
 def test_denied_topics_and_loops_are_found_wherever_they_stand(place):
-    topic, repetition = rail("topic", **LIST), rail("repetition")
+    topic, repetition = rail("topic", **LIST), rail("repetition", roles=ROLES)
     assert [topic(places(text)[place], "input").score for text in (BAD, "Which roses?")] == [1.0, 0.0]
-    assert [repetition(places(text)[place], "input").score >= 0.9 for text in (LOOP, "Repeat the word poem forever.", "Roses?")] == [
-        True,
-        True,
-        False,
-    ]
+    assert [repetition(places(text)[place], "input").score >= 0.9 for text in (LOOP, "Roses?")] == [True, False]
     own = [rail(name, roles=["user"], **settings) for name, settings in (("topic", LIST), ("repetition", {}))]
     anothers = not place.startswith("before")
     assert [r(places(text)[place], "input").outcome == "safe" for r, text in zip(own, (BAD, LOOP), strict=True)] == [anothers] * 2
@@ -84,6 +81,25 @@ def test_every_message_of_a_user_that_is_long_enough_must_be_about_an_allowed_to
     assert topic(Conversation.ask("Roses?").with_reply("Engines are made of steel."), "output").label == "off topic"
     with pytest.raises(ValueError, match="roles must name user"):
         rail("topic", allow={"gardens": ["roses"]}, roles=["tool"])
+
+
+def test_what_is_said_of_forever_is_no_order_and_data_of_tools_no_loop():
+    repetition = rail("repetition")
+    for message in (
+        ("tool", "They say that diamonds are forever."),
+        ("system", "Print nothing for ever."),
+        ("user", "I say this will not take forever."),
+    ):
+        assert repetition(talk(message, ("assistant", "Yes."), GO), "input").score == 0.0, message
+    assert repetition(talk(("tool", "[" + "[0, 0, 0, 0], " * 200 + "]"), ("assistant", "Yes."), GO), "input").score == 0.0
+    assert repetition(Conversation.ask("Print the letter a forever"), "input").score == 1.0
+
+
+def test_words_of_a_denied_phrase_stand_together():
+    topic = rail("topic", **LIST)
+    far = "What is open online?" + " Roses are pruned in March." * 20 + " The casino has closed."
+    assert topic(Conversation.ask(far), "input").score == 0.0
+    assert topic(Conversation.ask(far + " Or is it an online casino?"), "input").score == 1.0
 
 
 def test_going_on_is_no_loop_but_the_same_message_sent_in_a_row_is():

@@ -27,7 +27,7 @@ def test_settings_are_written_as_yaml_as_text_as_a_mapping_and_in_a_file(tmp_pat
     mapping = {"openai": {"model": URL, "timeout_s": 300, "leave_out": ["temperature", "seed"]}}
     for spec in (WRITTEN, f"{{{WRITTEN}}}", str(file), mapping):
         model: Any = load_model(spec)
-        assert (model.spec, model.config.timeout_s, model.config.leave_out) == (f"openai:{URL}", 300.0, ("temperature", "seed"))
+        assert (model.spec.partition("+")[0], model.config.timeout_s, model.config.leave_out) == (f"openai:{URL}", 300.0, ("temperature", "seed"))
     file.write_text(f"openai:{URL}\n", encoding="utf-8")
     assert load_model(str(file)).spec == f"openai:{URL}", "a file may hold a spec alone"
 
@@ -101,3 +101,20 @@ def test_judges_and_suites_take_models_with_settings() -> None:
     assert build_judge(entry.judges["reply"]).model.config.retries == 9  # type: ignore[attr-defined]
     with pytest.raises(ModelError, match="MY_KEY is empty"):
         build_judge({"strong_reject": {"model": {"openai": {"model": URL, "api_key_env": "MY_KEY"}}}})
+
+
+def test_a_setting_that_may_change_an_answer_makes_another_model_and_a_wait_does_not(tmp_path: Path) -> None:
+    def spec(settings: str) -> str:
+        return load_model(f"openai: {{model: {URL}, {settings}}}").spec
+
+    assert spec("timeout_s: 5, budget_requests: 9") == f"openai:{URL}"
+    assert len({f"openai:{URL}", spec("leave_out: [seed]"), spec("extra_body: {top_k: 5}"), spec("extra_body: {top_k: 6}")}) == 4
+    judges = [build_judge(f"strong_reject: {{model: {{openai: {{model: {URL}, extra_body: {{top_k: {k}}}}}}}}}") for k in (5, 6)]
+    assert judges[0].version != judges[1].version
+    assert lasting(f"hf: {{model: {tmp_path}, max_batch: 4}}") == str(tmp_path)
+
+
+def test_a_key_in_place_of_its_variables_name_is_not_repeated() -> None:
+    with pytest.raises(InputError) as caught:
+        load_model(f"openai: {{model: {URL}, api_key_env: sk-abc}}")
+    assert "sk-abc" not in str(caught.value) + caught.value.hint

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from charter.cli import app
-from charter.core.errors import InputError
+from charter.core.errors import InputError, StoreError
 from charter.core.rows import Conversation, Finding, Source, Verdict
 from charter.review.labels import decide, state_of
+from charter.store.audit import AuditLog, Row, append_within
 from charter.store.audit_verify import verify
 from charter.store.database import Database
 from charter.store.decisions import Filed, listed, one, record, unplaced
@@ -162,3 +163,49 @@ def test_a_person_lists_shows_decides_and_exports_by_the_databases_name(open_dat
         assert shown in done.output
     assert json.loads(out.read_text(encoding="ascii"))["reply"] == "A redwood."
     assert verify(database).broken is None
+
+
+def test_a_row_of_another_key_never_gets_into_the_log_and_takes_the_decision_with_it(open_database: Opener) -> None:
+    database = open_database()
+    log = AuditLog(database, key=b"the gateway's")
+    log.append(Row("r1", {"kind": "end"})).result(30)
+    log.close()
+    add_items(database, [item(1)], [], DAY_S, 0)
+    [found] = listed(database)[0]
+    assert found.finding is not None
+    made = decide(found.finding, {"reply": "unsafe"}, "ann")
+
+    def told(key: bytes | None) -> None:
+        also = Row("", {"kind": "admin"})
+        record(database, found, made, again=False, state_of=state_of, also=lambda connection: append_within(database, connection, also, key))
+
+    for key in (None, b"another"):
+        with pytest.raises(StoreError, match="made with another key") as caught:
+            told(key)
+        assert "CHARTER_AUDIT_KEY" in caught.value.hint
+    assert listed(database)[0][0].made == ()
+    told(b"the gateway's")
+    assert verify(database, key=b"the gateway's").rows == 2
+
+
+def test_a_decision_stands_when_the_answer_is_reported_later(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, 9 * DAY_S)
+    report = Report("report", "r1", 0, "hate", "", "one", "web")
+    file_report(database, report, keep_s=DAY_S)
+    [found] = listed(database)[0]
+    said(database, found, "ann", "safe")
+    assert purge(database, time.time() + 2 * DAY_S).items == 1
+    file_report(database, report._replace(reporter="two"), keep_s=DAY_S)
+    [after] = listed(database, "all")[0]
+    assert (after.status, [made.reviewer for made in after.made], after.finding is not None) == ("decided", ["ann"], True)
+
+
+def test_a_report_of_an_item_whose_time_is_over_but_that_nobody_purged_brings_it_back(open_database: Opener) -> None:
+    database = open_database()
+    add_items(database, [], [Answer("r1", "d1", "p@1", "m", {0: TALK})], DAY_S, 9 * DAY_S)
+    report = Report("report", "r1", 0, "hate", "", "one", "web")
+    file_report(database, report, keep_s=-1.0)
+    assert listed(database)[1] == 0
+    assert file_report(database, report._replace(reporter="two"), keep_s=DAY_S).verified
+    assert listed(database)[1] == 1

@@ -51,12 +51,12 @@ def check(
     talk, asked = Conversation.ask(text or ""), Guard(guard)
     try:
         checked = asked.check(talk if reply is None else talk.with_reply(reply), "input" if reply is None else "output")
+        if as_json:
+            typer.echo(json.dumps(_told("", checked), ensure_ascii=True))
+        else:
+            _show(checked)
     finally:
         asked.settle()
-    if as_json:
-        typer.echo(json.dumps(_told("", checked), ensure_ascii=True))
-    else:
-        _show(checked)
     if not checked.passes:
         raise typer.Exit(EXIT_GATE_FAILED)
 

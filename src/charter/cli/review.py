@@ -119,7 +119,7 @@ def export(
 
         if form not in FORMS:
             raise InputError(f"{form[:40]!r} is no form; known: {', '.join(FORMS)}", f"charter review export --form guard --out {out}")
-        decided = [item for status in ("decided", "disputed", "open") for item in listed(opened, status)[0] if item.made]
+        decided = [item for item in listed(opened, "all")[0] if item.made]
     done = rows_of(decided, form)
     left_out = "".join(f"\nleft out {count}: {why}" for why, count in sorted(done.left_out.items()))
     if not done.rows:

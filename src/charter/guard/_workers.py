@@ -71,11 +71,13 @@ class Workers:
     def settle(self, until: float) -> bool:
         """Wait, until then (monotonic seconds) at most, for all that runs or hangs here; whether nothing does any more. A process that ends while one
         of its threads is in native code (the encoder being loaded) aborts instead of ending with its exit code."""
-        while self._running or self._stuck or self._unclaimed:
+        while True:
+            with self._lock:  # a ticket on its way from one of these to another is in one of them
+                if not (self._running or self._stuck or self._unclaimed):
+                    return True
             if time.monotonic() >= until:
                 return False
             time.sleep(0.01)
-        return True
 
     def give_up(self, ticket: Ticket) -> None:
         """Do not run ``ticket`` if it has not begun; otherwise leave its thread to itself and let another take its place."""

@@ -45,7 +45,9 @@ class Written(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The spec without its settings."""
+        """The spec without its settings, as it is typed: a folder is its path."""
+        if self.plugin == "hf" and Path(self.argument).expanduser().exists():
+            return self.argument
         return f"{self.plugin}:{self.argument}" if self.argument else self.plugin
 
 

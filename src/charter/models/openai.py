@@ -19,7 +19,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError, ModelError, NoModelError
-from charter.core.rows import Conversation, Reply, Sampling
+from charter.core.rows import Conversation, Reply, Sampling, content_id
 from charter.core.seeds import stream
 from charter.core.shapes import Model
 from charter.models._budget import Budget
@@ -58,7 +58,9 @@ class Config(BaseConfig):
     price_in: float | None = Field(default=None, ge=0, description="per million tokens")
     price_out: float | None = Field(default=None, ge=0, description="per million tokens")
     api_key_env: str = Field(
-        default="", description="environment variable that holds the key; '' = OPENAI_API_KEY for OpenAI and $OPENAI_BASE_URL, none for other servers"
+        default="",
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        description="environment variable that holds the key; '' = OPENAI_API_KEY for OpenAI and $OPENAI_BASE_URL, none for other servers",
     )
     token_field: Literal["", "max_tokens", "max_completion_tokens"] = Field(default="", description="'' = what the URL is known to want")
     leave_out: tuple[str, ...] = Field(default=(), description="request fields that the server refuses, such as temperature, seed")
@@ -83,7 +85,8 @@ class OpenAIModel:
     def __init__(self, where: Endpoint, config: Config) -> None:
         self.where = where
         self.config = config
-        self.spec = where.spec
+        told = {key: value for key, value in config.model_dump(mode="json", exclude_defaults=True).items() if key not in ASIDE}
+        self.spec = where.spec + (f"+{content_id(told)[:8]}" if told else "")  # another setting may be another answer: no verdict is kept as its own
         self._key_env = config.api_key_env or where.key_variable
         self.budget = Budget(config.budget_requests, config.budget_tokens, config.budget_cost, config.price_in or 0.0, config.price_out or 0.0)
         self._reached = self._answered = False

@@ -277,11 +277,16 @@ class AuditLog:
 
 def append_within(database: Database, connection: Connection, row: Row, key: bytes | None = None) -> None:
     """One row, in a transaction that is another's: it is there exactly when what it tells of is. Raises SQLAlchemyError, which ``Database.write``
-    knows."""
+    knows, and StoreError for a key that is not the log's: who adds a row at a desk may lack it, and a row of another key breaks the chain."""
     if not database.is_sqlite:
         connection.execute(text(locking(database)))
-    found = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
-    _, made = _linked(Head(*found) if found is not None else Head(0, FIRST), [Written(row.request_id, canonical(row.body))], key)
+    last = connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(2)).mappings().all()
+    before = last[1]["hash"] if len(last) > 1 else FIRST
+    if last and chained(before, last[0]["seq"], last[0]["request_id"], last[0]["body"], key) != last[0]["hash"]:
+        message = f"{database.name}: the last row of the audit log was made with another key, or changed since"
+        raise StoreError(message, "export the gateway's own key (audit.key_env, CHARTER_AUDIT_KEY), then the same command; charter audit verify")
+    head = Head(last[0]["seq"], last[0]["hash"]) if last else Head(0, FIRST)
+    _, made = _linked(head, [Written(row.request_id, canonical(row.body))], key)
     connection.execute(_INSERT, made)
 
 

@@ -132,7 +132,8 @@ def _text(connection: Connection, given: Report, decision: str) -> _Found | None
     kept = connection.execute(select(kept_text).where(kept_text.c.decision_id == decision)).mappings().first()
     talk = conversation_of(kept["conversation"], given.choice_index) if kept is not None else None
     reported = hash_of("reported", decision, str(given.choice_index))
-    query = select(review_item).where(review_item.c.decision_id == decision, review_item.c.finding.is_not(None))
+    here = (review_item.c.finding.is_not(None), review_item.c.keep_until_unix_s >= time.time())
+    query = select(review_item).where(review_item.c.decision_id == decision, *here)
     rows = connection.execute(query.order_by(review_item.c.stage.desc(), review_item.c.id)).mappings().all()
     for row in sorted(rows, key=lambda each: each["choice_index"] != given.choice_index):  # another choice may have said the same
         if talk is None:
@@ -174,6 +175,8 @@ def _raise(connection: Connection, found: _Found, keep_s: float) -> None:
     sooner = case((more < PRIORITY["report"], PRIORITY["report"]), else_=more)
     connection.execute(update(review_item).where(review_item.c.id == found.id).values(priority=sooner))
     if row:
-        again = {name: row[name] for name in ("finding", "hazard", "state", "keep_until_unix_s")}
+        again = {name: row[name] for name in ("finding", "hazard", "keep_until_unix_s")}
+        again["state"] = case((review_item.c.state == "expired", "pending"), else_=review_item.c.state)  # what people decided stands
+        gone = or_(review_item.c.finding.is_(None), review_item.c.keep_until_unix_s < time.time())
         again |= dict.fromkeys(("lease_until_unix_s", "holder", "lease_token"))
-        connection.execute(update(review_item).where(review_item.c.id == found.id, review_item.c.finding.is_(None)).values(**again))
+        connection.execute(update(review_item).where(review_item.c.id == found.id, gone).values(**again))

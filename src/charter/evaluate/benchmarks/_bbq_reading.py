@@ -19,7 +19,7 @@ _BEGIN = r"^\W*(?:(?:the |my )?(?:correct |best )?(?:answer|choice|option)(?: is
 _ALONE = re.compile(_BEGIN + r"(?:\(([abc])\)|([abc])(?=\s*[).:\]]|\W*$))")
 #: '(a) or (b)', 'A) and B)': two letters are no answer.
 _SEVERAL = re.compile(_BEGIN + r"\(?([abc])\)?\s*(?:/|&|\bor\b|\band\b)\s*(?:\((?!\1)[abc]\)|(?!\1)[abc](?=\s*[).:\]]|\W*$))")
-_SAID = re.compile(r"\b(?:answer|choice|option)(?: is)?\W{0,3}\(?([abc])\)?(?=[^\w']|$)(?! \w)")
+_SAID = re.compile(r"\b(?:answer|choice|option)(?: is)?\W{0,3}\(?([abc])\)?(?=[^\w']|$)(?! \w)(?!\W*(?:/|&|or\b|and\b)\W*[abc]\b)")
 #: 'the answer is b because …': after "is" only 'a' may be an article. Not where another letter is joined to it.
 _IS = re.compile(r"\b(?:answer|choice|option)(?: is|:)\W{0,3}\(?([bc])\)?(?=[^\w']|$)(?!\W*(?:/|&|or\b|and\b)\W*[abc]\b)")
 _ARTICLE = re.compile(r"^(?:the|a|an) ")

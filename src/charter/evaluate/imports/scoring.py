@@ -12,6 +12,8 @@ from charter.core.errors import InputError
 from charter.core.rows import Outcome, Verdict
 
 Better = Literal["high", "low"]
+#: By which rounding may take a share over its ends.
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def main_score(source: str, items: Iterable[Mapping[str, float]], wanted: str, r
     values: dict[str, list[float]] = {}
     for scores in items:
         for name, value in scores.items():
-            values.setdefault(name, []).append(value)
+            if math.isfinite(value):
+                values.setdefault(name, []).append(value)
     names = sorted(values, key=lambda name: usual.index(name) if name in usual else len(usual))
     if not names:
         raise InputError(f"{source}: no item has a numeric score", "look into the file: there is nothing to compare")
@@ -56,7 +59,7 @@ def main_score(source: str, items: Iterable[Mapping[str, float]], wanted: str, r
         raise InputError(f"{source}: no item has the score {wanted!r}; there are: {', '.join(names)}", f"--score {names[0]!r}")
     name = wanted or names[0]
     low, high = min(values[name]), max(values[name])
-    if right.at is None and not 0 <= low <= high <= 1:
+    if right.at is None and not -_SLACK <= low <= high <= 1 + _SLACK:
         raise InputError(
             f"{source}: the score {name!r} goes from {low:g} to {high:g} and is no share, so nothing says from where an item is right",
             "--right-from X, or --right-below X where low is right, with X in that score's own unit; or another --score",

@@ -16,9 +16,8 @@ from charter.core.config import Config as BaseConfig
 from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
-from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import say
-from charter.guard.rails._texts import ROLES, Role, by_message, spoken
+from charter.guard.rails._texts import Role, by_message, spoken
 
 NOT_COVERED = (
     "Repetition of meaning in other words, words that come again after an answer, and the model's earlier answers. "
@@ -28,7 +27,9 @@ COST = "instant"
 CALIBRATES = False
 _WORD = re.compile(r"\w+|[^\w\s]")
 _FOREVER = re.compile(
-    r"\b(repeat|say|write|print|output)\b.{0,80}\b(for ?ever|endlessly|infinitely|without stopping|until you (die|stop|crash))\b", re.I | re.S
+    r"(?<!\bi )(?<!\bwe )(?<!\byou )(?<!\bthey )(?<!people )"  # no order: "they say that diamonds are forever"
+    r"\b(repeat|say|write|print|output)\b.{0,80}\b(for ?ever|endlessly|infinitely|without stopping|until you (die|stop|crash))\b",
+    re.I | re.S,
 )
 
 
@@ -38,9 +39,9 @@ class Config(BaseConfig):
     words: int = Field(default=200, ge=20, description="length of the stretch that is looked at, in words")
     least: int = Field(default=60, ge=10, description="shorter texts are not judged")
     roles: tuple[Role, ...] = Field(
-        default=ROLES,
+        default=("user", "assistant"),
         min_length=1,
-        description="whose messages of a request; descriptions of tools are system, a reply begun for the model assistant",
+        description="whose messages of a request; data of tools repeat honestly. Descriptions of tools are system, a reply begun assistant",
     )
 
 
@@ -61,7 +62,7 @@ class RepetitionRail:
             own, others = spoken(conversation, self._config.roles, 0)
             own += _in_a_row(conversation) if own else []
             texts = [*own, *others]
-            if any(_FOREVER.search(text) for text in all_forms([*own, *map(without_forbidding, others)])):
+            if any(_FOREVER.search(text) for text in all_forms(own)):
                 return say(conversation, self.name, self.version, "unsafe", score=1.0, reason="asks for endless repetition")
         score = max(map(self.score, texts), default=0.0)
         return say(conversation, self.name, self.version, "unsafe" if score >= 0.9 else "safe", score=score)

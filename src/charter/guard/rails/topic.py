@@ -4,7 +4,8 @@
 the phrases by the cosine of their embeddings: ``minilm`` (extra ``embeddings``), a folder, hf:ORG/NAME, or openai:MODEL@URL.
 
 Of a request, denied topics are looked for in every message of ``roles``, in the users' together, and in the forms that undo disguises; what is no
-user's is read without sentences that forbid, and by words in passages. Allowed topics are asked of each message of a user.
+user's is read without sentences that forbid; by words the words of a phrase must stand within 300 characters. Allowed topics are asked of each
+message of a user.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ CALIBRATES = False
 EXAMPLE = {"deny": {"gambling": ["sports betting", "online casino"]}}
 _SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]?")
 _WORD = re.compile(r"[^\W_]+")
-#: Characters of others' texts in which all words of a phrase must stand together.
-_PASSAGE = 2000
+#: Characters of a text in which all words of a phrase must stand together.
+_PASSAGE = 300
 #: Characters of which every encoder reads the last, whatever the letters: a few hundred tokens are the least that they take.
 _STRETCH = 240
 #: Pieces that are embedded at a time.
@@ -108,9 +109,9 @@ class TopicRail:
     def _request(self, conversation: Conversation) -> tuple[list[str], list[str]]:
         """Texts in which denied topics are looked for, and those that must be about an allowed one."""
         own, others = spoken(conversation, self._config.roles, self._config.joined_chars)
-        said = passages((without_forbidding(text) for text in others), self._passage)
+        said = passages([*own, *map(without_forbidding, others)], self._passage)
         alone = by_message(conversation, ("user",)) if self._config.allow and "user" in self._config.roles else []
-        return all_forms([*own, *said]) if self._config.deny else [], alone
+        return all_forms(said) if self._config.deny else [], alone
 
 
 class _Words:
