@@ -32,7 +32,7 @@ define pytest
 	exec $(BIN)/python -m pytest $(1) $(PYTEST_ARGS)
 endef
 
-# As many processes as there are processors, at most four (each takes up to 1.5 GB); the tests of one file stay together, they share what is dear to make.
+# As many processes as there are processors, at most four (each takes up to 2.5 GB); the tests of one file stay together, they share what is dear to make.
 test: $(DEV)
 	$(call pytest,-n logical --maxprocesses 4 --dist loadfile)
 
