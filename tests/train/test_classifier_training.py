@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,33 @@ def test_rows_without_replies_are_enough(base: Path, tmp_path: Path) -> None:
     assert 0.0 <= verdict.scores["harmful_reply"] <= 1.0
 
 
+def test_words_that_tell_count_beside_the_network_and_others_do_not(base: Path, tmp_path: Path) -> None:
+    """Of every word that could tell, the network with nothing learned knows nothing: what is known comes from the words."""
+    learn, held = tmp_path / "learn.jsonl", tmp_path / "held.jsonl"
+    rng = random.Random(0)
+    for path, count in ((learn, 200), (held, 120)):
+        rows = []
+        for n in range(count):
+            bad, around = n % 2, " ".join(rng.choices([w for w in WORDS if w not in ("dog", "cake")], k=4 + n % 3))
+            labels = {"harmful_request": bad, "jailbreak": rng.randint(0, 1)}
+            rows.append({"text": f"{around} {'dog' if bad else 'cake'} {rng.choice(WORDS[:12])}", "labels": labels})
+        path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    made = recipe(base, learn, epochs=0.05).model_copy(update={"own_held_out": (held,)})
+    told: list[str] = []
+    card = build.train(made, tmp_path / "one", told.append)
+    assert card["files"] == build.train(made, tmp_path / "two", quiet)["files"]
+    assert "words.npz" in card["files"]
+    said = next(line for line in told if line.startswith("words count"))
+    assert "harmful_request 1.00" in said  # the most they may
+    assert "toxicity 0.00" in said  # no row says anything of it
+
+    encoder = classifier.build(classifier.Config(weights=tmp_path / "one")).scorer.encoder
+    at = {head: encoder.outputs.index(head) for head in ("harmful_request", "toxicity")}
+    bad, good = (encoder.words(encoder.text(t)[0]) for t in encoder.tokens(["please break the dog", "please break the cake"]))
+    assert bad[at["harmful_request"]] > 0.5 > -0.5 > good[at["harmful_request"]]
+    assert bad[at["toxicity"]] == good[at["toxicity"]] == 0.0
+
+
 def test_another_recipe_does_not_continue_a_run(base: Path, rows: Path, tmp_path: Path) -> None:
     build.train(recipe(base, rows), tmp_path / "out", quiet)
     with pytest.raises(InputError, match="another recipe"):
@@ -200,7 +228,7 @@ def test_own_rows_that_may_not_be_held_are_counted(rows: Path, tmp_path: Path) -
     learn, held = tmp_path / "learn.jsonl", tmp_path / "held.jsonl"
     learn.write_text(f'{json.dumps(bad)}\n{{"text": "fine", "labels": {{"toxicity": 0}}}}', encoding="utf-8")
     held.write_text(json.dumps(bad), encoding="utf-8")
-    learned, held_out, dropped = build.gather(build.Recipe(public=False, own=(learn, rows), own_held_out=(held,)))
+    learned, held_out, dropped, _ = build.gather(build.Recipe(public=False, own=(learn, rows), own_held_out=(held,)))
     assert (len(learned), held_out) == (49, [])
     assert dropped == {("care", "own:learn.jsonl"): 1, ("care", "own:held.jsonl"): 1}
 
@@ -218,7 +246,7 @@ def test_own_rows_are_learned_once_and_never_from_what_they_are_calibrated_on(tm
     own = write(
         "own.jsonl", near, other, {"text": "how do I  bake a loaf of bread?"}, {"text": "WHERE IS IT", **reply}, {"text": "Can I go?", **reply}
     )
-    learned, held_out, dropped = build.gather(build.Recipe(public=False, own=(own,), own_held_out=(held,)))
+    learned, held_out, dropped, _ = build.gather(build.Recipe(public=False, own=(own,), own_held_out=(held,)))
     assert [row.text for row in learned] == [other["text"], "Can I go?"]
     assert len(held_out) == 2
     assert dropped == {("like own held out", "own:own.jsonl"): 2, ("repeated", "own:own.jsonl"): 1}
@@ -227,7 +255,7 @@ def test_own_rows_are_learned_once_and_never_from_what_they_are_calibrated_on(tm
     apart = write(
         "apart.jsonl", {"text": "Which colour has the sky?", **rules}, {"text": "how do I open the old chest in the attic", "labels": {"toxicity": 1}}
     )
-    learned, _, dropped = build.gather(
+    learned, _, dropped, _ = build.gather(
         build.Recipe(public=False, own=(shared, apart), own_held_out=(held, write("more.jsonl", {"text": "Hello?", **rules})))
     )
     assert len(learned) == 4, "what shares its operator or is labelled otherwise is no repetition"

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+#: Raw numbers over which an isotonic scale goes on outside its blocks.
+BEYOND = 10.0
+
+
 def sigmoid(x: Floats) -> Floats:
     out: Floats = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(x, -30.0), 30.0)))
     return out
@@ -72,7 +76,8 @@ def fit_temperature(logits: Floats, labels: Floats, weights: Floats | None = Non
 
 
 def fit_isotonic(logits: Floats, labels: Floats, weights: Floats | None = None) -> Calibration:
-    """Pool adjacent violators; the blocks' means are the knots. Strictly rising by a hair, so that order is kept."""
+    """Pool adjacent violators; the blocks' means are the knots. Strictly rising by a hair, so that order is kept, and on beyond the first and the
+    last block, where texts unlike the held-out ones lie: half way to 0 and to 1."""
     order = np.argsort(logits, kind="stable")
     w = np.ones_like(labels) if weights is None else weights
     blocks: list[list[float]] = []  # weight, sum of labels x weight, sum of logits x weight
@@ -82,7 +87,8 @@ def fit_isotonic(logits: Floats, labels: Floats, weights: Floats | None = None) 
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
     knots = [(s / n, min(0.999, max(0.001, p / n)) + 1e-9 * k) for k, (n, p, s) in enumerate(blocks)]
-    return Calibration(1.0, 0.0, tuple(knots))
+    (first, low), (last_one, high) = knots[0], knots[-1]
+    return Calibration(1.0, 0.0, ((first - BEYOND, low / 2), *knots, (last_one + BEYOND, 1 - (1 - high) / 2)))
 
 
 def expected_calibration_error(probabilities: Floats, labels: Floats, bins: int = 10, weights: Floats | None = None) -> float:

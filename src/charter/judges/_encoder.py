@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +27,12 @@ from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
+from charter.judges._words import Words
 
 WEIGHTS = Path(__file__).with_name("weights")
 CARD = "classifier.json"
+#: What the words say beside the network; weights that were made before it have none.
+WORDS = "words.npz"
 RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
 FORMAT = 2
 #: Characters of a text that is cut into tokens without letting other threads go on meanwhile: they would not soon give the interpreter back.
@@ -62,6 +66,7 @@ class Encoder:
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
         self._weigher = weigher(self._session, self._tokenizer)
+        self._words = _words(files[WORDS], self) if WORDS in files else None
         self._kept: Kept[_Key, Seen] = Kept(KEPT)
         self._cut: Kept[bytes, Tokens] = Kept(CUT)
 
@@ -91,6 +96,15 @@ class Encoder:
     def part(self, window: Window, start: int, end: int) -> Window:
         """A window of some of the tokens of a text's window, alone."""
         return Window([self._cls, *window.ids[start + 1 : end + 1], self._sep], [0] * (end - start + 2), window.start + start, window.start + end)
+
+    def token(self, number: int) -> str | None:
+        """The word piece of a number."""
+        piece: str | None = self._tokenizer.id_to_token(number)
+        return piece
+
+    def words(self, window: Window) -> NDArray[np.float32]:
+        """What the words of a window add to its raw numbers: (outputs,), part of what ``run`` gives."""
+        return self._words.numbers(window) if self._words is not None else np.zeros(len(self.outputs), np.float32)
 
     def run(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Raw numbers, in the order of ``windows``; equal windows are read once, and lately read ones not again: a guard reads a request before it is
@@ -132,10 +146,17 @@ class Encoder:
         feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": np.arange(ids.shape[1], dtype=np.int32)}
         spans = self._weigher.spans(window) if self._weigher is not None else []
         out = self._session.run(["logits", self._weigher.vectors] if self._weigher is not None and spans else ["logits"], feed)
-        numbers: NDArray[np.float32] = out[0][0]
+        numbers: NDArray[np.float32] = out[0][0] + self.words(window)
         if not np.isfinite(numbers).all():  # a score of it would be under every threshold, and read as safe
             raise ModelError("the classifier's network gave something that is no number", RESTORE)
         return Seen(numbers, spans, self._weigher.weigh(out[1][0], spans) if self._weigher is not None and spans else numbers[None, :0])
+
+
+def _words(path: Path, encoder: Encoder) -> Words:
+    try:
+        return Words(path, encoder.outputs, encoder.token)
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        raise InputError(f"{path}: not a weight file of this version of Charter", _way_back(path.parent)) from None
 
 
 def _key(window: Window) -> _Key:

@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.judges._encoder import Tokens
-from charter.judges._heads import HAZARDS
+from charter.judges._heads import CONTENT_HEADS, HAZARDS
 from charter.judges._sentences import ALONE, Seen, suspicious
 from charter.judges._windows import Window
 
+#: Windows before and behind one that count with it where a kind of content is looked for.
+NEIGHBOURS = 2
+
 
 class Raw(NamedTuple):
-    """Raw numbers of one text: the first window, the highest of each output over all windows, the mean, and the window that was highest."""
+    """Raw numbers of one text: the first window, the highest of each output over all windows (of a kind of content: of windows among their
+    neighbours), the mean, and the window that was highest."""
 
     first: NDArray[np.float32]
     highest: NDArray[np.float32]
@@ -26,7 +30,7 @@ class Raw(NamedTuple):
 
 def raw(encoder: Any, windows: Sequence[Sequence[Window]]) -> list[Raw]:
     """Raw numbers of every text, all windows of all texts in one go."""
-    return _gathered(encoder.run([w for ws in windows for w in ws]), windows)
+    return _gathered(encoder.run([w for ws in windows for w in ws]), windows, encoder.outputs)
 
 
 def raw_texts(encoder: Any, tokens: Sequence[Tokens]) -> list[Raw]:
@@ -39,13 +43,13 @@ def without_and_with_sentences(encoder: Any, tokens: Sequence[Tokens]) -> tuple[
     """Raw numbers of whole texts by their windows alone, and as ``raw_texts`` gives them."""
     windows = [encoder.text(each) for each in tokens]
     seen: list[Seen] = encoder.see([w for ws in windows for w in ws])
-    whole = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows)
+    whole = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows, encoder.outputs)
     found = list(whole)
     at = {head: encoder.outputs.index(head) for head in ALONE}
     of = (n for n, ws in enumerate(windows) for _ in ws)
     flat = (window for ws in windows for window in ws)
     suspects = [
-        _Suspect(n, encoder.part(window, *each.spans[k]), each.among[k])
+        _Suspect(n, part := encoder.part(window, *each.spans[k]), each.among[k] + encoder.words(part))
         for n, window, each in zip(of, flat, seen, strict=True)
         for k in suspicious(each, at.values())
     ]
@@ -56,7 +60,7 @@ def without_and_with_sentences(encoder: Any, tokens: Sequence[Tokens]) -> tuple[
 
 
 class _Suspect(NamedTuple):
-    """A sentence to read alone: of which text, its window, and its raw numbers (outputs,) among its neighbours."""
+    """A sentence to read alone: of which text, its window, and its raw numbers (outputs,) among its neighbours, its own words counted."""
 
     text: int
     window: Window
@@ -75,16 +79,33 @@ def _with(whole: Raw, suspect: _Suspect, alone: NDArray[np.float32], at: Mapping
     return whole._replace(highest=highest, where=where, windows=[*whole.windows, suspect.window])
 
 
-def _gathered(numbers: NDArray[np.float32], windows: Sequence[Sequence[Window]]) -> list[Raw]:
+def _gathered(numbers: NDArray[np.float32], windows: Sequence[Sequence[Window]], outputs: Sequence[str]) -> list[Raw]:
     found, at = [], 0
+    content = [outputs.index(head) for head in CONTENT_HEADS if head in outputs]
     for ws in windows:
         part = numbers[at : at + len(ws)]
         if len(ws) == 1:
             found.append(Raw(part[0], part[0], part[0], np.zeros(part.shape[1], np.int64), list(ws)))
         else:
-            found.append(Raw(part[0], part.max(axis=0), part.mean(axis=0), part.argmax(axis=0), list(ws)))
+            looked = part.copy()
+            looked[:, content] = among_neighbours(part[:, content])
+            found.append(Raw(part[0], looked.max(axis=0), part.mean(axis=0), looked.argmax(axis=0), list(ws)))
         at += len(ws)
     return found
+
+
+def among_neighbours(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each window's raw numbers (windows, heads), half its own and half the mean of it and its neighbours.
+
+    A text of many windows is several times as likely to have one by chance that looks like hateful or sexual content, and people judge a passage
+    and not a phrase. Only neighbours count, so that a passage is not lost in a long text.
+    """
+    before = np.vstack([np.zeros((1, numbers.shape[1])), np.cumsum(numbers, axis=0, dtype=np.float64)])
+    first = np.maximum(np.arange(len(numbers)) - NEIGHBOURS, 0)
+    last = np.minimum(np.arange(len(numbers)) + NEIGHBOURS + 1, len(numbers))
+    mean = (before[last] - before[first]) / (last - first)[:, None]
+    out: NDArray[np.float32] = (0.5 * numbers + 0.5 * mean).astype(np.float32)
+    return out
 
 
 def span_of(window: Window, tokens: Tokens) -> tuple[int, int]:

@@ -29,7 +29,7 @@ Span = tuple[int, int]
 
 class Seen(NamedTuple):
     """What the network said of one window: raw numbers (outputs,); its sentences (tokens from and to, without the first special one), none where it
-    is one; and their raw numbers (n, outputs) among their neighbours."""
+    is one; and their raw numbers (n, outputs) among their neighbours, without what their words say."""
 
     numbers: NDArray[np.float32]
     spans: list[Span]

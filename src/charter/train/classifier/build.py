@@ -19,10 +19,11 @@ from charter.core.errors import InputError, MissingPartError
 from charter.core.installing import install
 from charter.core.rows import content_id
 from charter.data.dedupe import HeldOut
-from charter.judges._encoder import CARD, FORMAT, Encoder, version_of
+from charter.judges._encoder import CARD, FORMAT, WORDS, Encoder, version_of
 from charter.judges._heads import OUTPUTS
 from charter.judges._windows import LENGTH
 from charter.train.classifier.fit import FitConfig
+from charter.train.classifier.pool import Pool, assemble
 from charter.train.classifier.rows import LabelledText, own_source, read_own
 
 SHIPPED = Path(__file__).with_name("default.yaml")
@@ -59,9 +60,10 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
         from charter.train.classifier.fit import fit, items_of
         from charter.train.classifier.network import base_folder, load_network
         from charter.train.classifier.settle import settle
+        from charter.train.classifier.words import fit_words
     except ImportError as error:
         raise MissingPartError(f"{error.name} is not installed; training needs it", install("train")) from None
-    rows, held_out, dropped = gather(recipe)
+    rows, held_out, dropped, for_words = gather(recipe)
     tell(f"{len(rows)} rows to learn from, {len(held_out)} held out, {sum(dropped.values())} left out")
     base = recipe.base or base_folder()
     out.mkdir(parents=True, exist_ok=True)
@@ -82,8 +84,13 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
     card: dict[str, Any] = {
         "format": FORMAT, "outputs": list(OUTPUTS), "length": LENGTH, "files": {n: _digest(out / n) for n in ("classifier.onnx", "tokenizer.json")},
         "heads": {}, "stacks": {}, "recipe": json.loads(recipe.model_dump_json(exclude={"data", "base", "own", "own_held_out"})),
-        "rows": _counts(rows), "held_out": _counts(held_out), "left_out": {f"{why} | {source}": n for (why, source), n in sorted(dropped.items())},
+        "rows": _counts([*rows, *for_words]), "held_out": _counts(held_out),
+        "left_out": {f"{why} | {source}": n for (why, source), n in sorted(dropped.items())},
     }  # fmt: skip
+    _write(out, card)
+    tell("learning what words say beside the network")
+    fit_words(Encoder(out), [*rows, *for_words], held_out, out / WORDS, recipe.seed, tell)
+    card["files"][WORDS] = _digest(out / WORDS)
     _write(out, card)
     tell("calibrating on the held-out rows")
     card["heads"], card["stacks"] = calibrate(Encoder(out), held_out)
@@ -92,7 +99,7 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
     return card
 
 
-def gather(recipe: Recipe) -> tuple[list[LabelledText], list[LabelledText], dict[tuple[str, str], int]]:
+def gather(recipe: Recipe) -> Pool:
     """Rows to learn from, rows to calibrate on, and what was left out. Raises InputError when there is nothing to learn from."""
     dropped: Counter[tuple[str, str]] = Counter()
     own, own_held = (_read(paths, recipe.own_weight, dropped) for paths in (recipe.own, recipe.own_held_out))
@@ -102,14 +109,12 @@ def gather(recipe: Recipe) -> tuple[list[LabelledText], list[LabelledText], dict
             raise InputError(f"there is nothing to learn from: all {sum(dropped.values())} own rows were dropped", "use rows unlike those held out")
         if not own:
             raise InputError("there is nothing to learn from: no public sets and no own rows", "name a JSONL file under own: in the recipe")
-        return own, own_held, dict(dropped)
-    from charter.train.classifier.pool import assemble
-
+        return Pool(own, own_held, dict(dropped))
     folder = recipe.data or Path(os.environ.get("CHARTER_DATA", ""))
     if not str(folder).strip(".") or not folder.is_dir():
         raise InputError("the public sets are not here", "set CHARTER_DATA to their folder, or public: false to use only your own rows")
     pool = assemble(folder, recipe.seed, own)
-    return pool.train, [*pool.held_out, *own_held], dict(dropped + Counter(pool.dropped))
+    return pool._replace(held_out=[*pool.held_out, *own_held], dropped=dict(dropped + Counter(pool.dropped)))
 
 
 def _read(paths: Iterable[Path], weight: float, dropped: Counter[tuple[str, str]]) -> list[LabelledText]:

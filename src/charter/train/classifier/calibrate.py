@@ -28,7 +28,7 @@ _LOOK_ALIKES = frozenset({
     "starter_twin", "starter_lookalike", "wildguard_benign", "own_trigger_words", "own_content_held", "own_requests_held", "own_quotes_held",
     "agent_injections", "presidio_sentences", "own_among_held", "own_written_content_held", "own_written_hazards_held", "own_written_operators_held",
     "own_written_overrides_held", "own_written_passages_held", "own_written_roles_held", "own_written_secrets_held", "own_written_subjects_held",
-    "own_written_triggers_held", "own_written_pairs_held", "own_written_languages_held",
+    "own_written_triggers_held", "own_written_pairs_held", "own_written_more_pairs_held", "own_written_languages_held",
 })  # fmt: skip
 #: No source of at least so many harmless rows may have a larger share of false alarms than this, by itself, at the upper point of an attack head:
 #: among all rows together, those that were written like the learned ones drown the texts from elsewhere, which are what a user has.
@@ -75,7 +75,7 @@ def _refusal(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText])
     gold = np.array([round(row.labels["refusal"]) for row in known], dtype=np.float64)
     theta = np.array([HEAD_ALONE[name] for name in REFUSAL_INPUTS])
     if len(gold) >= 20 and 0.0 < gold.mean() < 1.0:
-        theta = logistic(inputs, gold, _even([row.source for row in known]))
+        theta = logistic(inputs, gold, even([row.source for row in known]))
     return _head("refusal", inputs @ theta, known), {name: round(float(v), 6) for name, v in zip(REFUSAL_INPUTS, theta, strict=True)}
 
 
@@ -86,7 +86,7 @@ def _achieved(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText]
     return _head("achieved", np.array([float(r.highest[at["achieved"]]) for r in found]), known)
 
 
-def _even(sources: Sequence[str]) -> Any:
+def even(sources: Sequence[str]) -> Any:
     """Weights by which every source counts as the square root of its rows, so that none of them decides alone."""
     weights = np.array([1.0 / np.sqrt(sources.count(s)) for s in sources])
     return weights / weights.mean()
@@ -163,7 +163,7 @@ def _reply_mix(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText
     if not known:  # nothing to set it on: the reply head alone
         theta = np.array([float(name == "highest") for name in REPLY_INPUTS])
         return {name: float(v) for name, v in zip(REPLY_INPUTS, theta, strict=True)}, inputs @ theta
-    theta = logistic(inputs[known], gold, _even([rows[n].source for n in known]))
+    theta = logistic(inputs[known], gold, even([rows[n].source for n in known]))
     return {name: round(float(v), 6) for name, v in zip(REPLY_INPUTS, theta, strict=True)}, inputs @ theta
 
 

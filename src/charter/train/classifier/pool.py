@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,11 +30,12 @@ _HELD_SHARE = {
 
 
 class Pool(NamedTuple):
-    """Rows to learn from, rows held out, and what was left out: (reason, source) to count."""
+    """Rows to learn from, rows held out, what was left out (reason and source to count), and rows for the words beside the network alone."""
 
     train: list[LabelledText]
     held_out: list[LabelledText]
     dropped: dict[tuple[str, str], int]
+    words: Sequence[LabelledText] = ()
 
 
 def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
@@ -43,8 +44,9 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
     dropped: Counter[tuple[str, str]] = Counter()
     train: list[LabelledText] = []
     held: list[LabelledText] = []
+    more: tuple[list[LabelledText], list[LabelledText]] = ([], [])
     seen: set[tuple[str, str | None, str | None]] = set()
-    for row, out in _all(data, seed, own):
+    for row, out, late in _all(data, seed, own):
         if not row.text.strip() or row.key in seen:
             dropped["repeated", row.source] += 1
             continue
@@ -58,9 +60,9 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
         if close:
             dropped[f"like {close}", row.source] += 1
             continue
-        (held if out else train).append(row)
-    put_together(train, held, dropped, seed)
-    return Pool(train, held, dict(dropped))
+        (more if late else (train, held))[out].append(row)
+    put_together(train, held, dropped, seed)  # of what the network learns from alone: other lines must not change its rows
+    return Pool(train, [*held, *more[1]], dict(dropped), more[0])
 
 
 def put_together(train: list[LabelledText], held: list[LabelledText], dropped: Counter[tuple[str, str]], seed: int) -> None:
@@ -85,17 +87,21 @@ def put_together(train: list[LabelledText], held: list[LabelledText], dropped: C
     add(held, pairing.other_replies(held, rng("other replies held"), 80, "own_other_replies_held"))
 
 
-def _all(data: Path, seed: int, own: Iterable[LabelledText]) -> Iterator[tuple[LabelledText, bool]]:
+def _all(data: Path, seed: int, own: Iterable[LabelledText]) -> Iterator[tuple[LabelledText, bool, bool]]:
+    """Rows, whether each is held out, and whether it is none of the network's."""
     for split in ("train", "evaluation"):
         for row in requests.own_rows(split):
-            yield row, split == "evaluation"
+            yield row, split == "evaluation", False
         for row in replies.declined(split):
-            yield row, split == "evaluation"
+            yield row, split == "evaluation", False
     for row in own:
-        yield row, False
+        yield row, False, False
     for row in _public(data, seed):
         share = _HELD_SHARE.get(row.source)
-        yield row, row.source in HELD_OUT or row.source.endswith("_held") or row.source in _MIX or (share is not None and _part(row.text, share) == 0)
+        out = row.source in HELD_OUT or row.source.endswith("_held") or row.source in _MIX or (share is not None and _part(row.text, share) == 0)
+        yield row, out, False
+    for row in examples.written(examples.FOR_WORDS):
+        yield row, row.source.endswith("_held"), True
 
 
 def _public(data: Path, seed: int) -> Iterator[LabelledText]:
