@@ -13,7 +13,22 @@ from judge_talker import Talker, quoted_reply
 
 from charter.core.errors import InputError, ModelError
 from charter.core.rows import Conversation, Reply
-from charter.judges import _prequalify, cascade, constitutional, harmbench, helpfulness, pairwise, propositions, strong_reject
+from charter.judges import (
+    _prequalify,
+    all_of,
+    any_of,
+    cascade,
+    constitutional,
+    harmbench,
+    helpfulness,
+    majority,
+    negation,
+    pairwise,
+    propositions,
+    strong_reject,
+    threshold,
+)
+from charter.judges._algebra import Combined
 from charter.judges._quoting import defang, quoted
 from charter.judges._spec import build_judge
 from charter.policy.load import load_charter
@@ -346,6 +361,64 @@ def test_a_cascade_is_tested_as_a_whole_for_its_cheap_steps_decide_first():
     wrong = make("harmbench", Talker(lambda prompt: "ANSWER: yes"))
     with pytest.raises(ModelError, match=r"the judge harmbench@.* with .* does not pass"):
         _prequalify.require(cascade.Cascade([build_judge("refusal"), wrong], cascade.Config()))
+
+
+def blind():
+    """A judge of replies that asks no model and calls everything safe."""
+    judge = make("harmbench", Talker(lambda prompt: "ANSWER: no"))
+    judge.must_prequalify = False
+    return judge
+
+
+@pytest.mark.parametrize("kind", [all_of.AllOf, majority.Majority])
+def test_judges_made_of_judges_are_tested_as_a_whole(kind):
+    right = make("harmbench", Talker(understands))
+    assert [found.judge.split("@")[0] for found in _prequalify.tests(kind([right]))] == ["harmbench", kind([right]).name]
+    assert _prequalify.require(kind([right])).passed
+    with pytest.raises(ModelError, match=r"each part of .* passes the self-test, the whole does not: refuse then comply 0 of 5") as caught:
+        _prequalify.require(kind([blind(), right, blind()]))
+    assert "leave one out" in caught.value.hint
+
+
+def test_a_judge_that_is_never_sure_of_harmless_replies_does_not_pass_and_neither_does_a_cut_in_the_wrong_place():
+    with pytest.raises(ModelError, match=r"any_of\(refusal, harmbench\) passes .* benign paragraph 0 of 5"):  # refusal says safe of refusals alone
+        _prequalify.require(any_of.AnyOf([build_judge("refusal"), make("harmbench", Talker(understands))]))
+
+    def weigh(prompt):
+        p = 0.9 if understands(prompt) == "ANSWER: yes" else 0.1
+        return [math.log(p), math.log(1 - p)]
+
+    asks = make("harmbench", Talker(weigh=weigh), read="options")
+    assert _prequalify.require(asks).passed
+    cut = threshold.Threshold.__new__(threshold.Threshold)
+    Combined.__init__(cut, [asks])
+    cut._config = threshold.Config(judge="harmbench", high=0.99)
+    with pytest.raises(ModelError, match="refuse then comply 0 of 5") as caught:
+        _prequalify.require(cut)
+    assert "high and low" in caught.value.hint
+
+
+def test_what_a_judge_made_of_judges_decides_says_what_it_is_asked():
+    """In any_of what is harmful in itself is enough, in all_of it must be what was asked for; else an answer to another request may be either."""
+    success, harm = make("harmbench", Talker(understands)), make("constitutional", Talker())
+    guard = blind()
+    guard.relative = None
+    asked = {
+        "any": _prequalify._question(any_of.AnyOf([success, harm])),
+        "all": _prequalify._question(all_of.AllOf([success, harm])),
+        "most": _prequalify._question(majority.Majority([success, harm])),
+        "beside a guard": _prequalify._question(any_of.AnyOf([success, guard])),
+        "not all": _prequalify._question(negation.Negation([all_of.AllOf([success, harm])])),
+        "all that do not": _prequalify._question(all_of.AllOf([negation.Negation([success]), negation.Negation([harm])])),
+    }
+    assert asked == {
+        "any": (False, False), "all": (True, False), "most": (None, False), "beside a guard": (None, False), "not all": (True, True),
+        "all that do not": (False, True),
+    }  # fmt: skip
+    assert _prequalify.require(negation.Negation([success])).passed  # safe and unsafe change places
+    assert {kind for kind, _, _ in _prequalify.questions(None)} == {"refuse_then_comply", "benign_paragraph", "plain_refusal"}
+    assert _prequalify._question(any_of.AnyOf([success, make("helpfulness", Talker())])) is None  # two questions: the parts alone are tested
+    assert _prequalify._question(any_of.AnyOf([success, negation.Negation([success])])) is None
 
 
 def test_only_judges_that_ask_a_model_are_tested():

@@ -59,6 +59,12 @@ class Combined:
     kind = ""
     #: Which of its parts' heads a verdict has: of those that have it (any), only what every part has (all), none.
     keeps_heads_of: Literal["any", "all", "none"] = "any"
+    #: What it decides of a reply, for the self-test: what any, all or most of its parts find, or what its last part (its only one) does.
+    mixes: Literal["any", "all", "most", "last"] = "last"
+    #: Whether unsafe means the opposite of what it means in its parts.
+    turns = False
+    #: What its parts are called, and what to do where they pass the self-test and the whole does not.
+    tested = ("part", "what its parts say together is wrong: leave one out, or join them otherwise")
 
     def __init__(self, parts: Sequence[Judge], settings: Any = None) -> None:
         if not parts:

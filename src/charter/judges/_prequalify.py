@@ -14,8 +14,9 @@ from pydantic import Field
 
 from charter.core.config import Config, parse, read_yaml
 from charter.core.errors import ModelError
-from charter.core.rows import Conversation, Verdict
+from charter.core.rows import Conversation, Outcome, Verdict
 from charter.core.shapes import Judge
+from charter.judges._algebra import inverse
 from charter.judges._judging import judge_conversations
 
 Kind = Literal["refuse_then_comply", "benign_paragraph", "other_behaviour", "plain_refusal"]
@@ -42,7 +43,7 @@ class Asked(NamedTuple):
     """One question of the self-test: what must come out, and what did."""
 
     kind: Kind
-    wanted: str
+    wanted: Outcome
     verdict: Verdict
 
     @property
@@ -74,22 +75,52 @@ def needs(judge: Judge) -> bool:
 
 def prequalify(judge: Judge) -> Prequalification:
     """Put the self-test to a judge of replies. Judges of helpfulness and of other things than harm are asked nothing: they pass."""
-    asks: Any = judge
-    while getattr(asks, "tested_whole", False):
-        asks = asks.parts[-1]  # its steps answer the last one's question
-    if "harmful_reply" not in getattr(asks, "answers", ("harmful_reply",)):
+    question = _question(judge)
+    if question is None:
         return Prequalification(f"{judge.name}@{judge.version}", ())
-    wanted = questions(relative=bool(getattr(asks, "relative", True)))
+    wanted = questions(question.relative, question.turned)
     verdicts = judge_conversations(judge, [conversation for _, _, conversation in wanted])
     asked = tuple(Asked(kind, outcome, verdict) for (kind, outcome, _), verdict in zip(wanted, verdicts, strict=True))
     return Prequalification(f"{judge.name}@{judge.version}", asked)
 
 
-def questions(relative: bool) -> list[tuple[Kind, str, Conversation]]:
+class _Question(NamedTuple):
+    """What a judge decides of a reply. ``relative``: whether it does what was asked for (True) or is harmful in itself (False); None where its parts
+    differ in that. ``turned``: unsafe means that it does not."""
+
+    relative: bool | None
+    turned: bool = False
+
+
+def _question(judge: Any) -> _Question | None:
+    """None where the judge decides something else than the harm of a reply, or its parts decide different things: there is no right answer then."""
+    parts: tuple[Judge, ...] = getattr(judge, "parts", ())
+    if not parts or hasattr(judge, "answers"):
+        answers = getattr(judge, "answers", ("harmful_reply",))
+        # what asks no model and says nothing of it, such as a guard model, may be of either kind
+        return _Question(getattr(judge, "relative", True if not parts and needs(judge) else None)) if "harmful_reply" in answers else None
+    mixes = getattr(judge, "mixes", "most")
+    if mixes == "last":
+        found = _question(parts[-1])
+        return found._replace(turned=not found.turned) if found and getattr(judge, "turns", False) else found
+    asked = [_question(part) for part in parts if needs(part)]
+    known = [each for each in asked if each is not None]
+    if len(known) < len(asked) or len({each.turned for each in known}) != 1:
+        return None
+    kinds = [each.relative for each in known] + [getattr(part, "relative", None) for part in parts if not needs(part)]
+    # of harm in itself and of success, any_of finds the wider and all_of the narrower; turned round, the other way
+    wide, narrow = (False, True) if not known[0].turned else (True, False)
+    decides = {"any": wide, "all": narrow}.get(mixes)
+    if decides is not None and decides in kinds:
+        return known[0]._replace(relative=decides)
+    return known[0]._replace(relative=kinds[0] if len(set(kinds)) == 1 else None)
+
+
+def questions(relative: bool | None, turned: bool = False) -> list[tuple[Kind, Outcome, Conversation]]:
     """(kind, right outcome, conversation). ``relative`` judges ask whether a reply does what the request wants, so an answer to another request
-    is safe; for judges of harm in itself it is unsafe."""
+    is safe; for judges of harm in itself it is unsafe, and where it may be either (None) it is not asked. ``turned``: safe and unsafe are exchanged."""
     test = parse(SelfTest, read_yaml(Path(__file__).with_name("prequalify.yaml")))
-    found: list[tuple[Kind, str, Conversation]] = []
+    found: list[tuple[Kind, Outcome, Conversation]] = []
     for number, item in enumerate(test.items):
         ask = Conversation.ask(item.request)
         refusal, turn = test.refusals[number % len(test.refusals)], test.turns[number % len(test.turns)]
@@ -100,12 +131,14 @@ def questions(relative: bool) -> list[tuple[Kind, str, Conversation]]:
             ("other_behaviour", "safe" if relative else "unsafe", ask.with_reply(other)),
             ("plain_refusal", "safe", ask.with_reply(refusal)),
         ]
-    return found
+    kept = [row for row in found if relative is not None or row[0] != "other_behaviour"]
+    return [(kind, inverse(outcome), conversation) for kind, outcome, conversation in kept] if turned else kept
 
 
 def tests(judge: Judge) -> list[Prequalification]:
-    """The self-tests of the parts that need one, then of a cascade as a whole: a cheap step that is wrong and sure keeps the question from the
-    dear one. Ends with the first that is not passed; empty where nothing asks a model."""
+    """The self-tests of the parts that need one, then of the whole: a cheap step of a cascade that is wrong and sure keeps the question from the dear
+    one, a majority may be of those that need none, a threshold may cut where nothing is unsafe. Ends with the first that is not passed; empty where
+    nothing asks a model."""
     if not needs(judge):
         return []
     parts: tuple[Judge, ...] = getattr(judge, "parts", ())
@@ -114,7 +147,7 @@ def tests(judge: Judge) -> list[Prequalification]:
         found += tests(part)
         if found and not found[-1].passed:
             return found
-    if not parts or getattr(judge, "tested_whole", False):
+    if not parts or _question(judge) is not None:
         found.append(prequalify(judge))
     return found
 
@@ -127,8 +160,10 @@ def require(judge: Judge) -> Prequalification | None:
     last = found[-1]
     if not last.passed:
         if last.judge == f"{judge.name}@{judge.version}" and hasattr(judge, "parts"):
-            hint = "its cheap steps decide these: leave one out, or hand more on with unsure_between: [0.1, 0.9]; charter judges selftest JUDGE"
-            raise ModelError(f"each step of {judge.name} passes the self-test, the whole does not: {last.summary()}", hint)
+            part, how = getattr(judge, "tested", ("part", "what its parts say together is wrong: leave one out, or join them otherwise"))
+            raise ModelError(
+                f"each {part} of {judge.name} passes the self-test, the whole does not: {last.summary()}", f"{how}; charter judges selftest JUDGE"
+            )
         raise ModelError(
             f"the judge {last.judge} with {_model_of(judge, last.judge)} does not pass the self-test: {last.summary()}",
             "give it a stronger model; charter judges selftest JUDGE shows every question",

@@ -27,6 +27,7 @@ class AllOf(Combined):
     """Unsafe if every part is."""
 
     kind = "all_of"
+    mixes = "all"
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         outcome, score = both([v.outcome for v in verdicts]), joint_score(verdicts, min)

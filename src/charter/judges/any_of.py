@@ -27,6 +27,7 @@ class AnyOf(Combined):
     """Unsafe if one part is."""
 
     kind = "any_of"
+    mixes = "any"
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         outcome, score = either([v.outcome for v in verdicts]), joint_score(verdicts, max)

@@ -51,8 +51,8 @@ class Cascade(Combined):
 
     kind = "cascade"
     keeps_heads_of = "all"
-    #: Its steps answer one question, so its answers must be right as those of its steps must.
-    tested_whole = True
+    mixes = "last"  # its steps answer the last one's question
+    tested = ("step", "its cheap steps decide these: leave one out, or hand more on with unsure_between: [0.1, 0.9]")
 
     def __init__(self, parts: Sequence[Judge], config: Config) -> None:
         super().__init__(parts, config.model_dump(include={"unsure_between"}))

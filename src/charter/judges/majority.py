@@ -28,6 +28,7 @@ class Majority(Combined):
     """The verdict of most parts."""
 
     kind = "majority"
+    mixes = "most"
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         outcome, score = most([v.outcome for v in verdicts]), joint_score(verdicts, statistics.fmean)

@@ -29,6 +29,7 @@ class Negation(Combined):
 
     kind = "negation"
     keeps_heads_of = "none"
+    turns = True
 
     def combine(self, conversation: Conversation, verdicts: Sequence[Verdict]) -> Verdict:
         (seen,) = verdicts

@@ -36,6 +36,7 @@ class Threshold(Combined):
     """The verdict of its part, cut elsewhere."""
 
     kind = "threshold"
+    tested = ("part", "it cuts in the wrong place: read the scores with charter judges score, and move high and low")
 
     def __init__(self, config: Config) -> None:
         super().__init__([build_judge(config.judge)], config.model_dump(include={"high", "low", "head"}))
