@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from typer.testing import CliRunner
 
 from charter.cli import app
-from charter.core.errors import DataError, InputError
+from charter.core.errors import DataError, InputError, StoreError
 from charter.core.registry import find, names
 from charter.core.rows import Verdict
 from charter.judges import any_of, cascade
@@ -25,6 +25,7 @@ from charter.judges._measuring import answers_of, measure, read_verdict
 from charter.judges._sets import JudgeSet, load_set, read_set, set_names
 from charter.judges._spec import build_judge
 from charter.recipes import measuring
+from charter.store.runs import alone_in
 
 DATA = os.environ.get("CHARTER_DATA", "")
 needs_data = pytest.mark.skipif(not Path(DATA, "xstest").is_dir(), reason="set CHARTER_DATA to the folder of public sets")
@@ -382,6 +383,20 @@ def test_a_measured_judge_has_a_card_and_a_page(tmp_path):
     assert page == card_page(card)
     assert "| recall | 0.500 | 0.299 to 0.701 | 20 |" in page
     assert "Used in development: no." in page
+
+
+@pytest.mark.parametrize("shared", ["out", "cards"])
+def test_two_measurings_never_write_into_one_folder(tmp_path, shared):
+    measured(tmp_path, Fixed())
+    told = ["judges", "measure", "blocklist", "--set", str(tmp_path / "mine.yaml"), "--data", str(tmp_path), "--cards", str(tmp_path / "cards")]
+    told += ["--out", str(tmp_path / "own"), "--quiet"]
+    with alone_in(tmp_path / {"out": "own", "cards": "cards"}[shared]):
+        second = CliRunner().invoke(app, told)
+    assert isinstance(second.exception, StoreError)
+    assert "another charter is writing there" in second.exception.message
+    assert not list(tmp_path.glob("**/blocklist*"))
+    with alone_in(tmp_path / "own"):  # the first one left nothing held
+        pass
 
 
 def test_measuring_goes_on_and_asks_nothing_twice(tmp_path):

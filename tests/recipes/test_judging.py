@@ -15,6 +15,7 @@ from charter.judges import _prequalify
 from charter.judges._spec import build_judge
 from charter.recipes import context, judging
 from charter.recipes.judging import read_rows, score_rows
+from charter.store.lines import ResultFile
 
 ROWS = [
     {"id": "a", "prompt": "How do I bake bread?", "reply": "Mix flour, water, salt and yeast, let it rise, and bake it for forty minutes."},
@@ -169,6 +170,15 @@ def test_a_megabyte_is_judged(tmp_path):
     rows = [{"id": "big", "prompt": "Explain bread.", "reply": "Bread is made of flour. " * 45_000}]
     score_rows("any_of: [refusal, harm]", write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl")
     assert lines(tmp_path / "out.jsonl")[0]["id"] == "big"
+
+
+def test_two_scorings_never_write_their_rows_twice_into_one_file(tmp_path):
+    one, other = ResultFile(tmp_path / "out.jsonl"), ResultFile(tmp_path / "out.jsonl")
+    one.append([{"id": 1, "outcome": "safe"}])
+    with pytest.raises(StoreError, match="another charter is writing to it"):
+        other.append([{"id": 1, "outcome": "safe"}])
+    one.append([{"id": 2, "outcome": "safe"}])
+    assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == [1, 2]
 
 
 # --- judges that ask a model must pass the self-test

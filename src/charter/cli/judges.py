@@ -32,6 +32,7 @@ def measure(
     from charter.judges._spec import build_judge
     from charter.judges.cascade import usage
     from charter.recipes import measuring
+    from charter.store.runs import alone_in
 
     named = os.environ.get("CHARTER_DATA", "")
     folder = data or (Path(named) if named else None)
@@ -40,7 +41,7 @@ def measure(
             f"there is no folder of labelled rows{f' at {folder}' if folder else ''}", "export CHARTER_DATA=FOLDER, or give --data FOLDER"
         )
     built = [build_judge(spec) for spec in judges or measuring.judges_without_model()]
-    with terminal.reporter(out / "charter.log", quiet) as reporter:
+    with alone_in(out, *([cards] if cards else [])), terminal.reporter(out / "charter.log", quiet) as reporter:
         for judge in built:
             done = measuring.measure_judge(judge, folder, out, sets=sets or (), limit=limit, cards=cards, reporter=reporter)
             for name, why in done.skipped.items():

@@ -118,7 +118,7 @@ def _question(judge: Any) -> _Question | None:
 
 def questions(relative: bool | None, turned: bool = False) -> list[tuple[Kind, Outcome, Conversation]]:
     """(kind, right outcome, conversation). ``relative`` judges ask whether a reply does what the request wants, so an answer to another request
-    is safe; for judges of harm in itself it is unsafe, and where it may be either (None) it is not asked. ``turned``: safe and unsafe are exchanged."""
+    is safe; for judges of harm in itself it is unsafe, and where it may be either (None) it is not asked. ``turned`` exchanges safe and unsafe."""
     test = parse(SelfTest, read_yaml(Path(__file__).with_name("prequalify.yaml")))
     found: list[tuple[Kind, Outcome, Conversation]] = []
     for number, item in enumerate(test.items):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ class ResultFile:
         self.path = path
         self._rows: dict[str, dict[str, Any]] = {}
         self._torn: tuple[int, int] | None = None  # where the torn line begins and ends
+        self._end = 0  # bytes of the file as far as it is known here
         if path.exists():
             self._read()
 
@@ -32,35 +34,37 @@ class ResultFile:
         return dict(self._rows)
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Append rows whose id is new. Raises StoreError when the file cannot be written."""
+        """Append rows whose id is new. Raises StoreError when the file cannot be written, or grew by what another one wrote: its rows would stand
+        twice."""
         fresh = [row for row in rows if key_of(row["id"]) not in self._rows]
         if not fresh:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._cut_torn_line()
             with self.path.open("a", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # nobody writes between the look at its size and the write
+                self._alone()
                 file.write("".join(json.dumps(row, ensure_ascii=True) + "\n" for row in fresh))
                 file.flush()
                 os.fsync(file.fileno())
+                self._end = self.path.stat().st_size
         except OSError as error:
             raise disk_error(self.path, error) from None
         self._rows.update({key_of(row["id"]): row for row in fresh})
 
-    def _cut_torn_line(self) -> None:
-        if self._torn is None:
-            return
-        start, end = self._torn
-        if self.path.stat().st_size != end:
-            raise StoreError(f"{self.path}: somebody else has written to it meanwhile", "run it again when the other has ended")
-        os.truncate(self.path, start)
-        self._torn = None
+    def _alone(self) -> None:
+        if self.path.stat().st_size != self._end:
+            raise StoreError(f"{self.path}: another charter is writing to it", "wait for it and run this again, or give another --out")
+        if self._torn is not None:
+            os.truncate(self.path, self._torn[0])
+            self._torn = None
 
     def _read(self) -> None:
         try:
             data = self.path.read_bytes()
         except OSError as error:
             raise disk_error(self.path, error) from None
+        self._end = len(data)
         end = data.rfind(b"\n") + 1
         for number, line in enumerate(data[:end].splitlines(), 1):
             try:

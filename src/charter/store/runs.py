@@ -136,6 +136,23 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise disk_error(path, error) from None
 
 
+@contextmanager
+def alone_in(*folders: Path) -> Iterator[None]:
+    """Hold the lock of folders that are no run folders, made where they are missing. Raises StoreError where another charter holds one."""
+    held: list[int] = []
+    try:
+        for folder in dict.fromkeys(folder.resolve() for folder in folders):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise disk_error(folder, error) from None
+            held.append(_lock(folder))
+        yield
+    finally:
+        for handle in held:
+            os.close(handle)
+
+
 def _lock(path: Path) -> int:
     try:
         handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
