@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -223,7 +224,14 @@ def test_missing_and_altered_weights_say_how_to_restore(shipped: bool, way_back:
     shutil.copytree(WEIGHTS, folder)
     (folder / model.name).write_bytes(model.read_bytes()[:-1] + b"?")
     assert way_back in hint("were altered")
+    (folder / model.name).write_bytes(model.read_bytes())
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card["heads"]["harmful_reply"]["points"] = {"safe": 0.9998, "unsafe": 0.9999}
+    (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
+    if shipped:  # the points of one's own weights are one's own
+        assert way_back in hint("the card's checksum differs")
     (folder / model.name).unlink()
+    shutil.copyfile(WEIGHTS / CARD, folder / CARD)
     assert way_back in hint("weights are missing")
 
 
@@ -235,6 +243,11 @@ def test_version_changes_with_what_decides(tmp_path: Path, judge: classifier.Cla
     other = classifier.build(classifier.Config(weights=tmp_path / "own"))
     assert other.version != judge.version
     assert other.thresholds["jailbreak"] == 0.123
+
+
+def test_the_checksum_of_the_shipped_card_is_that_of_the_shipped_card() -> None:
+    found = hashlib.sha256((WEIGHTS / CARD).read_bytes()).hexdigest()
+    assert found == _encoder.SHIPPED, f"other weights were shipped: SHIPPED in judges/_encoder.py must be {found}"
 
 
 def test_package_data_is_small_and_calibrated() -> None:

@@ -35,6 +35,9 @@ CARD = "classifier.json"
 WORDS = "words.npz"
 RETRAIN = "charter train classifier RECIPE --out FOLDER, or leave weights empty for the shipped ones"
 FORMAT = 2
+#: SHA-256 of the shipped weights' card, which holds those of the files beside it, the calibration and the operating points. Whoever ships other
+#: weights writes theirs here.
+SHIPPED = "62d2d4a6dd232ac4393a444e601d3411b01c3eb15311286f76c718ef1ce27003"
 #: Characters of a text that is cut into tokens without letting other threads go on meanwhile: they would not soon give the interpreter back.
 SHORT = 2000
 #: Windows whose numbers are kept: about 1 KB each.
@@ -195,14 +198,18 @@ def shipped() -> Encoder:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The JSON beside the weights. Raises InputError when it is not there or not of this format."""
+    """The JSON beside the weights. Raises InputError when it is not there, not of this format, or the shipped one was altered: other operating points
+    would call safe what these do not."""
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        held = (folder / CARD).read_bytes()
+        card: dict[str, Any] = json.loads(held)
         if card["format"] != FORMAT:
             raise KeyError("format")
-        return card
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder / CARD}: is missing or not of this version of Charter", _way_back(folder)) from None
+    if folder == WEIGHTS and hashlib.sha256(held).hexdigest() != SHIPPED:
+        raise InputError(f"{folder / CARD}: the classifier's weights were altered (the card's checksum differs)", RESTORE)
+    return card
 
 
 def version_of(card: dict[str, Any]) -> str:
