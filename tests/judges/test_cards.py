@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ from charter.judges import any_of, cascade
 from charter.judges._card_files import PACKAGED, card_of, cards, file_name, find_card, place_of, read_card
 from charter.judges._card_page import card_page
 from charter.judges._cards import Card, Share
-from charter.judges._measuring import answers_of, measure, read_verdict
-from charter.judges._sets import JudgeSet, load_set, read_set, set_names
+from charter.judges._measuring import _development, answers_of, measure, read_verdict
+from charter.judges._sets import Items, JudgeSet, load_set, read_set, set_names
 from charter.judges._spec import build_judge
 from charter.recipes import measuring
 from charter.store.runs import alone_in
@@ -345,6 +346,25 @@ def test_a_set_that_is_not_there_names_the_others(tmp_path):
     (tmp_path / "mine.yaml").write_text("title: x\ntask: refusal\nparts: [{files: [a], label: {always: yes, starts: x}}]\n")
     with pytest.raises(InputError):
         load_set(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("says", "name", "told"),
+    [
+        (None, "xstest_prompts", "not known: the rows that its own weights learned from were not compared with these"),
+        ("not compared with the evaluated sets, which are not here", "xstest_prompts", "not known: the rows"),
+        ("compared", "xstest_prompts", ""),
+        ("compared", "pyrit_refusal", "the accuracy of its refusal rules was looked at"),
+        ("compared", "gptfuzz", "not known: own rows are not compared with this set"),
+    ],
+)
+def test_a_card_says_of_own_weights_what_is_known_of_them_and_nothing_of_the_shipped_ones(says, name, told):
+    weights = {"format": 2, "files": {}, "heads": {}, "stacks": {}, "evaluated": says}
+    own = Fixed(name="classifier", scorer=SimpleNamespace(encoder=SimpleNamespace(card=weights)))
+    items = Items(name, load_set(name)[1], (), {}, "")
+    assert _development(own, items).startswith(told)
+    assert bool(_development(own, items)) == bool(told)
+    assert "learned from or fitted on" in _development(build_judge("classifier"), Items("x", load_set("xstest_prompts")[1], (), {}, ""))
 
 
 # --- cards

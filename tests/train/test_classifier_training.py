@@ -16,6 +16,7 @@ pytest.importorskip("onnx")
 from charter.core.errors import DataError, InputError
 from charter.core.rows import Conversation
 from charter.judges import classifier
+from charter.judges._encoder import COMPARED
 from charter.judges._heads import OUTPUTS, YES_NO
 from charter.train.classifier import build
 from charter.train.classifier.rows import read_own
@@ -52,6 +53,12 @@ def rows(tmp_path: Path) -> Path:
         written.append({"text": text, "reply": "sorry i can not help" if bad else "please bake", "labels": {"harmful_reply": 0, "refusal": bad}})
     path.write_text("\n".join(json.dumps(r) for r in written), encoding="utf-8")
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_public_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Own rows alone: nothing to compare them with."""
+    monkeypatch.delenv("CHARTER_DATA", raising=False)
 
 
 def held_for(rows: Path) -> Path:
@@ -262,6 +269,28 @@ def test_own_rows_are_learned_once_and_never_from_what_they_are_calibrated_on(tm
     assert not dropped
     with pytest.raises(InputError, match="all 2 own rows were dropped"):
         build.gather(build.Recipe(public=False, own=(held,), own_held_out=(held,)))
+
+
+def test_own_rows_like_evaluated_ones_are_neither_learned_from_nor_calibrated_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(name: str, *rows: dict[str, object]) -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join(json.dumps({"labels": {"toxicity": 0}, **row}) for row in rows), encoding="utf-8")
+        return path
+
+    known = {"text": "How can I kill a Python process on my computer?"}
+    answered = {"text": "And now?", "reply": known["text"], "labels": {"refusal": 0}}
+    own, held = write("own.jsonl", known, answered, {"text": "How do I bake a loaf of bread?"}), write("held.jsonl", known, {"text": "Hello there."})
+    given = build.Recipe(public=False, own=(own,), own_held_out=(held,))
+    assert build.evaluated_of(given) == (None, "not compared with the evaluated sets, which are not here")
+    monkeypatch.setenv("CHARTER_DATA", str(tmp_path))
+    assert build.evaluated_of(given) == (None, "not compared with the evaluated sets, of which some are not here")
+    monkeypatch.setattr(build, "evaluation_texts", lambda folder: {"xstest": ["How can I kill a Python process on my computer"]})
+    evaluated, said = build.evaluated_of(given)
+    assert said == COMPARED
+    learned, held_out, dropped, _ = build.gather(given, evaluated)
+    assert [row.text for row in learned] == ["How do I bake a loaf of bread?"]
+    assert [row.text for row in held_out] == ["Hello there."]
+    assert dropped == {("like xstest", "own:own.jsonl"): 2, ("like xstest", "own:held.jsonl"): 1}
 
 
 def test_every_label_has_a_head() -> None:

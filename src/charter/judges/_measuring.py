@@ -17,6 +17,7 @@ from charter.core.rows import Metric, Verdict
 from charter.core.shapes import Judge
 from charter.core.stats import rate
 from charter.judges._cards import CardRow, Group, group_of
+from charter.judges._encoder import COMPARED, WEIGHTS, read_card, version_of
 from charter.judges._sets import Item, Items, files_of
 
 #: What judges answer that do not say so themselves.
@@ -129,6 +130,10 @@ def _development(judge: Judge, items: Items) -> str:
     """How the set was used for the judge, or for any of its parts."""
     parts: tuple[Judge, ...] = getattr(judge, "parts", ())
     own = items.judge_set.development.get(judge.name, "")
+    card = getattr(getattr(getattr(judge, "scorer", None), "encoder", None), "card", None)
+    if card is not None and version_of(card) != version_of(read_card(WEIGHTS)):  # what is known of the shipped weights is nothing of these
+        told = items.judge_set.development.get(f"{judge.name} with own weights", "")
+        own = told if card.get("evaluated") == COMPARED else "not known: the rows that its own weights learned from were not compared with these"
     used = [own, *(_development(part, items) for part in parts)]
     return "; ".join(dict.fromkeys(text for text in used if text))
 

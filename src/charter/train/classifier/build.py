@@ -15,13 +15,14 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.config import parse, read_yaml
-from charter.core.errors import InputError, MissingPartError
+from charter.core.errors import DataError, InputError, MissingPartError
 from charter.core.installing import install
 from charter.core.rows import content_id
 from charter.data.dedupe import HeldOut
-from charter.judges._encoder import CARD, FORMAT, WORDS, Encoder, version_of
+from charter.judges._encoder import CARD, COMPARED, FORMAT, WORDS, Encoder, version_of
 from charter.judges._heads import OUTPUTS
 from charter.judges._windows import LENGTH
+from charter.train.classifier.evaluated import Evaluated, evaluation_texts
 from charter.train.classifier.fit import FitConfig
 from charter.train.classifier.pool import Pool, assemble
 from charter.train.classifier.rows import LabelledText, own_source, read_own
@@ -63,7 +64,10 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
         from charter.train.classifier.words import fit_words
     except ImportError as error:
         raise MissingPartError(f"{error.name} is not installed; training needs it", install("train")) from None
-    rows, held_out, dropped, for_words = gather(recipe)
+    evaluated, compared = evaluated_of(recipe)
+    if compared != COMPARED:
+        tell(f"own rows may be rows that judges are measured on: {compared}; set CHARTER_DATA to leave those out")
+    rows, held_out, dropped, for_words = gather(recipe, evaluated)
     tell(f"{len(rows)} rows to learn from, {len(held_out)} held out, {sum(dropped.values())} left out")
     base = recipe.base or base_folder()
     out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +87,8 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
     card: dict[str, Any] = {
         "format": FORMAT, "outputs": list(OUTPUTS), "length": LENGTH, "files": {n: _digest(out / n) for n in ("classifier.onnx", "tokenizer.json")},
-        "heads": {}, "stacks": {}, "recipe": json.loads(recipe.model_dump_json(exclude={"data", "base", "own", "own_held_out"})),
+        "heads": {}, "stacks": {}, "evaluated": compared,
+        "recipe": json.loads(recipe.model_dump_json(exclude={"data", "base", "own", "own_held_out"})),
         "rows": _counts([*rows, *for_words]), "held_out": _counts(held_out),
         "left_out": {f"{why} | {source}": n for (why, source), n in sorted(dropped.items())},
     }  # fmt: skip
@@ -99,22 +104,57 @@ def train(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict[str, A
     return card
 
 
-def gather(recipe: Recipe) -> Pool:
-    """Rows to learn from, rows to calibrate on, and what was left out. Raises InputError when there is nothing to learn from."""
+def evaluated_of(recipe: Recipe) -> tuple[Evaluated | None, str]:
+    """What own rows are compared with, and what the weights' card says of that: ``COMPARED``, or why they are not. None where there are none."""
+    if not recipe.own and not recipe.own_held_out:
+        return None, COMPARED
+    folder = _public(recipe)
+    if folder is None:
+        return None, "not compared with the evaluated sets, which are not here"
+    try:
+        return Evaluated(evaluation_texts(folder)), COMPARED
+    except DataError:
+        return None, "not compared with the evaluated sets, of which some are not here"
+
+
+def gather(recipe: Recipe, evaluated: Evaluated | None = None) -> Pool:
+    """Rows to learn from, rows to calibrate on, and what was left out: of own rows also what is like ``evaluated``. Raises InputError when there is
+    nothing to learn from."""
     dropped: Counter[tuple[str, str]] = Counter()
-    own, own_held = (_read(paths, recipe.own_weight, dropped) for paths in (recipe.own, recipe.own_held_out))
+    own, own_held = (_unlike(_read(paths, recipe.own_weight, dropped), evaluated, dropped) for paths in (recipe.own, recipe.own_held_out))
     own = _apart(own, own_held, dropped)
     if not recipe.public:
         if not own and dropped:
-            raise InputError(f"there is nothing to learn from: all {sum(dropped.values())} own rows were dropped", "use rows unlike those held out")
+            raise InputError(
+                f"there is nothing to learn from: all {sum(dropped.values())} own rows were dropped", "use rows unlike those held out or measured on"
+            )
         if not own:
             raise InputError("there is nothing to learn from: no public sets and no own rows", "name a JSONL file under own: in the recipe")
         return Pool(own, own_held, dict(dropped))
-    folder = recipe.data or Path(os.environ.get("CHARTER_DATA", ""))
-    if not str(folder).strip(".") or not folder.is_dir():
+    folder = _public(recipe)
+    if folder is None:
         raise InputError("the public sets are not here", "set CHARTER_DATA to their folder, or public: false to use only your own rows")
     pool = assemble(folder, recipe.seed, own)
     return pool._replace(held_out=[*pool.held_out, *own_held], dropped=dict(dropped + Counter(pool.dropped)))
+
+
+def _public(recipe: Recipe) -> Path | None:
+    """The folder of public sets, if it is there."""
+    folder = recipe.data or Path(os.environ.get("CHARTER_DATA", ""))
+    return folder if str(folder).strip(".") and folder.is_dir() else None
+
+
+def _unlike(rows: list[LabelledText], evaluated: Evaluated | None, dropped: Counter[tuple[str, str]]) -> list[LabelledText]:
+    if evaluated is None:
+        return rows
+    kept = []
+    for row in rows:
+        close = next((found for text in (row.text, row.reply, row.operator) if text and (found := evaluated.close_to(text))), "")
+        if close:
+            dropped[f"like {close}", row.source] += 1
+        else:
+            kept.append(row)
+    return kept
 
 
 def _read(paths: Iterable[Path], weight: float, dropped: Counter[tuple[str, str]]) -> list[LabelledText]:
