@@ -64,6 +64,15 @@ def test_a_model_that_is_sure_has_answered() -> None:
     assert (result.p_forward, result.p_backward, result.probability) == (1.0, 1.0, 1.0)
 
 
+def test_two_letters_that_are_hardly_ever_said_are_no_answer() -> None:
+    """4.9 % of the mass is noise in the tail, however one-sided; 5.1 % counts, as for the judges that ask yes or no."""
+    few, enough = [math.log(0.048), math.log(0.001)], [math.log(0.05), math.log(0.001)]
+    result = PairwiseJudge(Fake(few, enough))(ASK, "x", "y", "p", "p")
+    assert (result.p_forward, result.probability) == (None, None)
+    assert result.p_backward == pytest.approx(1 - 0.05 / 0.051)
+    assert pairwise.build(pairwise.Config(), Fake(few))(ASK, "x", "y", "p", "p").p_forward is None
+
+
 def test_mass_is_not_checked_on_scores_that_are_no_probabilities() -> None:
     assert share_of_first([2.0, 2.0], minimum_mass=0.9) == 0.5
     assert share_of_first([-1.0, -1.0], minimum_mass=0.9) is None
