@@ -30,9 +30,9 @@ ONE_LETTER = "Answer with one letter and nothing else: A or B"
 REASONS = "Think about each reply in turn, in two to five sentences. Do not give the answer yet."
 #: Rounding by which two real probabilities may add up to more than 1.
 _SLACK = 1e-6
-#: Least P(A) + P(B) by default, as for the judges that ask yes or no: of an answer under it nineteen in twenty parts are something else, and the share
-#: of the two letters is noise. It costs no answer of a model that can follow the question; the small embedded one gives them 60 % and more (18 asked).
-#: Also the least probability of an option for the other one, which the model does not list, to count as 0.
+#: Least P(A) + P(B) by default, as for the judges that ask yes or no: of an answer under it nineteen in twenty parts are something else, and the
+#: share of the two letters is noise. It costs no answer of a model that can follow the question; the small embedded one gives them 60 % and more
+#: (18 asked). Also the least probability of an option for the other one, which the model does not list, to count as 0.
 LEAST_MASS = 0.05
 
 
