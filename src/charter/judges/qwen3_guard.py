@@ -63,7 +63,8 @@ class Qwen3GuardJudge(GuardJudge):
 
 
 def parse(text: str, of_reply: bool) -> Reading:
-    """The two or three lines of a verdict. Raises NoVerdict for anything else, and where level and categories contradict each other."""
+    """The two or three lines of a verdict. Raises NoVerdict for anything else, and where level and categories contradict each other: Safe has
+    none, Controversial and Unsafe name at least one."""
     lines = [line.strip() for line in text.strip().split("\n")]
     heads = ("Safety", "Categories", "Refusal") if of_reply else ("Safety", "Categories")
     if len(lines) != len(heads) or any(not line.startswith(f"{head}: ") for head, line in zip(heads, lines, strict=True)):
