@@ -364,6 +364,8 @@ def test_a_card_says_of_own_weights_what_is_known_of_them_and_nothing_of_the_shi
     items = Items(name, load_set(name)[1], (), {}, "")
     assert _development(own, items).startswith(told)
     assert bool(_development(own, items)) == bool(told)
+    for judge in ("request", "achieved"):  # they ask the same encoder
+        assert build_judge(judge).scorer.encoder.version == build_judge("classifier").scorer.encoder.version
     assert "learned from or fitted on" in _development(build_judge("classifier"), Items("x", load_set("xstest_prompts")[1], (), {}, ""))
 
 

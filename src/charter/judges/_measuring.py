@@ -132,7 +132,7 @@ def _development(judge: Judge, items: Items) -> str:
     own = items.judge_set.development.get(judge.name, "")
     card = getattr(getattr(getattr(judge, "scorer", None), "encoder", None), "card", None)
     if card is not None and version_of(card) != version_of(read_card(WEIGHTS)):  # what is known of the shipped weights is nothing of these
-        told = items.judge_set.development.get(f"{judge.name} with own weights", "")
+        told = items.judge_set.development.get(f"{judge.name} with own weights", own)
         own = told if card.get("evaluated") == COMPARED else "not known: the rows that its own weights learned from were not compared with these"
     used = [own, *(_development(part, items) for part in parts)]
     return "; ".join(dict.fromkeys(text for text in used if text))

@@ -42,6 +42,7 @@ class AchievedJudge:
 
     def __init__(self, encoder: classifier.ClassifierJudge) -> None:
         self._refusal, self._encoder = refusal.build(refusal.Config()), encoder
+        self.scorer = encoder.scorer
         self.version = f"4+{self._refusal.version}+{encoder.version}"
 
     def __call__(self, conversation: Conversation) -> Verdict:

@@ -37,6 +37,7 @@ class RequestJudge:
 
     def __init__(self, encoder: classifier.ClassifierJudge) -> None:
         self._encoder = encoder
+        self.scorer = encoder.scorer
         self.version = f"2+{encoder.version}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
