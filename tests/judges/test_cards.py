@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 from charter.cli import app
 from charter.core.errors import DataError, InputError, StoreError
 from charter.core.registry import find, names
-from charter.core.rows import Verdict
+from charter.core.rows import Conversation, Verdict
 from charter.judges import any_of, cascade
 from charter.judges._card_files import PACKAGED, card_of, cards, file_name, find_card, place_of, read_card
 from charter.judges._card_page import card_page
 from charter.judges._cards import Card, Share
 from charter.judges._measuring import _development, answers_of, measure, read_verdict
+from charter.judges._pair_rows import from_transcripts, pair
+from charter.judges._pairs import build_measured
 from charter.judges._sets import Items, JudgeSet, load_set, read_set, set_names
 from charter.judges._spec import build_judge
 from charter.recipes import measuring
@@ -320,7 +322,7 @@ def test_every_shipped_set_says_what_it_is(name):
     _, found = load_set(name)
     assert found.title
     assert found.licence
-    assert all(len(text) > 10 for text in found.development.values())
+    assert all(len(text) > 10 or (not text and judge.endswith("with own weights")) for judge, text in found.development.items())
 
 
 #: Other files of the same publishers than those that judge sets read.
@@ -407,12 +409,11 @@ def test_a_measured_judge_has_a_card_and_a_page(tmp_path):
     assert "Used in development: no." in page
 
 
-@pytest.mark.parametrize("shared", ["out", "cards"])
-def test_two_measurings_never_write_into_one_folder(tmp_path, shared):
+def test_two_measurings_never_write_into_one_folder(tmp_path):
     measured(tmp_path, Fixed())
-    told = ["judges", "measure", "blocklist", "--set", str(tmp_path / "mine.yaml"), "--data", str(tmp_path), "--cards", str(tmp_path / "cards")]
+    told = ["judges", "measure", "blocklist", "--set", str(tmp_path / "mine.yaml"), "--data", str(tmp_path)]
     told += ["--out", str(tmp_path / "own"), "--quiet"]
-    with alone_in(tmp_path / {"out": "own", "cards": "cards"}[shared]):
+    with alone_in(tmp_path / "own"):
         second = CliRunner().invoke(app, told)
     assert isinstance(second.exception, StoreError)
     assert "another charter is writing there" in second.exception.message
@@ -545,6 +546,64 @@ def test_the_card_of_an_earlier_charter_is_found_under_its_plain_name(tmp_path):
     assert card_of(Fixed(), [done.json.parent]).row("mine").decided == done.card.rows[0].decided
 
 
+# --- judges of two replies
+
+
+def pairs(tmp_path, rows, **part):
+    """A set of pairs in ``mine.csv``; the label says which reply is the better one."""
+    write(tmp_path, rows)
+    told = {
+        "files": ["mine.csv"],
+        "prompt": "q",
+        "reply": "a",
+        "other": "b",
+        "label": {"column": "best", "positive": ["a"], "negative": ["b"]},
+        **part,
+    }
+    return JudgeSet.model_validate({"title": "Mine", "task": "preference", "parts": [told]})
+
+
+def test_pairs_change_places_and_the_better_reply_stays_the_better_one(tmp_path):
+    rows = [{"q": f"q{i}", "a": "good" if i % 3 else "bad", "b": "bad" if i % 3 else "good", "best": "a" if i % 3 else "b"} for i in range(30)]
+    found = read_set(
+        "mine", pairs(tmp_path, [*rows, {"q": "q", "a": "x", "b": "y", "best": "tie"}, {"q": "q", "a": " ", "b": "y", "best": "a"}]), tmp_path
+    )
+    assert found.dropped == {"not labelled": 1, "nothing to judge": 1}
+    first = [item.conversation.messages[-2].text for item in found.items]
+    assert [item.positive for item in found.items] == [text == "good" for text in first]
+    assert 5 < sum(item.positive for item in found.items) < 25
+    with pytest.raises(ValueError, match="two columns, reply and other"):
+        pairs(tmp_path, rows, other="")
+    with pytest.raises(ValueError, match="two columns, reply and other"):
+        JudgeSet.model_validate(
+            {"title": "x", "task": "refusal", "parts": [{"files": ["x"], "reply": "a", "other": "b", "label": {"always": "yes"}}]}
+        )
+
+
+def test_transcripts_are_pairs_where_they_differ_in_their_last_reply_alone():
+    start = "\n\nHuman: How are you?\n\nAssistant: Well.\n\nHuman: And now?"
+    found = from_transcripts(f"{start}\n\nAssistant: Good.\n\nSo: fine.", f"{start}\n\nAssistant: Bad.")
+    assert ([m.role for m in found.before.messages], found.one, found.other) == (["user", "assistant", "user"], "Good.\n\nSo: fine.", "Bad.")
+    for one in ("", "no transcript", f"{start}", "\n\nAssistant: Good.", f"{start.replace('Well', 'Ill')}\n\nAssistant: Good."):
+        assert from_transcripts(one, f"{start}\n\nAssistant: Bad.") is None
+
+
+def test_a_judge_of_pairs_is_measured_like_any_other(tmp_path):
+    judge = build_measured("rules_pairwise")
+    good, bad = "Keep the soil moist but not wet, and let the pot drain after each watering.", "I'm sorry, but I can't help with that."
+    rows = [{"q": f"How do I water {plant}?", "a": good, "b": bad, "best": "a"} for plant in ("a fern", "a rose", "ivy", "mint", "moss", "an oak")]
+    items = read_set("mine", pairs(tmp_path, [*rows, {"q": "Is ivy green?", "a": good, "b": good, "best": "a"}]), tmp_path)
+    row = measure(judge, items, {item.key: judge(item.conversation) for item in items.items}, draws=20)
+    assert (row.n, row.n_unsure, row.n_failed) == (7, 1, 0)
+    assert (row.decided.tp + row.decided.tn, row.decided.n_failed) == (6, 1)
+    assert "Of 6 pairs that it calls no tie, the better reply in 1.000" in card_page(Card(judge="x", version="1", made="today", rows=(row,)))
+    assert judge(Conversation.ask("q").with_reply("a")).outcome == "failed"
+    assert judge(pair(Conversation.ask("Hello"), " ", "b")).outcome == "failed"
+    with pytest.raises(InputError, match="none was given"):
+        build_measured("pairwise")
+    assert build_measured("pairwise:scripted").dear
+
+
 def test_file_names_are_plain():
     assert file_name("cascade(refusal, harm)") == "cascade-refusal--harm.json"
     assert file_name("refusal") == "refusal.json"
@@ -556,10 +615,10 @@ def test_file_names_are_plain():
 def test_packaged_cards_are_of_the_judges_that_ship():
     found = {card.judge: card for card in cards()}
     needs = {"model", "url", "judge", "judges"}  # a model, a service, or other judges
-    alone = {n for n in names("judges") if n not in ("pairwise", "rules_pairwise") and not needs & set(find("judges", n).Config.model_fields)}
+    alone = {n for n in names("judges") if n != "pairwise" and not needs & set(find("judges", n).Config.model_fields)}
     assert alone - set(found) <= {"classifier"}, "a judge that ships ready to use has a card"
     for name, card in found.items():
-        assert card_of(build_judge(name)) == card, f"stale: charter judges measure {name} --cards src/charter/judges/cards"
+        assert card_of(build_measured(name)) == card, f"stale: charter judges measure {name} --cards src/charter/judges/cards"
         assert (PACKAGED / file_name(name)).with_suffix(".md").read_text(encoding="utf-8") == card_page(card)
         assert card.latency is not None
         assert all(row.sha256 and row.n > 0 for row in card.rows)

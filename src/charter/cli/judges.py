@@ -29,7 +29,7 @@ def measure(
 ) -> None:
     """Judge human-labelled rows and write a card for each judge: figures with intervals, by hazard, latency (JSON and Markdown)."""
     from charter.cli import terminal
-    from charter.judges._spec import build_judge
+    from charter.judges._pairs import build_measured
     from charter.judges.cascade import usage
     from charter.recipes import measuring
     from charter.store.runs import alone_in
@@ -40,8 +40,8 @@ def measure(
         raise InputError(
             f"there is no folder of labelled rows{f' at {folder}' if folder else ''}", "export CHARTER_DATA=FOLDER, or give --data FOLDER"
         )
-    built = [build_judge(spec) for spec in judges or measuring.judges_without_model()]
-    with alone_in(out, *([cards] if cards else [])), terminal.reporter(out / "charter.log", quiet) as reporter:
+    built = [build_measured(spec) for spec in judges or measuring.judges_without_model()]
+    with alone_in(out), terminal.reporter(out / "charter.log", quiet) as reporter:
         for judge in built:
             done = measuring.measure_judge(judge, folder, out, sets=sets or (), limit=limit, cards=cards, reporter=reporter)
             for name, why in done.skipped.items():
@@ -80,11 +80,11 @@ def card(
     """What is known of a judge. A card of another version is stale: it is named and not shown."""
     from charter.judges._card_files import card_folders, find_card
     from charter.judges._card_files import cards as packaged
-    from charter.judges._spec import build_judge
+    from charter.judges._pairs import build_measured
 
     folders = card_folders(cards)
     for spec in judges or [found.judge for found in packaged()]:
-        judge = build_judge(spec)
+        judge = build_measured(spec)
         found = find_card(judge, folders)
         if found.card is None:
             typer.echo(f"{judge.name}@{judge.version}: {found.why}")

@@ -11,7 +11,7 @@ from charter.core.rows import content_id
 from charter.core.shapes import Judge
 from charter.judges._cards import Card
 from charter.judges._judging import name_of
-from charter.judges._spec import build_judge
+from charter.judges._pairs import build_measured
 
 PACKAGED = Path(__file__).resolve().parent / "cards"
 #: Where ``charter judges measure`` writes cards unless told otherwise, and where they are looked for.
@@ -70,7 +70,7 @@ def place_of(judge: Judge, folder: Path) -> Path:
 
 
 def _as_shipped(judge: Judge) -> bool:
-    return (PACKAGED / file_name(judge.name)).is_file() and build_judge(judge.name).version == judge.version
+    return (PACKAGED / file_name(judge.name)).is_file() and build_measured(judge.name).version == judge.version
 
 
 def card_folders(given: Path | None = None) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from charter.core.rows import Metric
+from charter.core.stats import wilson
 from charter.judges._cards import Card, CardRow, Share, Steps
 
 MAIN = ("accuracy", "precision", "recall", "specificity", "f1", "kappa", "auc", "auprc", "ece", "recall_at_1_fpr", "recall_at_5_fpr",
@@ -37,6 +38,7 @@ def _row(row: CardRow) -> list[str]:
         + (f"; {row.part}" if row.part else "")
         + ".",
         *([_steps(row.steps)] if row.steps is not None else []),
+        *([_beyond_ties(row)] if row.task == "preference" else []),
         f"Used in development: {row.development or 'no'}." + (f" {row.note[0].upper()}{row.note[1:]}." if row.note else ""),
         f"Data: {row.revision or 'no version'}, {row.licence or 'licence not stated'}, sha256 `{row.sha256}`.",
     ]
@@ -45,6 +47,15 @@ def _row(row: CardRow) -> list[str]:
     table = ["| figure | value | 95 % interval | n |", "|---|---|---|---|"]
     table += [f"| {TITLES.get(name, name.replace('_', ' '))} | {m.value:.3f} | {_interval(m)} | {m.n} |" for name, m in shown]
     return [f"## {_cell(row.title)} (`{row.judge_set}`)", "", *(f"{line}  " for line in about), "", *table, "", *_groups(row)]
+
+
+def _beyond_ties(row: CardRow) -> str:
+    """Of what is labelled by it: pairs that it calls a tie are dropped."""
+    right, n = row.decided.tp + row.decided.tn, row.decided.n
+    if not n:
+        return "It calls every pair a tie."
+    low, high = wilson(right, n)
+    return f"Of {n} pairs that it calls no tie, the better reply in {right / n:.3f} ({low:.3f} to {high:.3f})."
 
 
 def _groups(row: CardRow) -> list[str]:

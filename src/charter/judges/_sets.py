@@ -24,9 +24,10 @@ from charter.core.errors import DataError, InputError
 from charter.core.rows import Conversation, Message
 from charter.data.care import REASON, must_drop
 from charter.judges._heldout import is_held_out
+from charter.judges._pair_rows import Pair, from_transcripts, pair, turned
 
 FOLDER = Path(__file__).parent / "sets"
-Task = Literal["refusal", "harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "hazard"]
+Task = Literal["refusal", "harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "hazard", "preference"]
 HINT = "set CHARTER_DATA to the folder of public sets"
 
 
@@ -59,6 +60,8 @@ class Part(Config):
     rows: str = Field(default="", description="JSON: the key that holds the list of rows")
     prompt: str = Field(default="", description="column of the request; dots go into nested values; '.' is the row itself")
     reply: str = Field(default="", description="column of the reply; empty where requests are judged")
+    other: str = Field(default="", description="column of a second reply, for the task preference: yes says that reply is the better one")
+    transcripts: bool = Field(default=False, description="reply and other are whole conversations, 'Human:' and 'Assistant:' by turns")
     operator: str = Field(default="", description="column of the instructions that the model was set up with, where the rows have them")
     lookup: Join | None = Field(default=None, description="look the request up by its number")
     hazard: str = Field(default="", description="column to report by, such as a hazard or a type")
@@ -79,7 +82,11 @@ class JudgeSet(Config):
     revision: str = Field(default="", description="version of the data, as its makers name it")
     licence: str = Field(default="", description="licence of the data")
     note: str = Field(default="", description="what a reader of the figures should know")
-    development: dict[str, str] = Field(default={}, description="judge -> how it was used while that judge was made; absent means not at all")
+    development: dict[str, str] = Field(
+        default={},
+        description="judge -> how it was used while that judge was made; absent means not at all. 'JUDGE with own weights': what of that still holds for "
+        "weights of a user's own whose rows were compared with the evaluated sets",
+    )
     parts: tuple[Part, ...] = Field(min_length=1, description="the files")
 
     @model_validator(mode="after")
@@ -89,6 +96,8 @@ class JudgeSet(Config):
             chosen = sum(map(bool, [*ways, part.label.always, part.label.hazards]))
             if chosen != 1 or ((self.task == "hazard") != bool(part.label.hazards)):
                 raise ValueError("a label needs exactly one of positive/negative, starts, at_least, any_of, always, or hazards (for the task hazard)")
+            if (self.task == "preference") != bool(part.reply and part.other) or (part.transcripts and not part.other):
+                raise ValueError("the task preference compares two columns, reply and other; no other task does")
         return self
 
 
@@ -163,6 +172,8 @@ def _item(key: str, part: Part, row: Any, table: dict[str, str], dropped: Counte
     reply = _text(row, part.reply, key) if part.reply else None
     if part.held_out and not is_held_out(prompt):
         return None
+    if part.other:
+        return _pair(key, part, row, prompt, reply or "", dropped)
     label = _label(part.label, row, key)
     if label is None:
         dropped["not labelled"] += 1
@@ -177,6 +188,29 @@ def _item(key: str, part: Part, row: Any, table: dict[str, str], dropped: Counte
     group = _text(row, part.group, key) if part.group else ""
     operator = _text(row, part.operator, key) if part.operator else ""
     return Item(key, conversation_of(prompt, reply, operator), *label, hazard, group)
+
+
+def _pair(key: str, part: Part, row: Any, prompt: str, reply: str, dropped: Counter[str]) -> Item | None:
+    """A row of two replies; half of them change places, and the label with them."""
+    label, other = _label(part.label, row, key), _text(row, part.other, key)
+    operator = _text(row, part.operator, key) if part.operator else ""
+    found = from_transcripts(reply, other) if part.transcripts else Pair(conversation_of(prompt, None, operator), reply, other)
+    why = "not labelled" if label is None else "the two differ before their last replies" if found is None else ""
+    if found is not None and not why:
+        shown = not found.before.prompt.strip() or not found.one.strip() or not found.other.strip()
+        why = (
+            "nothing to judge"
+            if shown
+            else REASON
+            if must_drop("\n".join([*(m.text for m in found.before.messages), found.one, found.other]))
+            else ""
+        )
+    if why or found is None or label is None:
+        dropped[why] += 1
+        return None
+    hazard, group = (_text(row, column, key) if column else "" for column in (part.hazard, part.group))
+    replies = (found.other, found.one) if turned(key) else (found.one, found.other)
+    return Item(key, pair(found.before, *replies), label[0] != turned(key), "", hazard.lower(), group)
 
 
 def conversation_of(prompt: str | None, reply: str | None, operator: str = "") -> Conversation:

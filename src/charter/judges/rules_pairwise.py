@@ -19,7 +19,8 @@ from charter.judges import harm, request
 
 NOT_COVERED = (
     "Truth, tone beyond the refusal, and any principle but harm against help: the principle's text is not read. Two answers of one kind are "
-    "near 0.5, a tie."
+    "near 0.5, a tie. It tells a refusal from an answer; of people's choices between two replies of one model its card says that it is hardly better "
+    "than chance."
 )
 _WORD = re.compile(r"\w+(?:'\w+)?")
 #: Points for how far a reply refuses, by context. Partial in a harmless context still helps a little.
@@ -52,6 +53,10 @@ class RulesPairwise:
         first, second = self.points(conversation, a, risk), self.points(conversation, b, risk)
         p = None if first is None or second is None else _logistic(self._steepness * (first - second))
         return Comparison(conversation=conversation, a=a, b=b, principle=principle_id, p_forward=p, p_backward=p, judge=self.name)
+
+    def forget(self) -> None:
+        """Read everything anew from here on: for measurements."""
+        self._request.forget()
 
     def points(self, conversation: Conversation, reply: str, risk: float) -> float | None:
         """How good a reply is where the request is harmful with probability ``risk``; None for an empty reply."""

@@ -23,8 +23,8 @@ from charter.judges._card_page import card_page
 from charter.judges._cards import Card, CardRow, Latency, SelfTest, Steps
 from charter.judges._judging import judge_rows, name_of, stored_verdicts
 from charter.judges._measuring import answers_of, measure
+from charter.judges._pairs import build_measured
 from charter.judges._sets import Items, load_set, read_set, set_names
-from charter.judges._spec import build_judge
 from charter.judges.cascade import Cascade
 from charter.store.rowlog import RowLog
 from charter.store.runs import write_json, write_text
@@ -160,7 +160,7 @@ def judges_without_model() -> list[str]:
         if {"model", "url", "judge", "judges"} & set(module.Config.model_fields):
             continue
         try:
-            build_judge(name)
+            build_measured(name)
         except (InputError, MissingPartError):
             continue
         found.append(name)

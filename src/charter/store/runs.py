@@ -137,20 +137,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def alone_in(*folders: Path) -> Iterator[None]:
-    """Hold the lock of folders that are no run folders, made where they are missing. Raises StoreError where another charter holds one."""
-    held: list[int] = []
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that is no run folder, made where it is missing. Raises StoreError where another charter holds it."""
     try:
-        for folder in dict.fromkeys(folder.resolve() for folder in folders):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise disk_error(folder, error) from None
-            held.append(_lock(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(folder, error) from None
+    held = _lock(folder)
+    try:
         yield
     finally:
-        for handle in held:
-            os.close(handle)
+        os.close(held)
 
 
 def _lock(path: Path) -> int:
