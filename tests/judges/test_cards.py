@@ -546,6 +546,60 @@ def test_the_card_of_an_earlier_charter_is_found_under_its_plain_name(tmp_path):
     assert card_of(Fixed(), [done.json.parent]).row("mine").decided == done.card.rows[0].decided
 
 
+# --- files of a judge set that are not as it says
+
+GOOD = b"q,a,gold,id\nhello,hi,1,7\nx,y,0,8\n"
+BROKEN_GZIP = bytearray(gzip.compress(b"q,a,gold\n" + b"h,hi,1\n" * 50))
+BROKEN_GZIP[20] ^= 0xFF
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part", "told"),
+    [
+        ("x.csv", "q,a,gold\nh\u00e9,hi,1\n".encode("latin-1"), {}, "is not UTF-8 text (byte 10)"),
+        ("x.csv", "q,a,gold\nh,hi,1\n".encode("utf-16"), {}, "is not UTF-8 text (byte 0)"),
+        ("x.csv", b"q,a,gold,gold\nh,hi,1,0\n", {}, "names the column 'gold' twice"),
+        ("x.csv", b"q,a,gold\nh,hi,1\nh,hi,and more,1\n", {}, "row 2 has more fields"),
+        ("x.csv", GOOD, {"lookup": {"file": "x.csv", "key": "zz", "text": "q"}}, "there is no column 'zz'"),
+        ("x.csv", GOOD, {"lookup": {"file": "x.csv", "key": "id", "text": "q"}}, "no rows that can be used: 2 request not found"),
+        ("x.csv", GOOD, {"label": {"any_of": ["harm"]}}, "no row of x.csv has the column 'harm'"),
+        ("x.csv", GOOD, {"numbers": "even", "id": "q"}, "the column 'q' holds no number"),
+        ("x.csv", b"q,a,gold\nh,hi,nan\nh,hi,inf\n", {"label": {"column": "gold", "at_least": 0.5}}, "2 not labelled"),
+        ("x.csv", b"q,a,gold\nh,hi,\n", {"label": {"column": "gold", "starts": "unsafe"}}, "1 not labelled"),
+        ("x.csv", GOOD, {"files": ["/etc/passwd"]}, "names no file below"),
+        ("x.csv", GOOD, {"files": [""]}, "names no file below"),
+        ("x.csv", GOOD, {"files": ["."]}, "names no file below"),
+        ("x.csv.gz", bytes(BROKEN_GZIP), {}, "cannot be read"),
+        ("x.json", b"[" * 100_000, {}, "is not a file of the form"),
+        ("x.json", b'{"rows": {"q": "x"}}', {"rows": "rows"}, "is not a file of the form"),
+        ("x.jsonl", b'["q", "a"]\n', {}, "there is no column 'q'; the row is no object"),
+        ("x.jsonl", b'{"q": "a", "a": "b", "gold": "1", "gold": "0"}\n', {}, "the key 'gold' stands twice"),
+    ],
+)
+def test_a_broken_file_is_told_in_one_line_and_never_read_as_another_label(tmp_path, name, content, part, told):
+    (tmp_path / name).write_bytes(content)
+    label = {"column": "gold", "positive": ["1"], "negative": ["0"]}
+    found = JudgeSet.model_validate(
+        {"title": "x", "task": "harmful_reply", "parts": [{"files": [name], "prompt": "q", "reply": "a", "label": label, **part}]}
+    )
+    with pytest.raises(DataError) as caught:
+        read_set("mine", found, tmp_path)
+    assert told in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_file_that_two_patterns_name_is_read_once_and_a_long_field_is_read_whole(tmp_path):
+    (tmp_path / "mine.csv").write_text("q,a,gold\nh," + "w " * 200_000 + ",1\n")
+    found = read_set("mine", judge_set(files=["mine.csv", "*.csv"]), tmp_path)
+    assert [len(item.conversation.reply) for item in found.items] == [400_000]
+
+
+@pytest.mark.parametrize("label", [{"positive": ["1"], "negative": ["1"]}, {"positive": ["1"], "negative": ["0"], "partial": ["2"]}])
+def test_a_label_means_one_thing(label):
+    with pytest.raises(ValueError, match=r"cannot mean yes and no|is no value of positive"):
+        judge_set("refusal", label={"column": "gold", **label})
+
+
 # --- judges of two replies
 
 

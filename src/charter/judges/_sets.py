@@ -6,14 +6,9 @@ Rows without a usable label, and rows that Charter never holds, are dropped and 
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,10 +20,10 @@ from charter.core.rows import Conversation, Message
 from charter.data.care import REASON, must_drop
 from charter.judges._heldout import is_held_out
 from charter.judges._pair_rows import Pair, from_transcripts, pair, turned
+from charter.judges._set_files import FORM, content_of, found_files, number_of, rows_of, text_of, value_of
 
 FOLDER = Path(__file__).parent / "sets"
 Task = Literal["refusal", "harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "hazard", "preference"]
-HINT = "set CHARTER_DATA to the folder of public sets"
 
 
 class Label(Config):
@@ -43,6 +38,14 @@ class Label(Config):
     any_of: tuple[str, ...] = Field(default=(), description="yes where one of these columns is 1, no otherwise")
     always: Literal["", "yes", "no"] = Field(default="", description="every row has this label")
     hazards: dict[str, str] = Field(default={}, description="hazard code by value, for sets of hazards")
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Label:
+        if both := sorted(set(self.positive) & set(self.negative)):
+            raise ValueError(f"{both[0]!r} cannot mean yes and no")
+        if stray := sorted(set(self.partial) - set(self.positive)):
+            raise ValueError(f"{stray[0]!r} is no value of positive")
+        return self
 
 
 class Join(Config):
@@ -84,8 +87,8 @@ class JudgeSet(Config):
     note: str = Field(default="", description="what a reader of the figures should know")
     development: dict[str, str] = Field(
         default={},
-        description="judge -> how it was used while that judge was made; absent means not at all. 'JUDGE with own weights': what of that still holds for "
-        "weights of a user's own whose rows were compared with the evaluated sets",
+        description="judge -> how it was used while that judge was made; absent means not at all. 'JUDGE with own weights': what of that holds for "
+        "weights of a user's own, whose rows were compared with the evaluated sets",
     )
     parts: tuple[Part, ...] = Field(min_length=1, description="the files")
 
@@ -149,27 +152,34 @@ def read_set(name: str, judge_set: JudgeSet, data: Path) -> Items:
     digest = hashlib.sha256()
     for part in judge_set.parts:
         table = _lookup(part.lookup, data) if part.lookup else {}
-        for path in _files(part, data):
-            content = _bytes(path)
+        named: set[str] = set()  # columns of any_of: rows that are not so need not have them, but some must
+        for path in found_files(part.files, data):
+            content = content_of(path)
             digest.update(content)
-            for number, row in enumerate(_rows(path, content, part.rows), 1):
+            for number, row in enumerate(rows_of(path, content, part.rows), 1):
+                named |= {column for column in part.label.any_of if value_of(row, column) is not None}
                 made = _item(f"{path.relative_to(data)}:{number}", part, row, table, dropped)
                 if made is not None:
                     items.append(made)
+        if missing := sorted(set(part.label.any_of) - named):
+            raise DataError(f"the judge set {name}: no row of {', '.join(part.files)} has the column {missing[0]!r}", FORM)
     if not items:
-        raise DataError(f"the judge set {name} has no rows", HINT)
+        left = f" that can be used: {', '.join(f'{n} {why}' for why, n in sorted(dropped.items()))}" if dropped else ""
+        raise DataError(f"the judge set {name} has no rows{left}", FORM)
     return Items(name, judge_set, tuple(items), dict(sorted(dropped.items())), digest.hexdigest()[:16])
 
 
 def _item(key: str, part: Part, row: Any, table: dict[str, str], dropped: Counter[str]) -> Item | None:
-    if any(_text(row, column, key) not in values for column, values in part.keep.items()):
+    if any(text_of(row, column, key) not in values for column, values in part.keep.items()):
         return None
-    if part.numbers and int(re.findall(r"\d+", _text(row, part.id, key))[-1]) % 2 != (part.numbers == "odd"):
+    if part.numbers and _last_number(text_of(row, part.id, key), part.id, key) % 2 != (part.numbers == "odd"):
         return None
-    prompt = _text(row, part.prompt, key) if part.prompt else ""
-    if part.lookup:
-        prompt = table.get(prompt, "")
-    reply = _text(row, part.reply, key) if part.reply else None
+    prompt = text_of(row, part.prompt, key) if part.prompt else ""
+    if part.lookup and prompt not in table:
+        dropped["request not found"] += 1
+        return None
+    prompt = table[prompt] if part.lookup else prompt
+    reply = text_of(row, part.reply, key) if part.reply else None
     if part.held_out and not is_held_out(prompt):
         return None
     if part.other:
@@ -184,16 +194,16 @@ def _item(key: str, part: Part, row: Any, table: dict[str, str], dropped: Counte
     if must_drop(f"{prompt}\n{reply or ''}"):
         dropped[REASON] += 1
         return None
-    hazard = _text(row, part.hazard, key).lower() if part.hazard else ""
-    group = _text(row, part.group, key) if part.group else ""
-    operator = _text(row, part.operator, key) if part.operator else ""
+    hazard = text_of(row, part.hazard, key).lower() if part.hazard else ""
+    group = text_of(row, part.group, key) if part.group else ""
+    operator = text_of(row, part.operator, key) if part.operator else ""
     return Item(key, conversation_of(prompt, reply, operator), *label, hazard, group)
 
 
 def _pair(key: str, part: Part, row: Any, prompt: str, reply: str, dropped: Counter[str]) -> Item | None:
     """A row of two replies; half of them change places, and the label with them."""
-    label, other = _label(part.label, row, key), _text(row, part.other, key)
-    operator = _text(row, part.operator, key) if part.operator else ""
+    label, other = _label(part.label, row, key), text_of(row, part.other, key)
+    operator = text_of(row, part.operator, key) if part.operator else ""
     found = from_transcripts(reply, other) if part.transcripts else Pair(conversation_of(prompt, None, operator), reply, other)
     why = "not labelled" if label is None else "the two differ before their last replies" if found is None else ""
     if found is not None and not why:
@@ -208,7 +218,7 @@ def _pair(key: str, part: Part, row: Any, prompt: str, reply: str, dropped: Coun
     if why or found is None or label is None:
         dropped[why] += 1
         return None
-    hazard, group = (_text(row, column, key) if column else "" for column in (part.hazard, part.group))
+    hazard, group = (text_of(row, column, key) if column else "" for column in (part.hazard, part.group))
     replies = (found.other, found.one) if turned(key) else (found.one, found.other)
     return Item(key, pair(found.before, *replies), label[0] != turned(key), "", hazard.lower(), group)
 
@@ -219,91 +229,38 @@ def conversation_of(prompt: str | None, reply: str | None, operator: str = "") -
     return Conversation(messages=tuple(Message(role=role, content=text) for role, text in said if text is not None))  # type: ignore[arg-type]
 
 
+def _last_number(text: str, column: str, key: str) -> int:
+    found = re.findall(r"\d+", text)
+    if not found:
+        raise DataError(f"{key}: the column {column!r} holds no number, and the set is of odd or even ones", FORM)
+    return int(found[-1][-1])
+
+
 def _label(label: Label, row: Any, key: str) -> tuple[bool, str] | None:
     """(yes or no, class); None for a row that has none."""
     if label.always:
         return label.always == "yes", ""
     if label.any_of:
-        return any(_number(_value(row, column)) == 1 for column in label.any_of), ""
+        return any(number_of(value_of(row, column)) == 1 for column in label.any_of), ""
+    if label.column.endswith("*") and not isinstance(row, dict):
+        return None
     if label.column.endswith("*"):
-        numbers = [_number(v) for k, v in row.items() if k and k.startswith(label.column[:-1])]
+        numbers = [number_of(v) for k, v in row.items() if k and k.startswith(label.column[:-1])]
         known = [n for n in numbers if n is not None]
         return (sum(known) / len(known) >= (label.at_least or 0.0), "") if known else None
-    value = _text(row, label.column, key)
+    value = text_of(row, label.column, key)
     if label.hazards:
         return (True, label.hazards[value]) if value in label.hazards else None
     if label.starts:
-        return value.startswith(label.starts), ""
+        return (value.startswith(label.starts), "") if value else None
     if label.at_least is not None:
-        number = _number(value)
+        number = number_of(value)
         return None if number is None else (number >= label.at_least, "")
     if value in label.positive:
         return True, "partial" if value in label.partial else "full"
     return (False, "none") if value in label.negative else None
 
 
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _value(row: Any, column: str) -> Any:
-    if column == ".":
-        return row
-    for step in column.split("."):
-        if isinstance(row, list) and step.isdigit() and int(step) < len(row):
-            row = row[int(step)]
-        elif isinstance(row, dict) and step in row:
-            row = row[step]
-        else:
-            return None
-    return row
-
-
-def _text(row: Any, column: str, key: str) -> str:
-    value = _value(row, column)
-    if value is None and isinstance(row, dict) and column.split(".")[0] not in row:
-        raise DataError(f"{key}: there is no column {column!r}; there are {', '.join(map(str, row))[:200]}", HINT)
-    return "" if value is None else str(value)
-
-
-def _files(part: Part, data: Path) -> list[Path]:
-    found = []
-    for pattern in part.files:
-        paths = sorted(data.glob(pattern))
-        if not paths:
-            raise DataError(f"{data / pattern}: there is no such file; judges are measured on it", HINT)
-        found += paths
-    return found
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError):
-        raise DataError(f"{path}: cannot be read; judges are measured on it", HINT) from None
-
-
-def _rows(path: Path, content: bytes, key: str) -> Iterator[Any]:
-    name = path.name.removesuffix(".gz")
-    try:
-        text = content.decode("utf-8-sig")
-        if name.endswith(".csv"):
-            lines = text.splitlines(keepends=True)
-            start = next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
-            yield from csv.DictReader(io.StringIO("".join(lines[start:]), newline=""))
-        elif name.endswith(".jsonl"):
-            yield from (json.loads(line) for line in text.split("\n") if line.strip())
-        else:
-            found = json.loads(text)
-            yield from found[key] if key else found
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise DataError(f"{path}: is not a file of the form that its judge set says", HINT) from None
-
-
 def _lookup(join: Join, data: Path) -> dict[str, str]:
     path = data / join.file
-    return {str(row[join.key]): str(row[join.text]) for row in _rows(path, _bytes(path), "")}
+    return {text_of(row, join.key, str(path)): text_of(row, join.text, str(path)) for row in rows_of(path, content_of(path), "")}
