@@ -146,8 +146,8 @@ def before_reply(conversation: Conversation) -> str:
 
 
 def last_lines(text: str, *names: str) -> list[str]:
-    """The values of the last lines ``NAME: value``, which must be exactly ``names`` in order; a line of one of those names anywhere else is two
-    verdicts, so none. A block of reasoning before is passed over. Raises NoVerdict."""
+    """The values of the last lines ``NAME: value``, which must be exactly ``names`` in order; one of those names with a colon or the like anywhere
+    else, in a quotation or a bracket too, is two verdicts, so none. A block of reasoning before is passed over. Raises NoVerdict."""
     said = _THOUGHT.sub("", text, count=1)
     if "<think>" in said or "</think>" in said:
         raise NoVerdict("reasoning that does not end")
@@ -160,8 +160,11 @@ def last_lines(text: str, *names: str) -> list[str]:
         if found != name or not colon or not value.strip():
             raise NoVerdict(f"no line {name!r} where it should be")
         values.append(value.strip())
+    one = rf"(?:{'|'.join(map(re.escape, names))})(?!\w)"
+    said_so = re.compile(rf"(?<!\w){one}(?: is)?[^\w\n]{{0,8}}?[:\uff1a=]|^\W*{one}\W{{0,3}}?[-\u2013\u2014]")
     for line in lines[: -len(names)]:
-        if line.partition(":")[0].strip(" *#>-").upper() in names:
+        head = re.split("[:\uff1a=]", line, maxsplit=1)[0]
+        if re.sub(r"^[^\w]+|[^\w]+$", "", head).upper() in names or said_so.search(line):
             raise NoVerdict("more than one answer")
     return values
 
