@@ -10,6 +10,7 @@ the same text: serve the weights, which have no template of their own, with that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -34,6 +35,11 @@ DASHES = "\n\n---\n\n"
 SEPARATOR = "\n%%\n"
 #: Tokens of the prompt format, broken in strangers' text so that it cannot close the prompt and answer in the classifier's place.
 MARKS = {"[INST]": "[ INST]", "[/INST]": "[ /INST]", "<<SYS>>": "< <SYS>>", "<</SYS>>": "< </SYS>>", "<s>": "< s>", "</s>": "< /s>"}
+
+#: The prompt's own headings, likewise: [GENERATION]: and the rules behind a line of dashes.
+_HEADS = re.compile(
+    r"\[(?=[^\S\n]*(?:BEHAVIOR|CONTEXT|GENERATION)[^\S\n]*\][^\S\n]*:)|(?:(?<=\n)|^)-(?=--+[^\S\n]*\n\s*Rules[^\S\n]*:)", re.IGNORECASE
+)
 
 
 class Config(BaseConfig):
@@ -105,7 +111,7 @@ def _prompt(name: str) -> tuple[str, str]:
 def _broken(text: str) -> str:
     for mark, harmless in MARKS.items():
         text = text.replace(mark, harmless)
-    return text
+    return _HEADS.sub(lambda match: match[0] + " ", text)
 
 
 def build(config: Config) -> HarmBenchClassifier:
