@@ -82,6 +82,12 @@ def test_a_judge_near_chance_corrects_nothing():
     assert correct(rate("x", 1, 4), Accuracy(1, 2, 2, 4), "j@1").value is None
 
 
+@pytest.mark.parametrize("counts", [(1, 1, 1, 4), (1, 1, 1, 5), (1, 3, 1, 1), (0, 1, 1, 1)])
+def test_a_judge_measured_on_a_handful_of_rows_corrects_nothing_and_stops_nothing(counts):
+    found = correct(rate("refusal", 3, 10), Accuracy(*counts), "judge@1")
+    assert (found.value, found.low, found.high) == (None, None, None)
+
+
 def test_the_shipped_refusal_judge_has_a_card_that_xstest_is_corrected_by():
     pytest.importorskip("charter.judges._cards")
     found = accuracy_of(refusal.build(refusal.Config()), xstest.XSTest.judged["any_refusal"])

@@ -22,7 +22,8 @@ from charter.core.stats import Z95, Interval
 from charter.evaluate.benchmark import Benchmark
 from charter.judges._judging import name_of
 
-#: A judge whose sensitivity + specificity - 1 (Youden's J) is below this says too little to be corrected for.
+#: A judge whose sensitivity + specificity - 1 (Youden's J) is below this, or was measured on too few
+#: rows to tell, says too little to be corrected for.
 MIN_YOUDEN = 0.1
 
 
@@ -116,7 +117,7 @@ def correct(metric: Metric, accuracy: Accuracy, judge: str) -> Metric:
 def rogan_gladen(rate: float, accuracy: Accuracy) -> float:
     """The true rate behind a judge's ``rate``, within 0 and 1."""
     specificity = accuracy.rejections / accuracy.negatives
-    return min(1.0, max(0.0, (rate + specificity - 1) / _youden(accuracy)))
+    return min(1.0, max(0.0, (rate + specificity - 1) / (accuracy.hits / accuracy.positives + specificity - 1)))
 
 
 def lang_reiczigel(rate: float, n: int, accuracy: Accuracy, z: float = Z95) -> Interval:
@@ -133,4 +134,6 @@ def lang_reiczigel(rate: float, n: int, accuracy: Accuracy, z: float = Z95) -> I
 
 
 def _youden(accuracy: Accuracy) -> float:
-    return accuracy.hits / accuracy.positives + accuracy.rejections / accuracy.negatives - 1
+    """Youden's J as counted, or as the interval counts it (one more of each) where that is less: of a few rows the two differ much."""
+    counted = accuracy.hits / accuracy.positives + accuracy.rejections / accuracy.negatives - 1
+    return min(counted, (accuracy.hits + 1) / (accuracy.positives + 2) + (accuracy.rejections + 1) / (accuracy.negatives + 2) - 1)
