@@ -28,6 +28,8 @@ ALIASES = {"and": "all_of", "or": "any_of", "not": "negation"}
 HINT = "docs/judges.md, or: charter list judges"
 #: Names of settings that a bare list or a bare judge may stand for.
 MANY, ONE = "judges", "judge"
+#: They compare two replies, and are measured and labelled with, nothing else.
+COMPARE = ("pairwise", "rules_pairwise")
 
 
 def _spec(value: Any) -> Any:
@@ -75,6 +77,8 @@ def _from_text(text: str) -> Judge:
         return _from_document(parse_yaml(text, "judge"))
     name, colon, argument = text.partition(":")
     module = _find(name)
+    if name in COMPARE:
+        raise InputError(f"{name} does not judge one conversation: it compares two replies", f"charter judges measure {text}")
     if not colon:
         return _build(module, name, module.Config())
     if "model" not in module.Config.model_fields:
