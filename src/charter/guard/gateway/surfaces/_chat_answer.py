@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from charter.core.rows import ToolCall
@@ -10,8 +10,10 @@ from charter.guard.gateway.surfaces._calls import BODIES, call_kind, cleaned
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, is_name, leaves, named, top, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, digest, is_name, leaves, named, top, without_texts
 from charter.guard.gateway.surfaces._tidy import tokens
+from charter.guard.messages import MEDIA
+from charter.guard.messages import TEXTS as PARTS
 
 #: ``usage`` and all that is not here may stay as long as it holds no text.
 TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
@@ -19,6 +21,8 @@ NAMES = ("id", "object", "model", "system_fingerprint", "service_tier")
 CHOICE = frozenset({"index", "finish_reason", "message", "logprobs"})
 #: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
+#: A part of such a field that holds further parts, as Mistral's models write their thoughts.
+_NESTED = "thinking"
 MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "annotations"))
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(NAMES, "constrained"),
@@ -69,17 +73,7 @@ def _said(position: int, choice: Any, structured: bool) -> Said:
     named(choice, ("finish_reason",))
     named(message, ("role",))
     path: Path = ("choices", position, "message")
-    texts: list[Text] = []
-    for field in TEXTS:
-        value = message.get(field)
-        if isinstance(value, str):
-            if value or field == "content":
-                texts.append(((*path, field), value))
-        elif isinstance(value, list):
-            texts += leaves(value, (*path, field))
-        elif value is not None:
-            raise BadAnswerError(f"{field} is no text")
-    media: list[tuple[Media, str]] = []
+    texts, media = _spoken(message, path, structured)
     audio = message.get("audio")
     if audio is not None:
         texts += leaves({key: value for key, value in named(_object(audio), ("id",)).items() if key not in ("data", "id")}, (*path, "audio"))
@@ -87,11 +81,65 @@ def _said(position: int, choice: Any, structured: bool) -> Said:
     texts += leaves(message.get("annotations"), (*path, "annotations"))
     calls = _calls(message, path)
     texts += hidden(calls)
-    if structured:
-        texts += [(None, text) for text in [undone(message.get("content") or "")] if text]
     gather = Gather()
     gather.message("assistant", texts, calls, media)
     return Said(index, 0, gather.located())
+
+
+def _spoken(message: dict[str, Any], path: Path, structured: bool) -> tuple[list[Text], list[tuple[Media, str]]]:
+    """What a message says, and the pictures and sounds in it; a ``structured`` content without its escapes too. Raises BadAnswerError."""
+    texts: list[Text] = []
+    media: list[tuple[Media, str]] = []
+    for field in TEXTS:
+        value = message.get(field)
+        if isinstance(value, str):
+            found: list[Text] = [((*path, field), value)] if value or field == "content" else []
+        elif isinstance(value, list):
+            found = _parts(value, (*path, field), media)
+        elif value is not None:
+            raise BadAnswerError(f"{field} is no text")
+        else:
+            continue
+        texts += found
+        if structured and field == "content":
+            texts += [(None, plain) for _, text in found for plain in [undone(text)] if plain]
+    return texts, media
+
+
+def _parts(given: Sequence[Any], path: Path, media: list[tuple[Media, str]]) -> list[Text]:
+    """The texts of a list of parts; its pictures and sounds go into ``media``. A part that could hold anything else is refused."""
+    texts: list[Text] = []
+    for number, part in enumerate(given):
+        kind = part.get("type") if isinstance(part, dict) else None
+        key = PARTS.get(kind) if isinstance(kind, str) else None
+        if isinstance(part, str):
+            texts.append(((*path, number), part))
+        elif key is not None and isinstance(part.get(key), str):
+            texts.append(((*path, number, key), part[key]))
+        elif kind == _NESTED and isinstance(part.get(_NESTED), str):
+            texts.append(((*path, number, _NESTED), part[_NESTED]))
+        elif kind == _NESTED and isinstance(part.get(_NESTED), list):
+            texts += _parts(part[_NESTED], (*path, number, _NESTED), media)
+        elif isinstance(kind, str) and kind in MEDIA:
+            media.append((MEDIA[kind][0], digest(part.get(MEDIA[kind][1]))))
+        else:
+            raise BadAnswerError("a part of a reply is of a kind that cannot be checked")
+    return texts
+
+
+def _plain_parts(given: Any) -> Any:
+    """A list of parts without what nobody read of them; anything else as it is."""
+    if not isinstance(given, list):
+        return given
+    plain = []
+    for part in given:
+        if isinstance(part, dict):
+            kind = part["type"]
+            key = MEDIA[kind][1] if kind in MEDIA else PARTS.get(kind, _NESTED)
+            part = without_texts(part, {"type", key})
+            part = {**part, key: _plain_parts(part[key])} if key == _NESTED else part
+        plain.append(part)
+    return plain
 
 
 def _calls(message: dict[str, Any], path: Path) -> list[tuple[Path | None, ToolCall]]:
@@ -146,6 +194,8 @@ def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withhe
     if index in withheld:
         return refused_choice(index, withheld[index])
     message = cleaned(without_texts(choice["message"], MESSAGE))
+    listed = {field: _plain_parts(message[field]) for field in TEXTS if isinstance(message.get(field), list)}
+    message = {**message, **listed} if listed else message
     kept = tidied({"index": index, **without_texts(choice, CHOICE), "message": message}, message, ends=True)
     return {key: None if key == "logprobs" else value for key, value in kept.items()} if index in changed else kept
 

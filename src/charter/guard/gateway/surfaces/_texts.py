@@ -19,7 +19,8 @@ Media = Literal["image", "audio", "video", "file"]
 Text = tuple[Path | None, str]
 #: The name of a number that an answer tells.
 _KEY = re.compile(r"[A-Za-z0-9_.$-]{1,40}")
-_NAME = re.compile(r"[\w.:/@+\-]{1,256}")
+#: ASCII alone: in scripts without spaces a whole sentence is one word.
+_NAME = re.compile(r"[A-Za-z0-9_.:/@=+-]{1,256}")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _BLOB = re.compile(r"[A-Za-z0-9+/=_-]*")
 _TOKEN_ID = re.compile(r"[0-9]{1,7}")
@@ -112,7 +113,7 @@ def top(given: dict[str, Any], known: Set[str]) -> dict[str, Any]:
 def name(value: Any, param: str) -> str:
     """A name of something (a model, a function, an id). Raises BadRequestError."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise BadRequestError(f"{param} must be a plain name of at most 256 characters", param=param)
+        raise BadRequestError(f"{param} must be a plain name (letters, digits and _.:/@=+-, at most 256)", param=param)
     return value
 
 
