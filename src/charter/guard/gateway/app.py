@@ -30,6 +30,7 @@ from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
 
 Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 log = logging.getLogger("charter.gateway")
 #: What is still to be written when the gateway ends gets this long: the process must not outlive the time that it is given (deploy/).
 _CLOSE_S = 6.0
@@ -85,12 +86,13 @@ class Gateway:
             routes=[*own, *routes], exception_handlers={HTTPException: self._http_error, GatewayError: self._told, Exception: self._broken}
         )
 
-    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
+        send = self._last_if_draining(send)
         served = self._surfaces.get(scope["path"])
         if served is None or scope["method"] != "POST":
             with contextlib.suppress(Exception):  # answered and logged by _broken; the server would log its message, which may hold text
@@ -103,6 +105,17 @@ class Gateway:
             await call.run(self.refusal(scope))
         finally:
             self.calls.discard(call)
+
+    def _last_if_draining(self, send: Send) -> Send:
+        """Once the end is announced, clients are told with every answer to open no further request on its connection: what they send there as the
+        port closes would be lost."""
+
+        async def told(message: Message) -> None:
+            if self.draining and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        return told
 
     def stop_all(self) -> None:
         """Whatever is still in work ends with an error now."""
@@ -119,7 +132,7 @@ class Gateway:
             return GatewayError(403, "host_not_allowed", "without keys the gateway answers only to localhost", retry=False)
         return None
 
-    async def _lifespan(self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    async def _lifespan(self, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         await receive()
         await self.services.upstream.open()
         await send({"type": "lifespan.startup.complete"})
