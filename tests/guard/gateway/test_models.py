@@ -14,7 +14,7 @@ from charter.guard.gateway import models
 from charter.guard.gateway.app import Gateway
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.keys import KeyGate
-from charter.guard.gateway.models import KEPT_S, Models
+from charter.guard.gateway.models import KEPT_S, Models, Page
 from charter.guard.gateway.pipeline import Services
 from charter.guard.gateway.wire.errors import GatewayError
 from charter.guard.policy import GuardPolicy
@@ -29,12 +29,14 @@ class Upstream:
     def __init__(self, body: bytes = LIST, status: int = 200) -> None:
         self.body, self.status = body, status
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.inside = self.most = 0
         self.go = asyncio.Event()
         self.go.set()
 
     async def send(self, method: str, path: str, body: bytes | None, headers: Any) -> Any:
         self.asked.append(path)
+        self.headers.append(dict(headers))
         self.inside += 1
         self.most = max(self.most, self.inside)
         try:
@@ -112,6 +114,24 @@ def test_answers_about_made_up_names_fill_no_memory() -> None:
         return len(found._kept)
 
     assert asyncio.run(ask()) == models._MOST
+
+
+def test_pages_of_a_list_are_asked_for_and_nothing_else_of_a_query() -> None:
+    query = {"after_id": "m-20", "limit": "20", "before_id": "a&b=c", "note": "x"}
+    page = Page.asked(query, {b"anthropic-version": b"2023-06-01"})
+    assert page == Page("after_id=m-20&limit=20", "2023-06-01")
+    assert Page.asked({}, {b"anthropic-version": b"two words"}) == Page()
+
+    async def ask() -> Upstream:
+        upstream = Upstream()
+        found = Models(lambda: upstream, Clock())  # type: ignore[arg-type, return-value]
+        for one in (page, Page(), page, Page("after_id=m-40", "2023-06-01"), Page()):
+            await found("", one)
+        return upstream
+
+    upstream = asyncio.run(ask())
+    assert upstream.asked == ["/models?after_id=m-20&limit=20", "/models", "/models?after_id=m-40"], "each page is one of its own"
+    assert upstream.headers == [{"anthropic-version": "2023-06-01"}, {}, {"anthropic-version": "2023-06-01"}]
 
 
 def test_the_list_counts_as_a_request_of_its_key() -> None:

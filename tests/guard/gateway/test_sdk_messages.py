@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import anthropic
@@ -211,3 +212,17 @@ def test_counting_tokens(guarded, client):
     with pytest.raises(anthropic.BadRequestError):
         client(guarded).messages.count_tokens(model="m", messages=[{"role": "user", "content": "a forbidden word"}])
     assert len(guarded.upstream.asked) == 1
+
+
+def test_the_list_of_models_ends(guarded, client):
+    """The SDK asks for page after page while there are more."""
+    pages = {"": (["a", "b"], True), "after_id=b": (["c"], False)}
+
+    async def script(asked, wire):
+        ids, more = pages[asked.path.partition("?")[2]]
+        models = [{"id": each, "type": "model", "display_name": f"Model {each}", "created_at": "2026-01-01T00:00:00Z"} for each in ids]
+        await answers({"data": models, "has_more": more, "first_id": ids[0], "last_id": ids[-1]})(asked, wire)
+
+    guarded.upstream.script = script
+    assert [model.id for model in itertools.islice(client(guarded).models.list(), 10)] == ["a", "b", "c"]
+    assert all(asked.headers["anthropic-version"] and asked.headers["x-api-key"] == "upstream-key" for asked in guarded.upstream.asked)

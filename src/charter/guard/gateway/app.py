@@ -21,7 +21,7 @@ from charter.guard.gateway import ids
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.door import is_loopback
 from charter.guard.gateway.local import LocalCall
-from charter.guard.gateway.models import Models
+from charter.guard.gateway.models import Models, Page
 from charter.guard.gateway.pipeline import Call, Services
 from charter.guard.gateway.reading import credential
 from charter.guard.gateway.record import Exchange
@@ -183,7 +183,7 @@ class Gateway:
                 part.isascii() and part.replace("-", "").replace("_", "").replace(".", "").replace(":", "").isalnum() for part in name.split("/")
             ):
                 raise GatewayError(404, "model_not_found", "there is no such model", param="model")
-            found = await self._listed(name)
+            found = await self._listed(name, Page.asked(request.query_params, headers))
         finally:
             ticket.leave(Exchange(ids.request_id(headers.get(b"x-request-id")), ids.new(), "models", time.time(), key=ticket.name))
         return _json(found, headers={name.decode(): value.decode() for name, value in ticket.headers})

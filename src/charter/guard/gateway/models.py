@@ -18,10 +18,31 @@ from charter.guard.gateway.wire.errors import GatewayError
 #: A model's name, an owner's, a date: no spaces, so that a description cannot pass for one.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}", re.ASCII)
 _DEEPEST = 4
+#: By what Anthropic's list is turned over, page by page: a client that was told that there are more, and got the first page again, would never end.
+_PAGING = ("after_id", "before_id", "limit")
+_VERSION = re.compile(r"[0-9-]{1,16}", re.ASCII)
 #: How long an answer is kept, and how long one may take. Seconds.
 KEPT_S, WAIT_S = 5.0, 10.0
 #: Questions to the upstream at once, and answers that are kept.
 _AT_ONCE, _MOST = 4, 64
+
+
+class Page(NamedTuple):
+    """Which part of the list is asked for (``query``, as it stands in a path), and in whose dialect: Anthropic's if there is a ``version``."""
+
+    query: str = ""
+    version: str = ""
+
+    @classmethod
+    def asked(cls, query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Page:
+        """What a request says of it; all that is no plain name is left out."""
+        plain = [f"{name}={query[name]}" for name in _PAGING if _NAME.fullmatch(query.get(name, ""))]
+        version = headers.get(b"anthropic-version", b"").decode("latin-1")
+        return cls("&".join(plain), version if _VERSION.fullmatch(version) else "")
+
+
+_Asked = tuple[str, Page]
+_FIRST = Page()
 
 
 class _Kept(NamedTuple):
@@ -34,48 +55,50 @@ class Models:
 
     def __init__(self, upstream: Callable[[], Upstream], clock: Callable[[], float] = time.monotonic) -> None:
         self._upstream, self._clock = upstream, clock
-        self._kept: dict[str, _Kept] = {}
-        self._asking: dict[str, asyncio.Task[dict[str, Any] | GatewayError]] = {}
+        self._kept: dict[_Asked, _Kept] = {}
+        self._asking: dict[_Asked, asyncio.Task[dict[str, Any] | GatewayError]] = {}
         self._free: asyncio.Semaphore | None = None
 
-    async def __call__(self, name: str = "") -> dict[str, Any]:
+    async def __call__(self, name: str = "", page: Page = _FIRST) -> dict[str, Any]:
         """As ``listed`` has it. ``name`` must be one that can stand in a path. Raises GatewayError; failures are not kept."""
-        kept = self._kept.get(name)
+        asked = name, page
+        kept = self._kept.get(asked)
         if kept is not None and kept.until_s > self._clock():
             return kept.found
-        if name not in self._asking:
-            self._asking[name] = asyncio.get_running_loop().create_task(self._ask(name))
-        told = await asyncio.shield(self._asking[name])  # others may wait for it too
+        if asked not in self._asking:
+            self._asking[asked] = asyncio.get_running_loop().create_task(self._ask(asked))
+        told = await asyncio.shield(self._asking[asked])  # others may wait for it too
         if isinstance(told, GatewayError):
             raise told
         return told
 
-    async def _ask(self, name: str) -> dict[str, Any] | GatewayError:
+    async def _ask(self, asked: _Asked) -> dict[str, Any] | GatewayError:
         self._free = self._free or asyncio.Semaphore(_AT_ONCE)
         try:
             async with asyncio.timeout(WAIT_S), self._free:
-                found = await self._heard(name)
+                found = await self._heard(*asked)
         except TimeoutError:
             return GatewayError(504, "upstream_timeout", "the model server did not answer in time")
         except GatewayError as error:
             return error
         finally:
-            del self._asking[name]
-        self._keep(name, found)
+            del self._asking[asked]
+        self._keep(asked, found)
         return found
 
-    async def _heard(self, name: str) -> dict[str, Any]:
-        answer = await self._upstream().send("GET", f"/models/{name}" if name else "/models", None, {})
+    async def _heard(self, name: str, page: Page) -> dict[str, Any]:
+        path = (f"/models/{name}" if name else "/models") + (f"?{page.query}" if page.query else "")
+        answer = await self._upstream().send("GET", path, None, {"anthropic-version": page.version} if page.version else {})
         try:
             return await _read(answer)
         finally:
             answer.close()
 
-    def _keep(self, name: str, found: dict[str, Any]) -> None:
+    def _keep(self, asked: _Asked, found: dict[str, Any]) -> None:
         now = self._clock()
         self._kept = {other: kept for other, kept in self._kept.items() if kept.until_s > now}
         if len(self._kept) < _MOST:
-            self._kept[name] = _Kept(found, now + KEPT_S)
+            self._kept[asked] = _Kept(found, now + KEPT_S)
 
 
 async def _read(answer: Answer) -> dict[str, Any]:
