@@ -269,7 +269,7 @@ WHOLE: dict[str, tuple[Script, int, str, str]] = {
     "a huge head": (huge_head, 502, "upstream_unavailable", "upstream_error"),
     "chunks that are none": (bad_chunks, 502, "upstream_unavailable", "upstream_error"),
     "a redirect": (answers({}, 302, location="http://127.0.0.1:1/"), 502, "upstream_bad_answer", "upstream_error"),
-    "400": (answers({"error": {"message": "context too long", "code": "x"}}, 400), 400, "upstream_error", "upstream_error"),
+    "400": (answers({"error": {"message": "context too long", "code": 400}}, 400), 400, "upstream_error", "upstream_error"),
     "401": (answers({"error": {"message": "bad key sk-123"}}, 401), 502, "upstream_refused", "upstream_error"),
     "404": (answers(b"<h1>nothing</h1>", 404, "text/html"), 404, "upstream_error", "upstream_error"),
     "422": (answers({"detail": [{"msg": "x"}]}, 422), 422, "upstream_error", "upstream_error"),

@@ -19,14 +19,12 @@ from charter.guard.gateway.recording import Recorder
 from charter.guard.gateway.streaming import Final
 from charter.guard.gateway.surfaces._located import Located, get, mapped, put, rewritten
 from charter.guard.gateway.surfaces._surface import Asked, Said, Withheld
-from charter.guard.gateway.wire import strict
 from charter.guard.gateway.wire.errors import GatewayError, content_filter, unavailable
 from charter.guard.holdback import Approval, Probe, Window
 from charter.guard.policy import StreamPolicy
 from charter.guard.segments import has_media
 from charter.guard.vault import Vault
 
-_LONGEST_ERROR = 2000
 _ENDLESS = StreamPolicy(max_chars=1 << 40)
 
 
@@ -163,17 +161,9 @@ class Checking:
                 answer = put(answer, path, restored)
         return answer
 
-    async def error_message(self, raw: bytes) -> str:
-        """What an error body of the upstream says, if the output rails let it through as they would a reply, and that is on record; '' otherwise.
-        Raises GatewayError if it cannot be recorded."""
-        try:
-            given = strict.read(raw)
-        except strict.NotJsonError:
-            return ""
-        error = given.get("error", given) if isinstance(given, dict) else None
-        message = error.get("message") if isinstance(error, dict) else error
-        if not isinstance(message, str) or not message or len(message) > _LONGEST_ERROR:
-            return ""
+    async def error_message(self, message: str) -> str:
+        """What an error of the upstream says, if the output rails let it through as they would a reply, and that is on record; '' otherwise. Raises
+        GatewayError if it cannot be recorded."""
         if self.moderating is not None and self.moderating.holds:
             return ""  # the client wants what is said to it scored first, and an error is no reply that could be
         if self.active:

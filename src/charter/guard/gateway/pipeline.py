@@ -29,6 +29,7 @@ from charter.guard.gateway.streaming import Pump
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, BadRequestError, Failing, Ids, Surface, Withheld
 from charter.guard.gateway.turned_away import TurnedAway
 from charter.guard.gateway.upstream import Answer, Upstream, UpstreamLostError, bad_answer, interrupted
+from charter.guard.gateway.upstream_errors import upstream_error
 from charter.guard.gateway.wire import errors, strict
 from charter.guard.gateway.wire.errors import GatewayError
 
@@ -246,7 +247,7 @@ class Call:
             if asked.stream or answer.status != 200:
                 await written(self.row)
             if answer.status != 200:
-                raise await self._upstream_error(answer, checking)
+                raise await upstream_error(answer, self.surface.path, checking.error_message)
             if asked.stream:
                 await stream(self, asked, checking, answer)
             else:
@@ -283,16 +284,6 @@ class Call:
         told = self.surface.answer(asked, settled, withheld, changed)
         self.exchange.response_id = ids.plain(told.get("id"))
         await self._answer(200, strict.write(told if checking.moderating is None else checking.moderating.annotate(told, withheld.keys())))
-
-    async def _upstream_error(self, answer: Answer, checking: Checking) -> GatewayError:
-        """The upstream's own error, without anything that no rail has read: servers put what a model said into errors."""
-        status = answer.status if 400 <= answer.status < 600 else 502
-        after = answer.headers.get("retry-after", "")
-        wait_s = int(after) if after.isascii() and after.isdigit() and len(after) < 6 else None
-        if status in (401, 403, 407):
-            return GatewayError(502, "upstream_refused", "the model server refused the gateway's key", retry=False)
-        message = await checking.error_message(await answer.read()) or f"the model server answered with status {status}"
-        return GatewayError(status, "upstream_error", message, retry_after_s=wait_s)
 
     def _settle(self) -> None:
         settle_outcome(self.exchange)

@@ -31,6 +31,8 @@ class GatewayError(Exception):
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     #: Name of the key that was turned away, where it is known by then; no part of what is told.
     key: str = ""
+    #: The code that the client is told, where that is the model server's own; ``code`` is what accounts know it by.
+    told_code: str = ""
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
         found = list(self.headers)
@@ -44,11 +46,12 @@ class GatewayError(Exception):
 def body(error: GatewayError, dialect: Dialect, request_id: str, decision_id: str = "") -> dict[str, Any]:
     """The error's JSON. The ids are in it, so that a person who was refused can ask about it."""
     ids = {"request_id": request_id} | ({"decision_id": decision_id} if decision_id else {})
+    code = error.told_code or error.code
     if dialect == "anthropic":
         told = {"type": _ANTHROPIC.get(error.status, "invalid_request_error" if error.status < 500 else "api_error"), "message": error.message}
-        return {"type": "error", "error": {**told, "code": error.code, **ids}, "request_id": request_id}
+        return {"type": "error", "error": {**told, "code": code, **ids}, "request_id": request_id}
     kind = _OPENAI.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
-    told_ = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    told_ = {"message": error.message, "type": kind, "param": error.param, "code": code}
     return {"error": {**told_, **({"innererror": error.inner} if error.inner else {}), **ids}}
 
 
