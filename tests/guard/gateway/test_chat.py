@@ -8,6 +8,7 @@ import pytest
 from gateway_said import chunk
 
 from charter.guard.gateway.config import GatewayConfig
+from charter.guard.gateway.surfaces import chat, completions
 from charter.guard.gateway.surfaces._located import get, rewritten
 from charter.guard.gateway.surfaces._surface import BadAnswerError, BadRequestError, UpstreamFailedError, Withheld
 from charter.guard.gateway.surfaces.chat import surface
@@ -399,3 +400,19 @@ def test_an_error_event_is_the_upstreams_failure():
         codec().read("", b'{"error": {"message": "out of memory"}}')
     with pytest.raises(UpstreamFailedError):
         codec().read("error", b"{}")
+    with pytest.raises(UpstreamFailedError):
+        codec().read("", b'{"object": "error", "message": "out of memory", "type": "x", "code": 500}')
+
+
+@pytest.mark.parametrize(
+    ("made", "asks"), [(chat, {"messages": [{"role": "user", "content": "hi"}]}), (completions, {"prompt": "hi"})], ids=["chat", "old"]
+)
+def test_an_empty_reason_to_finish_is_no_end(made, asks):
+    """Some servers write one into every chunk."""
+    reader = made.surface.codec(made.surface.ask({"model": "m", "stream": True} | asks))
+    told = {"text": "hello", "delta": {"content": "hello"}}
+    for reason, ends in (("", False), ("", False), ("stop", True)):
+        data = json.dumps({"model": "m", "choices": [{"index": 0, "finish_reason": reason, **told}]}).encode()
+        [frame] = reader.read("", data)
+        assert frame.ends == ends
+        assert json.loads(frame.emit(["hello"])[6:])["choices"][0]["finish_reason"] == (reason or None)

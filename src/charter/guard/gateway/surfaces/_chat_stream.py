@@ -10,7 +10,7 @@ from charter.guard.gateway.surfaces import _chat_answer as whole_answer
 from charter.guard.gateway.surfaces._calls import BODIES, call_kind, cleaned
 from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
-from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of
+from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of, going_on
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Frame, Notes, Piece, Said, Withheld
 from charter.guard.gateway.surfaces._texts import Gather, Media, Text, is_name, named, top, without_texts
 from charter.guard.gateway.wire import sse
@@ -93,6 +93,7 @@ class ChatCodec:
     def _frame(self, chunk: dict[str, Any], choice: Any) -> ChatFrame:
         if not isinstance(choice, dict):
             raise BadAnswerError("a choice is no object")
+        given, choice = choice, going_on(choice)
         index = choice.get("index", 0)
         delta = choice.get("delta")
         if delta is None:
@@ -101,7 +102,7 @@ class ChatCodec:
             raise BadAnswerError("a choice cannot be read")
         clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), cleaned(without_texts(named(delta, _ROLE), _DELTA))
         clean = whole_answer.tidied(clean, delta, ends=choice.get("finish_reason") is not None)
-        if clean is not choice or clean_delta is not choice.get("delta"):
+        if clean is not given or clean_delta is not given.get("delta"):
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
         pieces: list[Piece] = []
         paths: list[Path | None] = []

@@ -123,9 +123,14 @@ def chunk_of(event: str, data: bytes) -> dict[str, Any] | None:
     if data == b"[DONE]":
         return None
     chunk = read(data)
-    if event == "error" or chunk.get("error") is not None:
+    if event == "error" or chunk.get("error") is not None or chunk.get("object") == "error":  # vLLM's older errors are bare
         raise UpstreamFailedError
     return chunk
+
+
+def going_on(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice of a chunk; an empty reason to finish, which some servers write into every chunk, is none."""
+    return {**choice, "finish_reason": None} if choice.get("finish_reason") == "" else choice
 
 
 def index(value: dict[str, Any], name: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from charter.guard.gateway.surfaces._located import Located, Path, put
 from charter.guard.gateway.surfaces._reading import undone
-from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of
+from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of, going_on
 from charter.guard.gateway.surfaces._surface import (
     Asked,
     BadAnswerError,
@@ -238,6 +238,7 @@ class CompletionsCodec:
     def _frame(self, chunk: dict[str, Any], choice: Any) -> CompletionsFrame:
         if not isinstance(choice, dict) or not isinstance(choice.get("text", ""), str):
             raise BadAnswerError("a choice cannot be read")
+        choice = going_on(choice)
         index = choice.get("index", 0)
         _prompt(self._asked, index)
         text = choice.get("text", "")
