@@ -105,7 +105,7 @@ def bits_of(shape: Shape, value: Any, at: Path, name: str) -> list[Bit]:
     try:
         shape.walk(value, at, name, reading)
     except Unreadable as error:
-        raise BadRequestError(str(error), param=error.name, code="unsupported_content") from None
+        raise BadRequestError(str(error), param=error.name, code=error.code) from None
     return reading.bits
 
 

@@ -24,11 +24,12 @@ _KEY = re.compile(r"[A-Za-z0-9_.:/@+-]{1,64}")
 
 
 class Unreadable(Exception):
-    """``name`` is the field (its plain part), ``why`` what is wrong with it; neither holds text of the body."""
+    """``name`` is the field (its plain part), ``why`` what is wrong with it; neither holds text of the body. ``code``: what a client is told; a
+    mistake of form is no content that was withheld, and is not counted as one."""
 
-    def __init__(self, name: str, why: str) -> None:
+    def __init__(self, name: str, why: str, code: str = "invalid_request") -> None:
         super().__init__(f"{name}: {why}")
-        self.name, self.why = name, why
+        self.name, self.why, self.code = name, why, code
 
 
 class Bit(NamedTuple):
@@ -207,7 +208,7 @@ class Refused:
     def walk(self, value: Any, at: Path, name: str, into: Reading) -> Any:
         if value is None or value is False or value == []:
             return value
-        raise Unreadable(name, self.why)
+        raise Unreadable(name, self.why, "unsupported_content")
 
     def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
         yield name, "refused"
@@ -282,7 +283,7 @@ class Object:
         found = {key: shape.walk(value[key], (*at, key), f"{dot}{key}", into) for key, shape in self.fields.items() if key in value}
         refused = unread(value, self.fields.keys()) if into.strict and not value.keys() <= self.fields.keys() else None
         if refused is not None:
-            raise Unreadable(f"{dot}{refused[0]}" if refused[0] else name or "a field", refused[1])
+            raise Unreadable(f"{dot}{refused[0]}" if refused[0] else name or "a field", refused[1], "unsupported_field")
         for key in [key for key in value if key not in self.fields]:
             if into.strict:
                 into.bits += [Bit("text", text, path) for path, text in leaves({key: value[key]}, at)]
@@ -311,7 +312,7 @@ class Union:
         shape = self.members.get(tag) if isinstance(tag, str) else None
         if shape is None:
             shown = f" of {self.by} {tag}" if isinstance(tag, str) and _KEY.fullmatch(tag) else ""
-            raise Unreadable(name, f"has a part{shown} that cannot be checked")
+            raise Unreadable(name, f"has a part{shown} that cannot be checked", "unsupported_content")
         return shape.walk(value, at, f"{name}[{tag}]", into)
 
     def contract(self, name: str) -> Iterator[tuple[str, Contract]]:
