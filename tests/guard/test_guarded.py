@@ -6,6 +6,7 @@ import asyncio
 import pickle
 
 import pytest
+from openai.types import chat
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation
@@ -118,6 +119,21 @@ def test_the_model_sees_the_masked_request(guard):
         [{"role": "user", "content": [{"type": "text", "text": "<EMAIL_1>"}], "name": "jo"}],
         Conversation.ask("<EMAIL_1>"),
     ]
+
+
+def test_messages_of_the_sdk_are_sent_back_as_they_came(guard):
+    """As everybody does with ``completion.choices[0].message``: an object, or a dictionary full of None."""
+    function = chat.ChatCompletionMessageFunctionToolCall(id="c", type="function", function={"name": "mail", "arguments": f'{{"to": "{MAIL}"}}'})
+    called = chat.ChatCompletionMessage(role="assistant", tool_calls=[function], annotations=[])
+    seen = []
+    ask = guard.wrap(lambda messages: seen.append(messages) or "ok")
+    for message in (called, called.model_dump()):
+        assert ask([{"role": "user", "content": "Hello"}, message, {"role": "tool", "tool_call_id": "c", "content": "sent"}]) == "ok"
+        assert seen[-1][1]["tool_calls"][0]["function"]["arguments"] == '{"to": "<EMAIL_1>"}'
+        assert guard.check([message, {"role": "user", "content": "NO"}], "input").action == "block"
+    refused = chat.ChatCompletionMessage(role="assistant", refusal="NO")
+    with pytest.raises(InputError, match="the key 'refusal' is not known"):
+        ask([refused])
 
 
 @pytest.mark.parametrize("answer", [None, 3, b"bytes", ["a"], {"text": "x"}])

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Message, Part, ToolCall
 
+
+@runtime_checkable
+class SdkMessage(Protocol):
+    """A message as OpenAI's SDK gives it back: ``completion.choices[0].message``."""
+
+    def model_dump(self, *, exclude_none: bool) -> dict[str, Any]: ...
+
+
+Given = Mapping[str, Any] | SdkMessage
 #: What a check reads: a prompt, chat messages in OpenAI's shape, or a Conversation.
-Asked = str | Conversation | Sequence[Mapping[str, Any]]
+Asked = str | Conversation | Sequence[Given]
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -38,9 +47,9 @@ def conversation_of(given: Asked) -> Conversation:
         return given
     if isinstance(given, str):
         return Conversation.ask(given)
-    if not isinstance(given, Sequence) or not given or not all(isinstance(message, Mapping) for message in given):
+    if not isinstance(given, Sequence) or not given or not all(isinstance(message, Mapping | SdkMessage) for message in given):
         raise InputError("a guarded call needs a prompt, chat messages or a Conversation to check")
-    return Conversation(messages=tuple(_message(number, message) for number, message in enumerate(given) if isinstance(message, Mapping)))
+    return Conversation(messages=tuple(_message(number, _keys(message)) for number, message in enumerate(given)))
 
 
 def to_check(given: Asked, stage: str) -> Conversation:
@@ -51,9 +60,13 @@ def to_check(given: Asked, stage: str) -> Conversation:
     return conversation
 
 
-def with_texts(messages: Sequence[Mapping[str, Any]], masked: Conversation) -> list[dict[str, Any]]:
+def _keys(message: Given) -> Mapping[str, Any]:
+    return message if isinstance(message, Mapping) else message.model_dump(exclude_none=True)
+
+
+def with_texts(messages: Sequence[Given], masked: Conversation) -> list[dict[str, Any]]:
     """The same messages with the texts of ``masked``, which was made of them: every other key stays."""
-    return [_rewritten(dict(given), message) for given, message in zip(messages, masked.messages, strict=True)]
+    return [_rewritten(dict(_keys(given)), message) for given, message in zip(messages, masked.messages, strict=True)]
 
 
 def _rewritten(given: dict[str, Any], message: Message) -> dict[str, Any]:
@@ -72,7 +85,7 @@ def _message(number: int, given: Mapping[str, Any]) -> Message:
     role = ROLES.get(str(given.get("role")))
     if role is None:
         raise InputError(f"message {number}: the role {str(given.get('role'))[:40]!r} is not known; known: {', '.join(ROLES)}")
-    unknown = sorted(set(given) - KEYS)
+    unknown = sorted(key for key in set(given) - KEYS if given[key] is not None and given[key] != [])  # what is empty says nothing
     if unknown:
         raise InputError(f"message {number}: the key {unknown[0][:40]!r} is not known, so it cannot be checked; known: {', '.join(sorted(KEYS))}")
     if not _NAME.fullmatch(str(given.get("name") or "-")):
