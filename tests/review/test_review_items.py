@@ -107,6 +107,28 @@ def test_list_and_show_tell_what_a_reviewer_needs(database: Database) -> None:
         assert part in page
 
 
+def test_the_next_command_is_about_the_same_database(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hint that is typed as it stands must not look into another gateway's queue."""
+    [name] = queue(database, item(1, ASKED.with_reply("Use a pick.")))
+    monkeypatch.delenv("CHARTER_DATABASE_URL")
+    (tmp_path / "my gateway.yaml").write_text("database: {url: gate.db}", encoding="utf-8")
+    here = ("--config", "my gateway.yaml")
+    assert f"charter review decide --config 'my gateway.yaml' {name[:12]} --label" in review("show", name, *here).output
+    assert f"charter review decide --database gate.db {name[:12]} --label" in review("show", name, "--database", "gate.db").output
+    for words in (
+        ("show", "ffff"),
+        ("list", "--status", "lost"),
+        ("list", "--why", "boredom"),
+        ("decide", name, "--label", "maybe", "--reviewer", "ann"),
+        ("export", "--out", "rows.jsonl"),
+        ("export", "--out", "rows.jsonl", "--form", "poem"),
+    ):
+        with pytest.raises(InputError) as told:
+            review(*words, *here)
+        commands = told.value.hint.count("charter review")
+        assert commands == told.value.hint.count("--config 'my gateway.yaml'") > 0, told.value.hint
+
+
 def test_a_decision_is_signed_kept_shown_and_in_the_audit_log(database: Database) -> None:
     [name] = queue(database, item(1, ASKED.with_reply("Use a pick.")))
     labels = ("--label", "request=unsafe", "--label", "reply=unsafe", "--hazard", "nonviolent_crime")

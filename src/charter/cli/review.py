@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charter.core.errors import InputError, MissingPartError
+from charter.core.errors import CharterError, InputError, MissingPartError
 from charter.core.installing import install
 
 app = typer.Typer(
@@ -22,6 +24,7 @@ DatabaseName = Annotated[str | None, typer.Option("--database", help="a SQLite f
 ItemId = Annotated[str, typer.Argument(metavar="ID", help="an item's id, or its beginning")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object for each item, with its whole text")]
 _OTHER = "charter serve makes it; --config FILE names the gateway.yaml whose database it is"
+_COMMAND = re.compile(r"charter review (?:list|show|decide|export)\b")
 _STATUSES = ("open", "decided", "disputed", "expired", "all")
 
 
@@ -37,7 +40,9 @@ def list_items(
 ) -> None:
     """Items, the highest priority first and of equals the oldest. Nothing is written."""
     if status not in _STATUSES:
-        raise InputError(f"{status[:40]!r} is no status; known: {', '.join(_STATUSES)}", "charter review list --status open")
+        raise InputError(
+            f"{status[:40]!r} is no status; known: {', '.join(_STATUSES)}", f"charter review list{_where(database, config)} --status open"
+        )
     now = time.time()
     with _opened(database, config) as (opened, _):
         from charter.review.reading import json_of, line_of
@@ -66,7 +71,7 @@ def show(item: ItemId, as_json: AsJson = False, config: ConfigFile = None, datab
         from charter.store.decisions import one
 
         found = one(opened, item, now)
-    typer.echo(json_of(found, now) if as_json else "\n".join(page_of(found, now)))
+    typer.echo(json_of(found, now) if as_json else "\n".join(page_of(found, now, _where(database, config))))
 
 
 @app.command()
@@ -123,7 +128,8 @@ def export(
     done = rows_of(decided, form)
     left_out = "".join(f"\nleft out {count}: {why}" for why, count in sorted(done.left_out.items()))
     if not done.rows:
-        raise InputError(f"no decision gives a row{left_out}".replace("\n", "; "), "charter review list, then charter review decide ID --label ...")
+        hint = _here("charter review list, then charter review decide ID --label ...", database, config)
+        raise InputError(f"no decision gives a row{left_out}".replace("\n", "; "), hint)
     write_new(out, text_of(done.rows))
     harmful = sum(bool(row.get("harmful", any(row.get("labels", {}).values()))) for row in done.rows)
     typer.echo(f"{out}: {len(done.rows)} rows, {harmful} of them unsafe{left_out}")
@@ -155,5 +161,19 @@ def _opened(database: str | None, config: Path | None, *, write: bool = False) -
             opened.close()
             opened = open_database(chosen, os.environ)
         yield opened, settings
+    except CharterError as error:
+        error.hint = _here(error.hint, database, config)
+        raise
     finally:
         opened.close()
+
+
+def _where(database: str | None, config: Path | None) -> str:
+    """The options that name this database, for a command to type next."""
+    named = f" --config {shlex.quote(str(config))}" if config is not None else ""
+    return named if database is None else f"{named} --database {shlex.quote(database)}"
+
+
+def _here(hint: str, database: str | None, config: Path | None) -> str:
+    """A hint whose commands are about this database."""
+    return _COMMAND.sub(lambda found: found[0] + _where(database, config), hint)

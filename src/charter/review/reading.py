@@ -50,7 +50,7 @@ def age(seconds: float) -> str:
     return f"{max(0, int(seconds // size))} {unit}"
 
 
-def page_of(item: Filed, now: float) -> Iterator[str]:
+def page_of(item: Filed, now: float, where: str = "") -> Iterator[str]:
     """Every line about one item: why it is here, its whole text, what rails, users and reviewers said."""
     row = item.row
     yield f"{item.id}  {item.status}, priority {row['priority']}, {age(now - row['created_unix_s'])} old"
@@ -75,7 +75,7 @@ def page_of(item: Filed, now: float) -> Iterator[str]:
     for made in item.made:
         yield from _made(made)
     if not item.made:
-        yield f"nobody has decided: charter review decide {item.id[:DIGITS]} --label {'|'.join(LABELS)} --reviewer NAME"
+        yield f"nobody has decided: charter review decide{where} {item.id[:DIGITS]} --label {'|'.join(LABELS)} --reviewer NAME"
 
 
 def _rails(check: dict[str, Any]) -> str:
