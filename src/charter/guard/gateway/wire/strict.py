@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -14,9 +15,13 @@ MAX_VALUES = 20_000
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
+LONE = "a surrogate (\\ud800 to \\udfff) stands alone, as where a text was cut inside an emoji"
+_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]")
+
 
 class NotJsonError(ValueError):
-    """``kind`` is one of: not UTF-8, not JSON, nested too deep, too many values, a key stands twice, not an object. Never holds text of the body."""
+    """``kind`` is one of: not UTF-8, not JSON, ``LONE``, nested too deep, too many values, a key stands twice, not an object. Never holds
+    text of the body."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -49,7 +54,7 @@ def read(raw: bytes) -> Any:
     except RecursionError:
         raise NotJsonError("nested too deep") from None
     except (msgspec.MsgspecError, ValueError):
-        raise NotJsonError("not JSON") from None
+        raise NotJsonError(LONE if _HALF.search(raw) else "not JSON") from None
 
 
 def write(value: Any) -> bytes:
