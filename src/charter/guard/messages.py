@@ -49,7 +49,8 @@ def conversation_of(given: Asked) -> Conversation:
         return Conversation.ask(given)
     if not isinstance(given, Sequence) or not given or not all(isinstance(message, Mapping | SdkMessage) for message in given):
         raise InputError("a guarded call needs a prompt, chat messages or a Conversation to check")
-    return Conversation(messages=tuple(_message(number, _keys(message)) for number, message in enumerate(given)))
+    read = [_keys(message) for message in given if isinstance(message, Mapping | SdkMessage)]
+    return Conversation(messages=tuple(_message(number, message) for number, message in enumerate(read)))
 
 
 def to_check(given: Asked, stage: str) -> Conversation:
