@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,17 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         return name
 
     return install
+
+
+def test_what_is_installed_is_read_once_and_again_when_a_package_comes(package: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(registry, "entry_points", lambda group: read.append(group) or entry_points(group=group))
+    registry.names("attacks")
+    read.clear()
+    registry.find("attacks", "direct")
+    assert read == []
+    assert package(GOOD) in registry.names("attacks")
+    assert read == ["charter.attacks"]
 
 
 FAULTS = {

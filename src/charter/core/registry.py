@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import pkgutil
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
@@ -31,7 +34,7 @@ def names(shelf: str) -> list[str]:
     """Names of all plugins on a shelf, sorted, without importing them."""
     package = importlib.import_module(_package(shelf))
     built_in = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_") and not m.ispkg}
-    outside = {point.name for point in entry_points(group=f"charter.{shelf}")}
+    outside = {point.name for point in _of_others(shelf)}
     return sorted(built_in | outside)
 
 
@@ -44,11 +47,30 @@ def find(shelf: str, name: str) -> ModuleType:
         close = difflib.get_close_matches(name, available, n=1)
         advice = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(available) or 'none'}"
         raise InputError(f"no {shelf[:-1]} is called {name!r}; {advice}", f"charter list {shelf}")
-    outside = [point for point in entry_points(group=f"charter.{shelf}") if point.name == name]
+    outside = [point for point in _of_others(shelf) if point.name == name]
     built_in = {m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)}
     if len(outside) + (name in built_in) > 1:
         raise InputError(f"two plugins on the shelf {shelf} are called {name!r}", "pip uninstall one of them")
     return _loaded(shelf, outside[0]) if outside else importlib.import_module(f"{package}.{name}")
+
+
+def _of_others(shelf: str) -> tuple[EntryPoint, ...]:
+    """What other packages add to a shelf. To look means to read a file of every package that is installed, so it is done again only where a folder
+    of ``sys.path`` is another one or something was put into it."""
+    return _read_entries(f"charter.{shelf}", tuple(_as_it_stands(folder or os.curdir) for folder in sys.path))
+
+
+def _as_it_stands(folder: str) -> tuple[str, int, int]:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return folder, 0, 0
+    return folder, found.st_ino, found.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _read_entries(group: str, folders: tuple[tuple[str, int, int], ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
 
 
 def _loaded(shelf: str, point: EntryPoint) -> ModuleType:

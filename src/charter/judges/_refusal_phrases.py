@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +69,10 @@ class Phrases(NamedTuple):
     asks_for_text: re.Pattern[str]
 
 
+@cache
 def load_phrases() -> Phrases:
-    """Read the phrase lists that ship beside this file: patterns of a group that several have are joined, and they share their parts."""
+    """The phrase lists that ship beside this file, read once in a process: patterns of a group that several have are joined, and they share their
+    parts."""
     parts: dict[str, str] = {}
     patterns: dict[str, list[str]] = {}
     for name in FILES:
