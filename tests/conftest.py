@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,51 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from forked import Forked
+
 # Timings belong in benchmarks/, not in pass or fail: a busy machine must not fail a property.
 settings.register_profile("charter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("charter")
 
 # No test reaches out for data: what is missing is missing.
 os.environ["CHARTER_OFFLINE"] = "1"
+
+# Dozens of processes import the same files: compiled once, not by each, whatever the shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+#: Where several processes share the files of tests, these are begun first: a minute or more each, and the last one to begin is waited for.
+LONGEST = (
+    "recipes/test_align.py",
+    "judges/test_cards.py",
+    "guard/gateway/test_gateway_postgres_hangs.py",
+    "recipes/test_embedded.py",
+    "guard/test_rails_shelf.py",
+    "evaluate/test_gate_example.py",
+    "evaluate/test_inspect.py",
+    "judges/test_bad_input.py",
+    "guard/gateway/test_gateway_replicas.py",
+    "guard/gateway/test_audit_hangs.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # by the number of tests, which says nothing of how long they take
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        rank = {Path(__file__).parent / name: n for n, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forked]:
+    """``forked.run("keys", "list", cwd=folder)`` is ``charter keys list`` in a process of its own; for commands that need no torch."""
+    surfaces = [f"charter.guard.gateway.surfaces.{name}" for name in ("chat", "messages", "moderations", "responses")]
+    with Forked("charter.recipes.single", "charter.guard.gateway.app", "charter.store.reports", "alembic.migration", *surfaces) as running:
+        yield running
 
 
 def _programs() -> Path | None:

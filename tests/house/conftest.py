@@ -1,14 +1,15 @@
-"""Where the repository is, and the ``charter`` command as a person runs it: in a process of its own."""
+"""Where the repository is, and the ``charter`` command in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from forked import Forked
 
 ROOT = Path(__file__).parents[2]
 Charter = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,12 +30,11 @@ def tracked() -> list[Path]:
 
 
 @pytest.fixture
-def charter(tmp_path: Path) -> Charter:
+def charter(tmp_path: Path, forked: Forked) -> Charter:
     """``charter('evaluate', 'scripted', ..., HF_HUB_OFFLINE='1')`` in ``tmp_path``; keywords are environment variables."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "charter.cli", *map(str, arguments)]
         variables = {**os.environ, "CHARTER_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", **environment}
-        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        return forked.run(*arguments, cwd=tmp_path, env=variables)
 
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from sqlalchemy import create_engine, inspect, text
 from charter.core.errors import EXIT_ERROR, EXIT_GATE_FAILED, EXIT_PASSED, EXIT_USAGE
 from charter.store.audit import AuditLog, Row
 from charter.store.database import Database
+from forked import Forked
 
 
 @pytest.fixture
-def verify(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def verify(tmp_path: Path, forked: Forked) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "charter.cli", "audit", "verify", *map(str, words)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return forked.run("audit", "verify", *words, cwd=tmp_path)
 
     return run
 

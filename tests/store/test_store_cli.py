@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select, text
 
 from charter.core.errors import EXIT_USAGE
@@ -19,13 +19,20 @@ from charter.store.database import Database
 from charter.store.review import add_items
 from charter.store.review_rows import Answer
 from charter.store.tables import audit, kept_text
+from forked import Forked
+
+Charter = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def charter(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "charter.cli", "store", *words], cwd=folder, capture_output=True, text=True, check=False)
+@pytest.fixture
+def charter(forked: Forked) -> Charter:
+    def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        return forked.run("store", *words, cwd=folder)
+
+    return run
 
 
-def test_upgrade_makes_the_tables_and_says_their_version(fresh: str, tmp_path: Path, open_database: Callable[[], Database]) -> None:
+def test_upgrade_makes_the_tables_and_says_their_version(charter: Charter, fresh: str, tmp_path: Path, open_database: Callable[[], Database]) -> None:
     for _ in range(2):  # the second time nothing is left to do
         done = charter(tmp_path, "upgrade", fresh)
         assert done.returncode == 0, done.stderr
@@ -34,7 +41,9 @@ def test_upgrade_makes_the_tables_and_says_their_version(fresh: str, tmp_path: P
     assert f"version {wanted}" in done.stdout
 
 
-def test_upgrade_refuses_a_newer_database_in_one_clear_line(fresh: str, tmp_path: Path, open_database: Callable[[], Database]) -> None:
+def test_upgrade_refuses_a_newer_database_in_one_clear_line(
+    charter: Charter, fresh: str, tmp_path: Path, open_database: Callable[[], Database]
+) -> None:
     with open_database().write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     done = charter(tmp_path, "upgrade", fresh)
@@ -44,7 +53,7 @@ def test_upgrade_refuses_a_newer_database_in_one_clear_line(fresh: str, tmp_path
 
 
 def test_purge_takes_out_what_is_over_keeps_the_rest_and_is_in_the_audit_log(
-    fresh: str, tmp_path: Path, open_database: Callable[[], Database]
+    charter: Charter, fresh: str, tmp_path: Path, open_database: Callable[[], Database]
 ) -> None:
     database = open_database()
     talk = {0: Conversation.ask("q").with_reply("a")}
@@ -60,14 +69,14 @@ def test_purge_takes_out_what_is_over_keeps_the_rest_and_is_in_the_audit_log(
     assert verify(database).broken is None
 
 
-def test_purge_of_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
+def test_purge_of_a_database_that_is_not_there_makes_none(charter: Charter, tmp_path: Path) -> None:
     done = charter(tmp_path, "purge", "nope.sqlite")
     assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
     assert "nope.sqlite: there is no such file" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_purge_leaves_another_programs_database_as_it_was(tmp_path: Path) -> None:
+def test_purge_leaves_another_programs_database_as_it_was(charter: Charter, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "mine.db")) as mine:
         mine.execute("CREATE TABLE notes (id INTEGER)")
     before = (tmp_path / "mine.db").read_bytes()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from charter.store.audit_verify import verify
 from charter.store.database import Database
+from forked import Forked
 
 
 @pytest.fixture
-def charter(tmp_path: Path):  # type: ignore[no-untyped-def]
+def charter(tmp_path: Path, forked: Forked):  # type: ignore[no-untyped-def]
     (tmp_path / "gateway.yaml").write_text("database: {url: gateway.db}\nguards: {strict: default}\n", encoding="utf-8")
 
     def run(*arguments: str, folder: Path = tmp_path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "charter.cli", "keys", *arguments, "--config", os.path.relpath(tmp_path / "gateway.yaml", folder)]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "CHARTER_KEY_PEPPER": "p"})
+        config = os.path.relpath(tmp_path / "gateway.yaml", folder)
+        return forked.run("keys", *arguments, "--config", config, cwd=folder, env={**os.environ, "CHARTER_KEY_PEPPER": "p"})
 
     return run
 
