@@ -88,7 +88,7 @@ def parse_yaml(text: str, name: str) -> Document:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None:  # before the data are built: merged keys and aliases of aliases grow beyond any memory
             _walk(node, (), lines, problems, _Repeats(name))
-        data = None if node is None else yaml.SafeLoader("").construct_document(node)  # type: ignore[no-untyped-call]
+        data = None if node is None else yaml.SafeLoader("").construct_document(node)
     except InputError:
         raise
     except yaml.YAMLError as error:

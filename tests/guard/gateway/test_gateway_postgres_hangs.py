@@ -130,7 +130,7 @@ def test_work_at_a_silent_server_ends_in_the_middle(proxy: Proxy, behind: str) -
 
 def test_a_lock_of_the_chain_that_its_holder_forgot_is_taken_from_it(fresh_postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between lock and commit it does nothing: frozen, or cut off from the server."""
-    one, other = Database(fresh_postgres, limit_s=30.0), Database(fresh_postgres, limit_s=WAIT_S)
+    one, other = Database(fresh_postgres, limit_s=6.0), Database(fresh_postgres, limit_s=WAIT_S)
     frozen, go = threading.Event(), threading.Event()
     forgetful = AuditLog(one)
     linked = forgetful._head

@@ -25,6 +25,7 @@ from sqlalchemy import func, select
 
 from charter.store.database import Database
 from charter.store.tables import audit, report, review_item
+from forked import Forked
 
 REFRESH_S = 0.3
 CONFIG = f"""
@@ -46,6 +47,7 @@ class Site:
     environ: dict[str, str]
     upstream: MockUpstream
     database: Database
+    forked: Forked
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self) -> subprocess.Popen[str]:
@@ -55,8 +57,7 @@ class Site:
         return process
 
     def charter(self, *words: str) -> str:
-        command = [sys.executable, "-m", "charter.cli", *words]
-        done = subprocess.run(command, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=60)
+        done = self.forked.run(*words, cwd=self.folder, env=self.environ, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -102,7 +103,7 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def site(postgres: str, loop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(postgres: str, forked: Forked, loop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     import psycopg
 
     name = "r" + os.urandom(6).hex()
@@ -114,7 +115,7 @@ def site(postgres: str, loop: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     upstream = MockUpstream(SAYS)
     loop(upstream.start())
     environ = {**os.environ, "CHARTER_DATABASE_URL": f"{postgres}/{name}", "CHARTER_KEY_PEPPER": "p", "OPENAI_API_KEY": "upstream-key"}
-    found = Site(folder, environ, upstream, Database(f"{postgres}/{name}"))
+    found = Site(folder, environ, upstream, Database(f"{postgres}/{name}"), forked)
     yield found
     for process in found.running:
         process.kill()
