@@ -87,10 +87,13 @@ class Reworded:
 
     def _share(self, number: int, words: Sequence[str], bag: Counter[str], least: float) -> float:
         """0 where too few words are the same, wherever they stand, for it to be worth aligning them."""
-        shared = (self._bags[number] & bag).total()
+        mine, theirs = self._words[number], self._bags[number]
         inside = self._may_stand_inside[number]
-        size = len(self._words[number]) if inside else max(len(words), len(self._words[number]))
-        return 1 - edits(self._words[number], words, inside) / size if shared >= least * size else 0.0
+        size = len(mine) if inside else max(len(words), len(mine))
+        if min(len(words), len(mine)) < least * size:
+            return 0.0
+        shared = sum(min(count, bag[word]) for word, count in theirs.items() if word in bag)
+        return 1 - edits(mine, words, inside) / size if shared >= least * size else 0.0
 
 
 class HeldOut:
