@@ -20,7 +20,7 @@ from charter.core.rows import Verdict
 from charter.guard.engine import Guard
 from charter.guard.policy import GuardPolicy, RailEntry
 
-WAIT_S, PAUSE_S = 1.0, 0.12
+WAIT_S, PAUSE_S = 1.0, 0.2
 ASK = {"model": "m", "messages": [{"role": "user", "content": "How do I prune roses?"}]}
 SAID = [f"Sentence number {n} says this. " for n in range(30)]
 
@@ -35,7 +35,7 @@ def guarded() -> Guard:
 
 @pytest.fixture(params=["guarded", "unguarded"])
 def running(request: pytest.FixtureRequest, launch: Any, tmp_path: Path) -> Any:
-    """A gateway before a model server that takes more than three seconds for a reply, whether or not a rail reads it."""
+    """A gateway before a model server that takes six seconds for a reply, whether or not a rail reads it."""
     guard = guarded() if request.param == "guarded" else None
     found = launch(guard, mode="strict", keeps={"wait_s": WAIT_S}, database={"url": str(tmp_path / "g.db")}, heartbeat_s=0.5)
     found.upstream.script = streams(*spoken(*SAID), pause_s=PAUSE_S)
