@@ -6,11 +6,16 @@ a sign that nobody types between words, or a text that consists of little else.
 
 from __future__ import annotations
 
+import itertools
+import string
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charter.core.normalise.lexicon import ranks
+from charter.core.normalise.lookup import Folding, Known
 from charter.core.normalise.mapped import Mapped, Offsets
 from charter.core.normalise.scan import Mask, Scan, after, before, runs, spread
 from charter.core.normalise.word import LOOKS, looks
@@ -34,6 +39,11 @@ _SMALL = frozenset(
 )
 
 
+#: Words from which they are looked up at once; letters of the short ones, of which all are in a table, and what it says.
+MANY, _SHORT, _LETTERS = 64, 2, string.ascii_lowercase + string.digits
+_IS_ENGLISH, _IS_SMALL, _IS_CONTRACTED = 1, 2, 4
+
+
 class _Words(NamedTuple):
     """Places of the words of a text, and whether only signs stand between one and the next."""
 
@@ -49,11 +59,7 @@ def part(m: Mapped) -> Mapped | None:
     if not len(rows[0]):
         return None
     inside = np.flatnonzero(spread(rows[0], rows[1] + 1, len(words.starts) + 1))
-    said = [m.text[start:end].lower() for start, end in zip(words.starts[inside].tolist(), words.ends[inside].tolist(), strict=True)]
-    known, small = np.zeros((2, len(words.starts)), dtype=np.bool_)
-    english = {word: _is_english(word) for word in set(said)}
-    known[inside], small[inside] = [english[word] for word in said], [word in _SMALL for word in said]
-    known[[n for n, word in zip(inside.tolist(), said, strict=True) if word in _CONTRACTED and m.text[words.starts[n] - 1] in _APOSTROPHES]] = True
+    known, small = _at_once(m.text, words, inside) if len(inside) >= MANY else _one_by_one(m.text, words, inside)
     kept = known | (before(known) & after(known))
     first, last = _rows(words.linked & kept[:-1] & kept[1:])
     gaps = _read(m.text, words, known, small, first, last)
@@ -84,27 +90,96 @@ def _rows(linked: Mask) -> tuple[Offsets, Offsets]:
     return first[some], last[some]
 
 
+def _one_by_one(text: str, words: _Words, inside: Offsets) -> tuple[Mask, Mask]:
+    """Which words are English, or the end of a contraction, and which small ones; of those with the numbers ``inside``."""
+    said = [text[start:end].lower() for start, end in zip(words.starts[inside].tolist(), words.ends[inside].tolist(), strict=True)]
+    known, small = np.zeros((2, len(words.starts)), dtype=np.bool_)
+    english = {word: _is_english(word) for word in set(said)}
+    known[inside], small[inside] = [english[word] for word in said], [word in _SMALL for word in said]
+    known[[n for n, word in zip(inside.tolist(), said, strict=True) if word in _CONTRACTED and text[words.starts[n] - 1] in _APOSTROPHES]] = True
+    return known, small
+
+
+def _at_once(text: str, words: _Words, inside: Offsets) -> tuple[Mask, Mask]:
+    """The same for many: those of one or two letters by a table, of the others only those that look like a word."""
+    known, small = np.zeros((2, len(words.starts)), dtype=np.bool_)
+    points = Scan(text).points
+    letters = _folded()[0](points)
+    starts, ends = words.starts[inside], words.ends[inside]
+    is_short = ends - starts <= _SHORT
+    short, first = inside[is_short], starts[is_short]
+    traits = _short()[letters[first], np.where(ends[is_short] - first == _SHORT, letters[ends[is_short] - 1], 0)]
+    apostrophe = np.isin(points[first - 1], [ord(sign) for sign in _APOSTROPHES])
+    known[short] = (traits & _IS_ENGLISH > 0) | ((traits & _IS_CONTRACTED > 0) & apostrophe)
+    small[short] = traits & _IS_SMALL > 0
+    long = inside[~is_short]
+    long = long[_shapes().may(_folded()[1](points), words.starts[long], words.ends[long])]
+    if len(long):
+        some, few = _one_by_one(text, words, long)
+        known[long], small[long] = some[long], few[long]
+    return known, small
+
+
+@cache
+def _folded() -> tuple[Folding, Folding]:
+    """Letters in lower case, and those with digits for letters too."""
+    return Folding(), Folding(LOOKS)
+
+
+@cache
+def _shapes() -> Known:
+    """Of English and small words."""
+    return Known({*looks(), *(word.translate(LOOKS) for word in _SMALL)})
+
+
+@cache
+def _short() -> NDArray[np.uint8]:
+    """What is said of every word of one letter or two, by its letters; 0 for the second one of a single letter."""
+    table = np.zeros((128, 128), dtype=np.uint8)
+    for word in map("".join, itertools.chain.from_iterable(itertools.product(_LETTERS, repeat=size) for size in range(1, _SHORT + 1))):
+        of_word = _IS_ENGLISH * _is_english(word) | _IS_SMALL * (word in _SMALL) | _IS_CONTRACTED * (word in _CONTRACTED)
+        table[ord(word[0]), ord(word[1]) if len(word) > 1 else 0] = of_word
+    return table
+
+
 def _is_english(word: str) -> bool:
     return word in ranks() if word.isalpha() else not word.isdigit() and word.translate(LOOKS) in looks()
 
 
 def _read(text: str, words: _Words, known: Mask, small: Mask, first: Offsets, last: Offsets) -> list[int]:
     """Numbers of the gaps that become blanks."""
-    rows = [
-        {n: text[words.ends[n] : words.starts[n + 1]].strip() for n in range(start, end)}
-        for start, end in zip(first.tolist(), last.tolist(), strict=True)
-    ]
-    every = {sign for row in rows for sign in row.values()}
-    is_most = int((last - first + 1).sum()) >= _MOST * len(words.starts) and len(every) <= _KINDS
+    so_far, so_small = (np.append(0, np.cumsum(mask, dtype=np.int64)) for mask in (known, small))
+    enough = so_far[last + 1] - so_far[first] >= _ENGLISH * (last + 1 - first)
+    if not enough.any():
+        return []
+    is_most = _is_most(text, words, first, last)
     found: list[int] = []
-    for gaps in rows:
-        start, end = min(gaps), max(gaps) + 1
+    for start, end in zip(first[enough].tolist(), last[enough].tolist(), strict=True):
+        gaps = _gaps(text, words, start, end)
         signs = {n: sign for n, sign in gaps.items() if sign not in _APOSTROPHES or text[words.starts[n + 1] : words.ends[n + 1]] not in _CONTRACTED}
         count, kinds = len(signs) + 1, set(signs.values())
-        if int(known[start : end + 1].sum()) < _ENGLISH * (end + 1 - start) or count < _LEAST:
+        if count < _LEAST:
             continue
         is_odd = len(kinds) == 1 and all(not char.isascii() and char not in _TYPED for char in next(iter(kinds)))
         is_code = text[words.ends[end] : words.ends[end] + 1] == "(" or (len(kinds) > 1 and not _OF_CODE.isdisjoint("".join(kinds)))
-        if is_odd or is_most or (count >= _MANY and int(small[start : end + 1].sum()) >= _SMALL_ONES and not is_code):
+        if is_odd or is_most or (count >= _MANY and int(so_small[end + 1] - so_small[start]) >= _SMALL_ONES and not is_code):
             found += signs
     return found
+
+
+def _gaps(text: str, words: _Words, start: int, end: int) -> dict[int, str]:
+    """The signs between the words of a row, by the number of the word before them."""
+    opens, closes = words.ends[start:end].tolist(), words.starts[start + 1 : end + 1].tolist()
+    return {n: text[one:other].strip() for n, one, other in zip(range(start, end), opens, closes, strict=True)}
+
+
+def _is_most(text: str, words: _Words, first: Offsets, last: Offsets) -> bool:
+    """Whether a text consists of little else than its rows, which then have few kinds of signs."""
+    if int((last - first + 1).sum()) < _MOST * len(words.starts):
+        return False
+    kinds: set[str] = set()
+    for start, end in zip(first.tolist(), last.tolist(), strict=True):
+        kinds.update(_gaps(text, words, start, end).values())
+        if len(kinds) > _KINDS:
+            return False
+    return True
