@@ -101,7 +101,15 @@ def hexadecimal(scan: Scan) -> Offsets:
 
 
 def decimal(scan: Scan) -> Offsets:
-    return in_a_row(*runs(scan.of(r"\d")), count=4, longest=3, gap=2)
+    """Four numbers of two or three digits with one or two signs between them."""
+    starts, ends = runs(scan.of(r"\d"))
+    last = len(starts) - 3
+    if last <= 0:
+        return starts[:0]
+    sign, sizes, gaps = np.append(scan.of(r"\s,;"), False), ends - starts, starts[1:] - ends[:-1]
+    fits, near = (sizes == 2) | (sizes == 3), (gaps <= 2) & sign[ends[:-1]] & sign[starts[1:] - 1]
+    good = fits[:last] & fits[1 : 1 + last] & fits[2 : 2 + last] & fits[3:] & near[:last] & near[1 : 1 + last] & near[2:]
+    return starts[:last][good]
 
 
 def morse(scan: Scan) -> Offsets:

@@ -45,17 +45,17 @@ def cut_loosely(text: str, least: float) -> list[str] | None:
 
 def _pieces(text: str) -> list[str]:
     """Known words and single letters, from the last one to the first."""
-    known, prefixes, price = ranks(), _prefixes(), _price()
-    best: list[tuple[float, int]] = [(0.0, 0)] + [(math.inf, 0)] * len(text)
+    costs, price = _costs(), _price()
+    best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
     for start in range(len(text)):
-        so_far, end = best[start][0], start + 1
-        if so_far + _LETTER < best[end][0]:
-            best[end] = (so_far + _LETTER, start)
-        while end <= len(text) and (piece := text[start:end]) in prefixes:
-            if piece in known and (cost := so_far + price + math.log(known[piece] + 1)) < best[end][0]:
-                best[end] = (cost, start)
+        so_far, end = best[start], start + 1
+        if so_far + _LETTER < best[end]:
+            best[end], back[end] = so_far + _LETTER, start
+        while end <= len(text) and (cost := costs.get(text[start:end])) is not None:
+            if (total := so_far + price + cost) < best[end]:
+                best[end], back[end] = total, start
             end += 1
-    return _backwards(text, [start for _, start in best])
+    return _backwards(text, back)
 
 
 def _backwards(text: str, back: list[int]) -> list[str]:
@@ -76,27 +76,26 @@ def cut(text: str) -> list[str] | None:
     rank (Zipf's law), so few and common words win. Linear in the text."""
     if len(text) >= _LONG:
         return _cut_long(text)
-    known, prefixes, price = ranks(), _prefixes(), _price()
-    best: dict[int, tuple[float, int]] = {0: (0.0, 0)}
-    reach = 0
+    costs, price, reach = _costs(), _price(), 0
+    best, back = [0.0] + [math.inf] * len(text), [0] * (len(text) + 1)
     for start in range(len(text)):
         if start > reach:
             return None
-        if start not in best:
+        if best[start] == math.inf:
             continue
-        so_far, end = best[start][0] + price, start + 1
-        while end <= len(text) and (piece := text[start:end]) in prefixes:
-            if piece in known and (cost := so_far + math.log(known[piece] + 1)) < best.get(end, (math.inf, 0))[0]:
-                best[end], reach = (cost, start), max(reach, end)
+        so_far, end = best[start] + price, start + 1
+        while end <= len(text) and (cost := costs.get(text[start:end])) is not None:
+            if (total := so_far + cost) < best[end]:
+                best[end], back[end], reach = total, start, max(reach, end)
             end += 1
-    if len(text) not in best:
-        return None
-    words, end = [], len(text)
-    while end:
-        start = best[end][1]
-        words.append(text[start:end])
-        end = start
-    return words[::-1]
+    return _backwards(text, back)[::-1] if reach == len(text) else None
+
+
+@cache
+def _costs() -> dict[str, float]:
+    """What words cost, and infinity for what some begin with."""
+    known = ranks()
+    return {piece: math.log(known[piece] + 1) if piece in known else math.inf for piece in _prefixes()}
 
 
 def _cut_long(text: str) -> list[str] | None:

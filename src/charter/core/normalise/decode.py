@@ -38,11 +38,11 @@ class Reader:
     def __init__(self, plain: Callable[[str], str] = str) -> None:
         self._plain = plain
         self._read: dict[str, dict[str, str | None]] = defaultdict(dict)
-        self._readable: dict[str, bool] = {}
+        self._kinds: dict[str, int] = {}
         self._turned: dict[str, bool] = {}
         self._told: dict[str, bool] = {}
         self._forms: dict[str, str] = {}
-        self._holds: dict[tuple[str, int], bool] = {}
+        self._holds: dict[int, dict[str, bool]] = defaultdict(dict)
 
     def passages(self, text: str, depth: int = MAX_DEPTH) -> Found:
         """Encoded passages. Of two that overlap the one of the earlier scheme holds. A passage may also decode to another encoded one, up to
@@ -53,60 +53,67 @@ class Reader:
             if not any(sign in text for sign in scheme.signs):
                 continue
             at, encoded = _find(scheme, text, scan)
-            kept = self._kept(scheme, [encoded], depth)[0] if encoded else {}
-            some = [number for number, passage in enumerate(encoded) if passage in kept] if kept else []
+            kept = self._kept(scheme, encoded, [0] * len(encoded), depth) if encoded else []
+            some = [(number, new) for number, new in enumerate(kept) if new is not None]
             if not some:
                 continue
-            first = at[some]
-            last = first + np.fromiter((len(encoded[n]) for n in some), dtype=np.int64, count=len(some))
+            first = at[[number for number, _ in some]]
+            last = first + np.fromiter((len(encoded[n]) for n, _ in some), dtype=np.int64, count=len(some))
             free = _free(first, last, np.concatenate(starts), np.concatenate(ends))
             starts.append(first[free])
             ends.append(last[free])
-            fresh = [kept[encoded[n]] for n, is_free in zip(some, free.tolist(), strict=True) if is_free]
+            fresh = [new for (_, new), is_free in zip(some, free.tolist(), strict=True) if is_free]
             said += fresh
             names += [scheme.name] * len(fresh)
         order = np.argsort(np.concatenate(starts), kind="stable")
         numbers = order.tolist()
         return Found(np.concatenate(starts)[order], np.concatenate(ends)[order], [said[n] for n in numbers], [names[n] for n in numbers])
 
-    def _kept(self, scheme: Scheme, texts: Sequence[Sequence[str]], depth: int) -> list[dict[str, str]]:
-        """For the passages of each text what they decode to, without those that say nothing."""
-        said = self._decoded(scheme, texts)
-        every = [{passage: said[passage] for passage in passages if passage in said} for passages in texts]
-        if scheme.sure or not said:
-            return every
-        self._look(said.values())
-        kept = [{p: s for p, s in of_one.items() if self._readable[s]} for of_one in every]
-        unread = [[s for p, s in of_one.items() if p not in found] for found, of_one in zip(kept, every, strict=True)]
-        speaking = self._speaking([[s for s in some if len(s) >= LEAST and not BROKEN.search(s)] for some in unread])
-        rest = {s for some, told in zip(unread, speaking, strict=True) for s in some if s not in told}
-        holding = self._holding([s for s in rest if s.isascii() and s.isprintable()], depth - 1) if depth > 1 else set()
-        return [
-            found | {p: s for p, s in of_one.items() if s in told or s in holding} if some else found
-            for found, of_one, some, told in zip(kept, every, unread, speaking, strict=True)
-        ]
+    def _kept(self, scheme: Scheme, encoded: Sequence[str], owners: Sequence[int], depth: int) -> list[str | None]:
+        """What each candidate decodes to, None if that says nothing. ``owners`` are the numbers of the texts in which they are, in order."""
+        said = self._decoded(scheme, encoded)
+        if scheme.sure:
+            return said
+        self._look(said)
+        kinds = self._kinds
+        unread = [(n, new) for n, new in enumerate(said) if new is not None and not kinds[new] & _READS]
+        if not unread:
+            return said
+        quiet = self._quiet(unread, {(owners[n], encoded[n]): new for n, new in unread if kinds[new] & _MAY}, owners)
+        plain = dict.fromkeys(new for _, new in quiet if kinds[new] & _PRINTED) if depth > 1 else {}
+        holding = self._holding(list(plain), depth - 1) if plain else {}
+        for n, new in quiet:
+            if not holding.get(new):
+                said[n] = None
+        return said
 
-    def _decoded(self, scheme: Scheme, texts: Sequence[Sequence[str]]) -> dict[str, str]:
-        """Passages of any of the texts and what they decode to, without those that do not or stay as they are."""
+    def _decoded(self, scheme: Scheme, encoded: Sequence[str]) -> list[str | None]:
+        """What passages decode to, None for those that do not or stay as they are."""
         read = self._read[f"{scheme.name} {scheme.begins.__name__}"]
-        every = list(dict.fromkeys(passage for passages in texts for passage in passages))
-        new = [passage for passage in every if passage not in read]
-        read.update(zip(new, scheme.many(new) if scheme.many and len(new) >= MANY else map(scheme.decode, new), strict=True))
-        return {passage: said for passage in every if (said := read[passage]) is not None and said != passage}
+        if new := [passage for passage in dict.fromkeys(encoded) if passage not in read]:
+            said = scheme.many(new) if scheme.many and len(new) >= MANY else map(scheme.decode, new)
+            read.update((passage, None if passage == one else one) for passage, one in zip(new, said, strict=True))
+        return [read[passage] for passage in encoded]
 
-    def _look(self, texts: Iterable[str]) -> None:
-        new = [text for text in dict.fromkeys(texts) if text not in self._readable]
-        self._readable.update(zip(new, all_readable(new), strict=True))
+    def _look(self, texts: Iterable[str | None]) -> None:
+        kinds = self._kinds
+        new = [text for text in dict.fromkeys(texts) if text is not None and text not in kinds]
+        for text, reads in zip(new, all_readable(new), strict=True):
+            kinds[text] = _READS if reads else _kind(text)
 
-    def _speaking(self, texts: Sequence[Sequence[str]]) -> list[set[str]]:
-        """Of what the passages of each text decode to, what says something in another disguise."""
-        if sum(map(bool, texts)) <= APART and sum(map(len, texts)) <= TOGETHER:
-            return [self._undone(some) if some else set() for some in texts]
-        every = dict.fromkeys(said for some in texts for said in some)
-        new = [said for said in every if said not in self._told]
-        speaking = self._undone(new) if new else set()
-        self._told.update((said, said in speaking) for said in new)
-        return [{said for said in some if self._told[said]} for some in texts]
+    def _quiet(self, unread: list[tuple[int, str]], likely: dict[tuple[int, str], str], owners: Sequence[int]) -> list[tuple[int, str]]:
+        """Of what does not read as language what says nothing in another disguise either; ``likely`` are those that may, by text and passage."""
+        if len(likely) <= TOGETHER and len({owner for owner, _ in likely}) <= APART:
+            texts: dict[int, list[str]] = defaultdict(list)
+            for (owner, _), new in likely.items():
+                texts[owner].append(new)
+            speaking = {(owner, new) for owner, some in texts.items() for new in self._undone(some)}
+            return [(n, new) for n, new in unread if (owners[n], new) not in speaking]
+        told = self._told
+        if fresh := [new for new in dict.fromkeys(likely.values()) if new not in told]:
+            speaks = self._undone(fresh)
+            told.update((new, new in speaks) for new in fresh)
+        return [(n, new) for n, new in unread if not told.get(new)]
 
     def _undone(self, texts: Sequence[str]) -> set[str]:
         """All are undone at once: many short texts one after another would be slow."""
@@ -118,41 +125,56 @@ class Reader:
         self._look(forms)
         new = [text for text in texts if text not in self._turned]
         self._turned.update(zip(new, reorder.are_turned(new), strict=True))
-        return {said for said, form in zip(texts, forms, strict=True) if self._turned[said] or self._readable[form]}
+        return {said for said, form in zip(texts, forms, strict=True) if self._turned[said] or self._kinds[form] & _READS}
 
-    def _holding(self, texts: Sequence[str], depth: int) -> set[str]:
-        """Those of the texts, all printable ASCII, that hold encoded passages."""
-        new = [text for text in texts if (text, depth) not in self._holds]
-        self._holds.update(dict.fromkeys(((text, depth) for text in new), False))
+    def _holding(self, texts: Sequence[str], depth: int) -> dict[str, bool]:
+        """Whether texts, all printable ASCII, hold encoded passages."""
+        holds = self._holds[depth]
+        new = [text for text in texts if text not in holds]
         if sum(map(len, new)) < LONG:
-            self._holds.update({(text, depth): len(self.passages(text, depth).said) > 0 for text in new})
+            holds.update({text: len(self.passages(text, depth).said) > 0 for text in new})
         else:
-            self._read_together(new, depth)
-        return {text for text in texts if self._holds[text, depth]}
+            holds.update(zip(new, self._read_together(new, depth), strict=True))
+        return holds
 
-    def _read_together(self, texts: Sequence[str], depth: int) -> None:
+    def _read_together(self, texts: Sequence[str], depth: int) -> list[bool]:
         together = "\n".join(texts)
         scan, sizes = Scan(together), np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
         bounds = np.cumsum(sizes + 1)
+        holds = [False] * len(texts)
         for scheme in SCHEMES:
             if not any(sign in together for sign in scheme.signs):
                 continue
-            found = self._groups(scheme, texts, together, scan, bounds, depth)
-            for number, kept in zip(found, self._kept(scheme, list(found.values()), depth) if found else (), strict=True):
-                self._holds[texts[number], depth] |= bool(kept)
+            encoded, owners = _candidates(scheme, texts, together, scan, bounds, holds)
+            if encoded:
+                for owner, said in zip(owners, self._kept(scheme, encoded, owners, depth), strict=True):
+                    if said is not None:
+                        holds[owner] = True
+        return holds
 
-    def _groups(self, scheme: Scheme, texts: Sequence[str], together: str, scan: Scan, bounds: Offsets, depth: int) -> dict[int, list[str]]:
-        """The candidates in each text of which nothing is known yet; those of a scheme with places are the same as in all of them together."""
-        starts, encoded = _find(scheme, together, scan) if scheme.places else (scheme.begins(scan), None)
-        owners = np.searchsorted(bounds, starts, side="right").tolist()
-        some = [number for number in dict.fromkeys(owners) if not self._holds[texts[number], depth]]
-        if encoded is None:
-            return {number: passages for number in some if (passages := _find(scheme, texts[number], _scan(texts[number]))[1])}
-        found: dict[int, list[str]] = {number: [] for number in some}
-        for number, passage in zip(owners, encoded, strict=True):
-            if number in found:
-                found[number].append(passage)
-        return found
+
+#: Whether a decoded text reads as language; else whether it may do so in another disguise, and whether all of it is printable ASCII.
+_READS, _MAY, _PRINTED = 1, 2, 4
+
+
+def _kind(text: str) -> int:
+    is_printed = text.isascii() and text.isprintable()
+    return _PRINTED * is_printed | _MAY * (len(text) >= LEAST and (is_printed or not BROKEN.search(text)))
+
+
+def _candidates(
+    scheme: Scheme, texts: Sequence[str], together: str, scan: Scan, bounds: Offsets, holds: Sequence[bool]
+) -> tuple[list[str], list[int]]:
+    """The candidates in texts of which nothing is known yet, and in which they are; those of a scheme with places are the same as in all of them
+    together."""
+    starts, encoded = _find(scheme, together, scan) if scheme.places else (scheme.begins(scan), [])
+    owners = np.searchsorted(bounds, starts, side="right").tolist()
+    if scheme.places:
+        some = [(passage, owner) for passage, owner in zip(encoded, owners, strict=True) if not holds[owner]]
+    else:
+        few = [number for number in dict.fromkeys(owners) if not holds[number]]
+        some = [(passage, number) for number in few for passage in _find(scheme, texts[number], _scan(texts[number]))[1]]
+    return [passage for passage, _ in some], [owner for _, owner in some]
 
 
 def _scan(text: str) -> Scan | None:

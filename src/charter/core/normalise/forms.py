@@ -12,6 +12,7 @@ from charter.core.normalise import decode, hidden, reorder
 from charter.core.normalise.clean import clean
 from charter.core.normalise.letters import unmask
 from charter.core.normalise.mapped import Mapped, Offsets, codes
+from charter.core.normalise.memory import Memory
 from charter.core.normalise.parted import part
 from charter.core.normalise.passages import Passages
 from charter.core.normalise.spacing import close_up
@@ -19,8 +20,8 @@ from charter.core.normalise.tokens import undisguise
 
 #: Rounds of undoing. One disguise can cover another; a text that still changes after these is only cleaned of Unicode tricks.
 MAX_ROUNDS = 4
-_STEPS: tuple[tuple[str, Callable[[Mapped], Mapped]], ...] = (
-    ("unicode", clean), ("look-alikes", unmask), ("spacing", close_up), ("spelling", undisguise),
+_STEPS: tuple[tuple[str, Callable[[Mapped, Memory], Mapped]], ...] = (
+    ("unicode", lambda m, _: clean(m)), ("look-alikes", lambda m, _: unmask(m)), ("spacing", close_up), ("spelling", undisguise),
 )  # fmt: skip
 
 
@@ -73,26 +74,26 @@ class View(NamedTuple):
 
 def normalise(text: str) -> Normalised:
     """The plain form of ``text``. ``normalise(normalise(text).text).text`` is ``normalise(text).text``."""
-    original = Mapped.of(text)
+    original, memory = Mapped.of(text), Memory()
     cleaned = clean(original)
-    plain, changes = _undo(original, cleaned)
-    m, found = _open(original, cleaned)
+    plain, changes = _undo(original, memory, cleaned)
+    m, found = _open(original, memory, cleaned)
     decoded = zip(found.texts(m), found.starts.tolist(), found.ends.tolist(), found.schemes(), strict=True)
     return Normalised(plain.text, plain.starts, plain.ends, changes, tuple(map(Decoded._make, decoded)))
 
 
 def views(text: str) -> tuple[View, ...]:
     """The forms of ``text`` to be judged, the original first, no two alike. Clean text has one form."""
-    original = Mapped.of(text)
+    original, memory = Mapped.of(text), Memory()
     cleaned = clean(original)
-    plain = _undo(original, cleaned)[0]
+    plain = _undo(original, memory, cleaned)[0]
     found = [View("plain", original), View("normalised", plain)]
-    opened, passages = _open(original, cleaned)
+    opened, passages = _open(original, memory, cleaned)
     if passages:
         alone = passages.alone(opened)
         is_all = alone.text == opened.text
-        opened = _undo(opened, opened)[0]  # it is clean
-        found += [View("opened", opened)] if is_all else [View("opened", opened), View("decoded", _undo(alone)[0])]
+        opened = _undo(opened, memory, opened)[0]  # it is clean
+        found += [View("opened", opened)] if is_all else [View("opened", opened), View("decoded", _undo(alone, memory)[0])]
     else:
         opened = plain
     words = reorder.Words.of(opened.text)
@@ -101,11 +102,11 @@ def views(text: str) -> tuple[View, ...]:
     found += [View("backwards", m) for m in reorder.backwards(opened, words)]
     found += [View("turned", m) for m in reorder.turned(cleaned)]
     read = {m.text: m for m in (cleaned, *(view.mapped for view in found[1:]))}
-    found += [View("parted", _undo(new)[0]) for m in read.values() if (new := part(m)) is not None]
+    found += [View("parted", _undo(new, memory)[0]) for m in read.values() if (new := part(m)) is not None]
     return tuple({view.text: view for view in reversed(found)}[t] for t in dict.fromkeys(view.text for view in found))
 
 
-def _undo(original: Mapped, cleaned: Mapped | None = None) -> tuple[Mapped, tuple[Change, ...]]:
+def _undo(original: Mapped, memory: Memory, cleaned: Mapped | None = None) -> tuple[Mapped, tuple[Change, ...]]:
     """Every step until nothing changes. Where it does not settle, only the first step counts: so the result is the same when done again.
     ``cleaned`` is what the first step makes of the text, where it is known."""
     m, counts = original, dict.fromkeys((name for name, _ in _STEPS), 0)
@@ -115,7 +116,7 @@ def _undo(original: Mapped, cleaned: Mapped | None = None) -> tuple[Mapped, tupl
         for name, step in _STEPS:
             if settled.get(name) == m.text:
                 continue
-            new = cleaned if cleaned is not None and number == 0 and name == "unicode" else step(m)
+            new = cleaned if cleaned is not None and number == 0 and name == "unicode" else step(m, memory)
             if new.text == m.text or name == "unicode":  # cleaning again changes nothing
                 settled[name] = new.text
             counts[name] += 0 if new.text == m.text else max(1, abs(len(m.text) - len(new.text)), _differ(m.text, new.text))
@@ -130,12 +131,12 @@ def _differ(old: str, new: str) -> int:
     return int((codes(old) != codes(new)).sum()) if len(old) == len(new) else 0
 
 
-def _open(original: Mapped, cleaned: Mapped) -> tuple[Mapped, Passages]:
+def _open(original: Mapped, memory: Memory, cleaned: Mapped) -> tuple[Mapped, Passages]:
     """The text with encoded and hidden passages in plain, and the passages."""
     m, spans = hidden.overrides(original)
     overridden = np.array(spans, dtype=np.int64).reshape(-1, 2)
     starts, ends, names = [overridden[:, 0]], [overridden[:, 1]], ["override"] * len(spans)
-    reader = decode.Reader(_plain)
+    reader = decode.Reader(lambda text: _undo(Mapped.of(text), memory)[0].text)
     for number in range(1 + decode.MAX_DEPTH):
         found = reader.passages(m.text) if number else hidden.passages(m.text)
         if found.names:
@@ -149,7 +150,3 @@ def _open(original: Mapped, cleaned: Mapped) -> tuple[Mapped, Passages]:
         else:
             m = clean(m) if spans else cleaned
     return m, Passages(np.concatenate(starts), np.concatenate(ends), names, len(original.text))
-
-
-def _plain(text: str) -> str:
-    return _undo(Mapped.of(text))[0].text

@@ -19,7 +19,7 @@ _KELVIN = 0x212A  # the only character beyond ASCII that is a letter of ASCII in
 
 
 class Folding:
-    """How characters are made the same before words are compared: in lower case, then by ``table``. What is not ASCII becomes 0, which is in no word."""
+    """How characters are made the same before words are compared: in lower case, then by ``table``. What is not ASCII becomes 0, which no word has."""
 
     def __init__(self, table: Mapping[int, Any] | None = None) -> None:
         folded = "".join(chr(n).lower() for n in range(_ASCII)).translate({n: new for n, new in (table or {}).items() if n < _ASCII})

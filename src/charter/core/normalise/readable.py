@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from charter.core.normalise.lexicon import is_word, ranks
+from charter.core.normalise.lookup import Folding, Known
 from charter.core.normalise.mapped import Offsets, decode
 from charter.core.normalise.scan import LONG, SIZE, Mask, Scan, runs
 
@@ -55,7 +56,7 @@ def all_readable(texts: Sequence[str]) -> list[bool]:
     sure = may & (sizes >= _LONG) & ((blanks > 0) | (plain < sizes)) & (letters >= 0.6 * sizes)
     rest = may & ~sure
     if rest.any():
-        words, english = _english(together, masks[0], starts)
+        words, english = _english(together, scan, masks[0], starts)
         sure |= rest & (english >= _WORD_SHARE * letters) & ((letters > 3) | (words == 1))
     for number in np.flatnonzero(known < sizes).tolist():
         sure[number] = readable(texts[number])
@@ -63,13 +64,29 @@ def all_readable(texts: Sequence[str]) -> list[bool]:
     return found
 
 
-def _english(together: str, letters: Mask, starts: Offsets) -> tuple[Offsets, Offsets]:
+def _english(together: str, scan: Scan, letters: Mask, starts: Offsets) -> tuple[Offsets, Offsets]:
     """How many words each text has, and how many letters are in English ones."""
-    every, known = _WORD.findall(together), ranks()
-    lower = " ".join(every).lower().split()
-    sizes = [len(w) if (low in known and len(w) > 1) or w in ("a", "I") else 0 for w, low in zip(every, lower, strict=True)]
-    owners = np.searchsorted(starts, runs(letters)[0], side="right") - 1
-    return np.bincount(owners, minlength=len(starts)), np.bincount(owners, weights=sizes, minlength=len(starts))
+    first, last = runs(letters)
+    sizes = last - first
+    english = np.zeros(len(first), dtype=np.int64)
+    single = np.flatnonzero(sizes == 1)
+    english[single] = np.isin(scan.points[first[single]], (ord("a"), ord("I")))
+    some = np.flatnonzero(_words().may(_lower()(scan.points), first, last) & (sizes > 1))
+    spans = zip(first[some].tolist(), last[some].tolist(), strict=True)
+    is_known = np.fromiter((is_word(together[start:end]) for start, end in spans), dtype=np.bool_, count=len(some))
+    english[some[is_known]] = sizes[some[is_known]]
+    owners = np.searchsorted(starts, first, side="right") - 1
+    return np.bincount(owners, minlength=len(starts)), np.bincount(owners, weights=english, minlength=len(starts))
+
+
+@cache
+def _words() -> Known:
+    return Known(ranks())
+
+
+@cache
+def _lower() -> Folding:
+    return Folding()
 
 
 @cache

@@ -105,7 +105,8 @@ def _stretch(text: str, words: Words, turn: Callable[[str], str]) -> tuple[int, 
     weights = _speaking(words, turn)
     if not weights:
         return None
-    weights |= {word: _weight(word, -1) for word in words.distinct.intersection(ranks()) if not is_word(turn(word))}
+    against = _against(turn)
+    weights |= {word: against[word] for word in words.distinct.intersection(against)}
     places = [number for number, word in enumerate(words.every) if word in weights]
     said = np.append(0, np.cumsum([weights[words.every[place]] for place in places]))
     least = np.minimum.accumulate(said)
@@ -126,6 +127,12 @@ def _speaking(words: Words, turn: Callable[[str], str]) -> dict[str, int]:
 @cache
 def _turned_words(turn: Callable[[str], str]) -> frozenset[str]:
     return frozenset(turn(word) for word in ranks() if len(word) > 2)
+
+
+@cache
+def _against(turn: Callable[[str], str]) -> dict[str, int]:
+    """Words that ``turn`` makes into none, and their weights."""
+    return {word: _weight(word, -1) for word in ranks() if not is_word(turn(word))}
 
 
 def _weight(word: str, side: int) -> int:

@@ -19,12 +19,18 @@ _LONGEST = 4
 
 
 class Rows(NamedTuple):
-    """Where rows begin and end, a number for the separator of each, and the characters without it."""
+    """Where rows begin and end in the text, a number for the separator of each, and where its characters are in ``every``."""
 
     starts: Offsets
     ends: Offsets
-    separators: list[int]
-    letters: list[str]
+    separators: Offsets
+    every: str
+    first: Offsets
+    last: Offsets
+
+    def letters(self, some: Offsets) -> list[str]:
+        """The characters of these rows without the separator."""
+        return [self.every[start:end] for start, end in zip(self.first[some].tolist(), self.last[some].tolist(), strict=True)]
 
 
 def rows(text: str) -> Rows | None:
@@ -34,9 +40,7 @@ def rows(text: str) -> Rows | None:
     first, last, number = _greedy(*_links(scan, starts, ends))
     if not len(first) or int((last - first).max()) < 3:
         return None
-    every = decode(scan.points[starts].astype(np.uint32))
-    letters = [every[one : other + 1] for one, other in zip(first.tolist(), last.tolist(), strict=True)]
-    return Rows(starts[first], ends[last], number.tolist(), letters)
+    return Rows(starts[first], ends[last], number, decode(scan.points[starts].astype(np.uint32)), first, last + 1)
 
 
 def _links(scan: Scan, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, Offsets]:

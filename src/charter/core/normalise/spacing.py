@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
 from charter.core.normalise import phrases, signed
 from charter.core.normalise.cutting import cut, cut_loosely
 from charter.core.normalise.lexicon import is_word, rank, ranks
-from charter.core.normalise.mapped import Edit, Mapped, Offsets
+from charter.core.normalise.lookup import Folding, Known
+from charter.core.normalise.mapped import Edit, Mapped, Offsets, codes
+from charter.core.normalise.memory import Memory, told
 from charter.core.normalise.scan import LONG, Scan, found_at, runs
 from charter.core.normalise.word import plain_token
 
@@ -37,28 +40,39 @@ _MEAN = 2.5
 _LOOSE, _SURE = 10, 0.6
 
 
-def close_up(m: Mapped) -> Mapped:
+def close_up(m: Mapped, memory: Memory) -> Mapped:
     """``m`` with pulled-apart words closed."""
-    m = m.replace([Edit(*f.span(), new) for f in _blanked_runs(m.text) if (new := _blanked(f[0])) is not None])
-    m = _signed(m)
-    return _phrased(m)
+    m = m.replace([Edit(*f.span(), new) for f in _blanked_runs(m.text) if (new := told(memory.runs, _blanked, f[0])) is not None])
+    m = _signed(m, memory)
+    return _phrased(m, memory)
 
 
-def _phrased(m: Mapped) -> Mapped:
+def _phrased(m: Mapped, memory: Memory) -> Mapped:
     starts, every = _phrases(m.text)
-    distinct, known = list(set(" ".join(every).split())), ranks()
-    unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
-    if not unknown:
+    distinct, known = set(every), memory.phrases
+    if fresh := [phrase for phrase in distinct if phrase not in known]:
+        known.update(_read(fresh))
+    new = {phrase: said for phrase in distinct if (said := known[phrase]) is not None}
+    if not new:
         return m
-    is_unknown, new = unknown.__contains__, dict[str, str]()
-    for phrase in set(every):
-        pieces = phrase.split()
-        if (count := sum(map(is_unknown, pieces))) and (said := _phrase(pieces, count, unknown)):
-            new[phrase] = said
-    some = [number for number, phrase in enumerate(every) if phrase in new] if new else []
-    first = starts[some] if some else starts[:0]
+    some = [number for number, phrase in enumerate(every) if phrase in new]
+    first = starts[some]
     sizes = np.array([len(every[number]) for number in some], dtype=np.int64)
     return m.put(first, first + sizes, [new[every[number]] for number in some])
+
+
+def _read(every: list[str]) -> dict[str, str | None]:
+    """What phrases say with their blanks in other places."""
+    distinct, known = list(set(" ".join(every).split())), ranks()
+    unknown = {piece for piece, lower in zip(distinct, " ".join(distinct).lower().split(), strict=True) if lower not in known}
+    new: dict[str, str | None] = dict.fromkeys(every)
+    if unknown:
+        is_unknown = unknown.__contains__
+        for phrase in every:
+            pieces = phrase.split()
+            if count := sum(map(is_unknown, pieces)):
+                new[phrase] = _phrase(pieces, count, unknown) or None
+    return new
 
 
 def _blanked_runs(text: str) -> Iterator[re.Match[str]]:
@@ -97,19 +111,37 @@ def _spelled(words: list[str]) -> str | None:
     return " ".join(pieces) if pieces and len(letters) / len(pieces) >= _MEAN else None
 
 
-def _signed(m: Mapped) -> Mapped:
+def _signed(m: Mapped, memory: Memory) -> Mapped:
     rows = signed.rows(m.text) if len(m.text) >= LONG else _signed_rows(m.text)
     if rows is None:
         return m
-    pairs = set(zip(rows.separators, rows.letters, strict=True))
-    spelled = {letters: new for letters in {n for _, n in pairs} if len(letters) > 3 and (new := _spelled([letters]))}
+    long = np.flatnonzero(rows.last - rows.first > 3)
+    letters = rows.letters(long)
+    spelled = {n: new for n in set(letters) if (new := told(memory.rows, _spelled_row, n))}
     if not spelled:
         return m
-    signs = {sep for sep, letters in pairs if letters in spelled}
-    short = {n: n for sep, n in pairs if (len(n) > 3 and sep in signs and n.isalpha()) or is_word(n)}
-    closed = short | spelled
-    some = [number for number, letters in enumerate(rows.letters) if letters in closed]
-    return m.put(rows.starts[some], rows.ends[some], [closed[rows.letters[number]] for number in some])
+    signs = set(rows.separators[long[[n in spelled for n in letters]]].tolist())
+    closed = {n: n for sep, n in zip(rows.separators[long].tolist(), letters, strict=True) if (sep in signs and n.isalpha()) or is_word(n)} | spelled
+    said = dict(zip(long.tolist(), map(closed.get, letters), strict=True))
+    short = np.flatnonzero(rows.last - rows.first <= 3)
+    short = short[_words().may(_lower()(codes(rows.every)), rows.first[short], rows.last[short])]
+    said |= {number: n for number, n in zip(short.tolist(), rows.letters(short), strict=True) if is_word(n)}
+    some = sorted(number for number, new in said.items() if new is not None)
+    return m.put(rows.starts[some], rows.ends[some], [said[number] or "" for number in some])
+
+
+def _spelled_row(letters: str) -> str | None:
+    return _spelled([letters])
+
+
+@cache
+def _words() -> Known:
+    return Known(ranks())
+
+
+@cache
+def _lower() -> Folding:
+    return Folding()
 
 
 def _signed_rows(text: str) -> signed.Rows | None:
@@ -119,8 +151,12 @@ def _signed_rows(text: str) -> signed.Rows | None:
         ends.append(found.end())
         separators.append(found["sep"])
         letters.append(found[0].replace(found["sep"], ""))
+    if not starts:
+        return None
     number = {separator: number for number, separator in enumerate(dict.fromkeys(separators))}
-    return signed.Rows(np.array(starts), np.array(ends), [number[separator] for separator in separators], letters) if starts else None
+    last = np.cumsum([len(row) for row in letters])
+    first = np.append(0, last[:-1])
+    return signed.Rows(np.array(starts), np.array(ends), np.array([number[separator] for separator in separators]), "".join(letters), first, last)
 
 
 def _phrases(text: str) -> tuple[Offsets, list[str]]:

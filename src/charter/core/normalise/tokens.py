@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 
 import numpy as np
 
 from charter.core.normalise.cutting import cut
-from charter.core.normalise.mapped import Edit, Mapped
+from charter.core.normalise.lookup import Folding, Known
+from charter.core.normalise.mapped import Edit, Mapped, Offsets
+from charter.core.normalise.memory import Memory
 from charter.core.normalise.scan import Mask, Runs, Scan, after, before
-from charter.core.normalise.word import CLOSED, INNER, LOOKS, MIXED, OUTER, STARRED, gap, looks, unknown
+from charter.core.normalise.word import BETWEEN, CLOSED, INNER, LOOKS, MIXED, OUTER, STARRED, gap, looks, unknown
 from charter.core.normalise.words import read
 
 _MAY = re.compile(rf"[{re.escape(OUTER)}]*[A-Za-z0-9@$!|€£+.,\-*·•/~_^#&]+[{re.escape(OUTER)}]*")
 #: Characters of ``_MAY`` that are only within a token, and only around one.
 _CORE_ONLY, _OUTER_ONLY = r"A-Za-z0-9@$|€£+·•/\^#&", re.escape(";:?\"'()[]{}<>…“”‘’«»`")
 _LONGEST = 40
+#: Tokens from which those that say nothing are told all at once.
+MANY = 64
 #: A text of this many letters without a blank may be several words; so many, of this mean length.
 _RUN_ON, _RUN_ON_LONGEST, _RUN_ON_WORDS, _RUN_ON_MEAN = 12, 4000, 4, 2.5
 #: Disguised words, and their share, from which a text counts as written in disguise.
@@ -29,7 +34,7 @@ _DENSE, _DENSE_SHARE = 2, 0.15
 _LIKELY, _LIKELY_SHARE = 3, 0.4
 
 
-def undisguise(m: Mapped) -> Mapped:
+def undisguise(m: Mapped, memory: Memory) -> Mapped:
     """``m`` with disguised words in plain letters."""
     scan = Scan(m.text)
     tokens = Runs(~scan.of(r"\s"))
@@ -39,25 +44,75 @@ def undisguise(m: Mapped) -> Mapped:
     is_drawn = tokens.any(_drawn_out(scan))
     places = np.flatnonzero((is_drawn | tokens.any(~scan.of(r"^\W\d_"))) & (tokens.sizes <= _LONGEST))
     places = places[~tokens.any(_hopeless(scan))[places]] if len(places) else places
-    found = tokens.texts(m.text, places)
-    odd = set(found)
-    plain = _plain(odd, set(tokens.texts(m.text, np.flatnonzero(is_drawn))), Counter(found), len(tokens.starts)) if odd else {}
+    likely = places[_may_be(scan, tokens, places) | is_drawn[places]] if len(places) >= MANY else places
+    found = tokens.texts(m.text, likely)
+    if not found:
+        return m
+    _learn(memory, set(found), set(tokens.texts(m.text, np.flatnonzero(is_drawn))))
+    plain, is_dense = _plain(memory, Counter(found), len(tokens.starts))
+    if is_dense:
+        found = found if len(likely) == len(places) else tokens.texts(m.text, places)
+        likely = places
+        plain |= {t: new for t in set(found) if t not in plain and _MAY.fullmatch(t) and (new := unknown(t)) is not None}
     if not plain:
         return m
     changed = [number for number, token in enumerate(found) if token in plain]
-    edited = places[changed]
+    edited = likely[changed]
     return m.put(tokens.starts[edited], tokens.ends[edited], [plain[found[number]] for number in changed])
 
 
-def _plain(odd: set[str], drawn: set[str], counts: Counter[str], every: int) -> dict[str, str]:
-    """What the odd tokens of a text say, those that are in disguise; ``every`` is the number of all tokens."""
-    candidates = [t for t in _likely(odd, drawn) if _MAY.fullmatch(t)]
-    plain, bold = read(candidates)
+def _learn(memory: Memory, odd: set[str], drawn: set[str]) -> None:
+    """What the odd tokens of a text say that were not seen before."""
+    new = odd - memory.words
+    if new:
+        plain, bold = read([t for t in _likely(new, drawn) if _MAY.fullmatch(t)])
+        memory.words |= new
+        memory.plain |= plain
+        memory.bold |= bold
+
+
+def _plain(memory: Memory, counts: Counter[str], every: int) -> tuple[dict[str, str], bool]:
+    """What the tokens of a text say that are in disguise, and whether all of it is written so; ``every`` is the number of all tokens."""
+    bold = {t: new for t in counts if (new := memory.bold.get(t)) is not None}
+    plain = {t: new for t in bold if (new := memory.plain.get(t)) is not None}
     mixed = [t for t in bold if MIXED.search(t)]
     sure, likely, mixes = (sum(map(counts.__getitem__, some)) for some in (plain, bold, mixed))
     if sure >= max(_DENSE, _DENSE_SHARE * every) or (likely if plain else mixes) >= max(_LIKELY, _LIKELY_SHARE * every):
-        return bold | {t: new for t in odd if t not in bold and _MAY.fullmatch(t) and (new := unknown(t)) is not None}
-    return plain
+        return bold, True
+    return plain, False
+
+
+def _may_be(scan: Scan, tokens: Runs, places: Offsets) -> Mask:
+    """Those of the tokens for which ``_likely`` may find something, but for letters drawn out; few others."""
+    starts, ends = tokens.starts[places], tokens.ends[places]
+    found = _may_be_cores(scan, starts, ends, OUTER)
+    if (shouted := tokens.any(scan.of("!"))[places]).any():
+        found[shouted] |= _may_be_cores(scan, starts[shouted], ends[shouted], INNER)
+    return found
+
+
+def _may_be_cores(scan: Scan, starts: Offsets, ends: Offsets, outer: str) -> Mask:
+    inner = np.flatnonzero(~scan.of(re.escape(outer)))
+    first, last = np.searchsorted(inner, starts), np.searchsorted(inner, ends)
+    inner = np.append(inner, len(scan.points))
+    starts, ends = inner[first], np.where(last > first, inner[last - 1] + 1, inner[first])
+    letters, kept = _folded()(scan.points), ~scan.of(re.escape(BETWEEN))
+    so_far = np.append(0, np.cumsum(kept))
+    found = _shapes().may(letters, starts, ends) | _shapes().may(letters[kept], so_far[starts], so_far[ends])
+    if (stars := scan.of(r"\*")).any():
+        so_many = np.append(0, np.cumsum(stars))
+        found |= so_many[ends] > so_many[starts]
+    return found
+
+
+@cache
+def _folded() -> Folding:
+    return Folding(LOOKS)
+
+
+@cache
+def _shapes() -> Known:
+    return Known(looks())
 
 
 def _hopeless(scan: Scan) -> Mask:

@@ -23,7 +23,8 @@ _SEVERAL = re.compile(r"([16|])")
 _NO_LETTERS = b"0123456789@$!|+"
 LOOKS = str.maketrans("o0il1!|£z2e3€a4@s5$gb689t7+", "ooiiiiiizzeeeaaasssggggg" + "ttt")
 #: The same without what may stand between letters.
-CLOSED = LOOKS | dict.fromkeys(map(ord, ".,-*·•/|~_^#+&"))
+BETWEEN = ".,-*·•/|~_^#+&"
+CLOSED = LOOKS | dict.fromkeys(map(ord, BETWEEN))
 OUTER = ".,;:?!\"'()[]{}<>…“”‘’«»*_~`-"
 #: The same without what may be a letter too.
 INNER = OUTER.replace("!", "")

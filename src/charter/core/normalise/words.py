@@ -32,7 +32,7 @@ class Readings(NamedTuple):
     bold: dict[str, str]
 
     def add(self, word: str, core: str, said: str, is_sure: bool) -> None:
-        self.bold[word] = new = word.replace(core, said, 1)
+        self.bold[word] = new = said if core == word else word.replace(core, said, 1)
         if is_sure:
             self.plain[word] = new
 
@@ -99,9 +99,12 @@ def _code(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets
     last = cores.letters == cores.sizes - 1
     last &= ~cores.scan.of("A-Za-z")[np.cumsum(cores.sizes + 1) - 2]
     may = (cores.sizes >= 4) & (2 * cores.letters >= cores.sizes + is_number) & ~last
-    said, look = cores.text.translate(LIKELIEST).split("\n"), cores.text.lower().translate(LOOKS).split("\n")
-    other, several = cores.text.translate(LESS_LIKELY).split("\n"), cores.count(cores.scan.of("16|"))
-    closed = cores.text.lower().translate(CLOSED).split("\n")
+    lower = cores.text.lower()
+    likeliest, less_likely = cores.text.translate(LIKELIEST), cores.text.translate(LESS_LIKELY)
+    said, other, look = likeliest.split("\n"), less_likely.split("\n"), lower.translate(LOOKS).split("\n")
+    said_small, other_small = likeliest.lower().split("\n"), less_likely.lower().split("\n")
+    several = cores.count(cores.scan.of("16|"))
+    closed = lower.translate(CLOSED).split("\n") if cores.is_twofold.any() else []
     known, every, rest = ranks(), looks(), []
     for n, is_sure, is_twofold, options in zip(
         numbers.tolist(), may[numbers].tolist(), cores.is_twofold[numbers].tolist(), several[numbers].tolist(), strict=True
@@ -114,9 +117,9 @@ def _code(found: Readings, words: Sequence[str], cores: _Cores, numbers: Offsets
                 continue
             reading = fitting[0] if fitting else None
         else:
-            reading = next((one for one in (said[n], other[n]) if one.lower() in known), None) if alike else None
+            reading = (said[n] if said_small[n] in known else other[n] if other_small[n] in known else None) if alike else None
         if reading is not None:
-            found.add(words[n], core, reading, is_sure and core.lstrip("0123456789").lower() not in UNITS)
+            found.add(words[n], core, reading, is_sure and (core[0].isalpha() or core.lstrip("0123456789").lower() not in UNITS))
         if is_twofold and closed[n] in every and words[n] not in found.plain:
             rest.append(n)
     return rest
