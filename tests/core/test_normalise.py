@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charter.core.normalise import cutting, decode, kinds, lexicon, normalise, readable, reorder, schemes, spacing, views, words
+from charter.core.normalise import cutting, decode, kinds, lexicon, normalise, parted, readable, reorder, schemes, spacing, tokens, views, words
 from charter.core.normalise.clean import clean
 from charter.core.normalise.cutting import cut
 from charter.core.normalise.fold import fold
@@ -312,7 +312,7 @@ def test_codes_in_many_codes_are_opened_though_all_are_looked_at_at_once() -> No
 #: Modules of the normaliser that look through long texts in another way than through short ones.
 LONG_ONES = (decode, spacing)
 #: Modules that look through many pieces in another way than through few.
-MANY_ONES = (decode, readable, reorder, words)
+MANY_ONES = (decode, parted, readable, reorder, tokens, words)
 
 
 @given(PIECES | st.text(st.sampled_from("abf019AZ=/+.-·|% \t\n\\xuU,;:&#'\"(_*еé½²"), max_size=120))

@@ -98,8 +98,7 @@ class Reader:
     def _look(self, texts: Iterable[str | None]) -> None:
         kinds = self._kinds
         new = [text for text in dict.fromkeys(texts) if text is not None and text not in kinds]
-        for text, reads in zip(new, all_readable(new), strict=True):
-            kinds[text] = _READS if reads else _kind(text)
+        kinds.update((text, _READS if reads else kind) for text, reads, kind in zip(new, all_readable(new), _kinds(new), strict=True))
 
     def _quiet(self, unread: list[tuple[int, str]], likely: dict[tuple[int, str], str], owners: Sequence[int]) -> list[tuple[int, str]]:
         """Of what does not read as language what says nothing in another disguise either; ``likely`` are those that may, by text and passage."""
@@ -157,9 +156,17 @@ class Reader:
 _READS, _MAY, _PRINTED = 1, 2, 4
 
 
-def _kind(text: str) -> int:
-    is_printed = text.isascii() and text.isprintable()
-    return _PRINTED * is_printed | _MAY * (len(text) >= LEAST and (is_printed or not BROKEN.search(text)))
+def _kinds(texts: Sequence[str]) -> list[int]:
+    if _is_printed("".join(texts)):
+        return [_PRINTED | _MAY if len(text) >= LEAST else _PRINTED for text in texts]
+    return [
+        _PRINTED * is_printed | _MAY * (len(text) >= LEAST and (is_printed or not BROKEN.search(text)))
+        for text, is_printed in zip(texts, map(_is_printed, texts), strict=True)
+    ]
+
+
+def _is_printed(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _candidates(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.normalise.mapped import Offsets
-from charter.core.normalise.scan import Mask
+from charter.core.normalise.scan import SIZE, Mask
 
 Letters = NDArray[np.uint8]
 #: A word's number is made letter by letter with the first factor, and spread over a table of so many bits with the second.
@@ -19,19 +19,20 @@ _KELVIN = 0x212A  # the only character beyond ASCII that is a letter of ASCII in
 
 
 class Folding:
-    """How characters are made the same before words are compared: in lower case, then by ``table``. What is not ASCII becomes 0, which no word has."""
+    """How characters are made the same before words are compared: in lower case, then by ``table``. What is not ASCII becomes 0, as in no word."""
 
     def __init__(self, table: Mapping[int, Any] | None = None) -> None:
         folded = "".join(chr(n).lower() for n in range(_ASCII)).translate({n: new for n, new in (table or {}).items() if n < _ASCII})
-        self._points = np.frombuffer(folded.encode("ascii").ljust(256, b"\0"), dtype=np.uint8)
-        self._table = self._points.tobytes()
+        self._table = folded.encode("ascii").ljust(256, b"\0")
+        self._points = np.zeros(SIZE, dtype=np.uint8)
+        self._points[:_ASCII] = list(folded.encode("ascii"))
+        self._points[_KELVIN] = self._points[ord("K")]
 
     def __call__(self, points: NDArray[np.integer[Any]]) -> Letters:
+        """Of the characters of a ``Scan``."""
         if points.dtype == np.uint8:
             return np.frombuffer(points.tobytes().translate(self._table), dtype=np.uint8)
-        letters: Letters = self._points[np.minimum(points, 255)]
-        if (kelvin := points == _KELVIN).any():
-            letters[kelvin] = self._points[ord("K")]
+        letters: Letters = self._points.take(points)
         return letters
 
 

@@ -61,9 +61,11 @@ class Mapped(NamedTuple):
         """The characters of each stretch in reverse order; stretches must not overlap."""
         if not spans:
             return self
-        order = np.arange(len(self.text))
-        for start, end in spans:
-            order[start:end] = order[start:end][::-1]
+        starts, ends = np.array(sorted(spans), dtype=np.int64).T
+        sizes, order = ends - starts, np.arange(len(self.text))
+        far = np.repeat(starts + ends - 1, sizes)  # the first and the last place of its stretch, added up
+        inside = np.arange(len(far)) + np.repeat(starts - np.append(0, np.cumsum(sizes)[:-1]), sizes)
+        order[inside] = far - inside
         return Mapped(decode(codes(self.text)[order]), self.starts[order], self.ends[order])
 
     def expand(self, table: Mapping[str, str]) -> Mapped:
