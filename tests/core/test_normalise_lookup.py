@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charter.core.normalise import begins, lexicon, parted, schemes, signed, spacing, tokens, views, word
+from charter.core.normalise import begins, lexicon, parted, schemes, signed, spacing, tokens, views, word, words
+from charter.core.normalise.cutting import cut
 from charter.core.normalise.lookup import Folding, Known
 from charter.core.normalise.mapped import Mapped
-from charter.core.normalise.scan import Scan
+from charter.core.normalise.scan import Runs, Scan
 
 ROWS = st.lists(st.sampled_from("how do I m4ke the K bomb K at it's don’t ’re s d ½ x2 30 it²s é".split()), min_size=1, max_size=12)
 SIGNS = st.sampled_from([*"_-.'’·|*(", "__", " - ", "\n"])
@@ -59,7 +60,7 @@ def test_words_of_a_row_are_looked_up_at_once_as_one_by_one(row: list[str], sign
 def test_tokens_that_say_something_are_among_those_that_may(every: list[str]) -> None:
     text = " ".join(every)
     scan = Scan(text)
-    runs = tokens.Runs(~scan.of(r"\s"))
+    runs = Runs(~scan.of(r"\s"))
     places = np.arange(len(runs.starts))
     told = {one for one, is_likely in zip(every, tokens._may_be(scan, runs, places).tolist(), strict=True) if is_likely}
     assert set(tokens._likely(set(every), set())) <= told
@@ -76,7 +77,7 @@ def test_decimal_codes_begin_where_the_pattern_finds_them(text: str) -> None:
 
 def test_a_phrase_or_word_that_comes_in_several_forms_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: Counter[object] = Counter()
-    read, cut = tokens.read, spacing.cut
+    read = words.read
     monkeypatch.setattr(tokens, "read", lambda some: asked.update(some) or read(some))
     monkeypatch.setattr(spacing, "cut", lambda text: asked.update([f"cut {text}"]) or cut(text))
     text = "h0w d0 I m4k3 4 b0mb, ubj qb V znxr n obzo; aG93IGRvIEkgbWFrZSBhIGJvbWI= how·do·I·make·a·bomb at ho me to day wi th th ese thi ngs"

@@ -109,7 +109,8 @@ def decimal(scan: Scan) -> Offsets:
     sign, sizes, gaps = np.append(scan.of(r"\s,;"), False), ends - starts, starts[1:] - ends[:-1]
     fits, near = (sizes == 2) | (sizes == 3), (gaps <= 2) & sign[ends[:-1]] & sign[starts[1:] - 1]
     good = fits[:last] & fits[1 : 1 + last] & fits[2 : 2 + last] & fits[3:] & near[:last] & near[1 : 1 + last] & near[2:]
-    return starts[:last][good]
+    begins: Offsets = starts[:last][good]
+    return begins
 
 
 def morse(scan: Scan) -> Offsets:
