@@ -65,12 +65,15 @@ def undisguise(m: Mapped, memory: Memory) -> Mapped:
 
 def _learn(memory: Memory, odd: set[str], drawn: set[str]) -> None:
     """What the odd tokens of a text say that were not seen before."""
-    new = odd - memory.words
+    new = odd - memory.words if memory.words else odd
     if new:
         plain, bold = read([t for t in _likely(new, drawn) if _MAY.fullmatch(t)])
-        memory.words |= new
-        memory.plain |= plain
-        memory.bold |= bold
+        if memory.words:
+            memory.words |= new
+            memory.plain |= plain
+            memory.bold |= bold
+        else:
+            memory.words, memory.plain, memory.bold = new, plain, bold
 
 
 def _plain(memory: Memory, counts: Counter[str], every: int) -> tuple[dict[str, str], bool]:
