@@ -127,13 +127,20 @@ def test_messages_of_the_sdk_are_sent_back_as_they_came(guard):
     called = chat.ChatCompletionMessage(role="assistant", tool_calls=[function], annotations=[])
     seen = []
     ask = guard.wrap(lambda messages: seen.append(messages) or "ok")
-    for message in (called, called.model_dump()):
+    anew = {"role": "assistant", "content": None, "refusal": "", "tool_calls": called.tool_calls}
+    for message in (called, called.model_dump(), anew):
         assert ask([{"role": "user", "content": "Hello"}, message, {"role": "tool", "tool_call_id": "c", "content": "sent"}]) == "ok"
         assert seen[-1][1]["tool_calls"][0]["function"]["arguments"] == '{"to": "<EMAIL_1>"}'
         assert guard.check([message, {"role": "user", "content": "NO"}], "input").action == "block"
     refused = chat.ChatCompletionMessage(role="assistant", refusal="NO")
     with pytest.raises(InputError, match="the key 'refusal' is not known"):
         ask([refused])
+
+
+@pytest.mark.parametrize("calls", [5, [5], "call", {"function": {}}])
+def test_tool_calls_of_another_kind_are_told_in_one_line(guard, calls):
+    with pytest.raises(InputError, match="message 0: tool_calls is no list of tool calls"):
+        guard.check([{"role": "assistant", "content": "", "tool_calls": calls}], "input")
 
 
 @pytest.mark.parametrize("answer", [None, 3, b"bytes", ["a"], {"text": "x"}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from charter.core.errors import InputError
@@ -12,7 +12,7 @@ from charter.core.rows import Conversation, Message, Part, ToolCall
 
 @runtime_checkable
 class SdkMessage(Protocol):
-    """A message as OpenAI's SDK gives it back: ``completion.choices[0].message``."""
+    """A message as OpenAI's SDK gives it back, ``completion.choices[0].message``, or one of its ``tool_calls``."""
 
     def model_dump(self, *, exclude_none: bool) -> dict[str, Any]: ...
 
@@ -77,7 +77,7 @@ def _rewritten(given: dict[str, Any], message: Message) -> dict[str, Any]:
         parts = zip(given["content"], message.content, strict=True)
         given["content"] = [{**old, TEXTS[old["type"]]: new.text} if new.type == "text" else old for old, new in parts]
     if message.tool_calls:
-        calls = zip(given["tool_calls"], message.tool_calls, strict=True)
+        calls = zip(map(_keys, given["tool_calls"]), message.tool_calls, strict=True)
         given["tool_calls"] = [{**old, "function": {**old["function"], "arguments": new.arguments}} for old, new in calls]
     return given
 
@@ -86,15 +86,14 @@ def _message(number: int, given: Mapping[str, Any]) -> Message:
     role = ROLES.get(str(given.get("role")))
     if role is None:
         raise InputError(f"message {number}: the role {str(given.get('role'))[:40]!r} is not known; known: {', '.join(ROLES)}")
-    unknown = sorted(key for key in set(given) - KEYS if given[key] is not None and given[key] != [])  # what is empty says nothing
+    unknown = sorted(str(key) for key in set(given) - KEYS if given[key] not in (None, "", []))  # what is empty says nothing
     if unknown:
         raise InputError(f"message {number}: the key {unknown[0][:40]!r} is not known, so it cannot be checked; known: {', '.join(sorted(KEYS))}")
     if not _NAME.fullmatch(str(given.get("name") or "-")):
         raise InputError(f"message {number}: the name is not a plain name (letters, digits, _ and -, at most 64)")
     content = given.get("content")
     parts = "" if content is None else content if isinstance(content, str) else _parts(number, content)
-    calls = tuple(_call(number, call) for call in given.get("tool_calls") or ())
-    return Message(role=role, content=parts, tool_calls=calls)
+    return Message(role=role, content=parts, tool_calls=tuple(_calls(number, given.get("tool_calls") or ())))
 
 
 def _parts(number: int, content: Any) -> tuple[Part, ...]:
@@ -112,6 +111,13 @@ def _part(number: int, given: Mapping[str, Any]) -> Part:
         data = given.get(key)
         return Part(type=media, data=str(data.get("url") or data.get("data") or "") if isinstance(data, Mapping) else str(data))
     raise InputError(f"message {number}: a part of type {kind[:40]!r} cannot be checked")
+
+
+def _calls(number: int, given: Any) -> Iterator[ToolCall]:
+    if not isinstance(given, Sequence) or not all(isinstance(call, Mapping | SdkMessage) for call in given):
+        raise InputError(f"message {number}: tool_calls is no list of tool calls")
+    for call in given:  # objects too, where a message is written anew around what the SDK gave: "tool_calls": message.tool_calls
+        yield _call(number, _keys(call))
 
 
 def _call(number: int, given: Mapping[str, Any]) -> ToolCall:
