@@ -121,6 +121,7 @@ def test_pages_of_a_list_are_asked_for_and_nothing_else_of_a_query() -> None:
     page = Page.asked(query, {b"anthropic-version": b"2023-06-01"})
     assert page == Page("after_id=m-20&limit=20", "2023-06-01")
     assert Page.asked({}, {b"anthropic-version": b"two words"}) == Page()
+    assert Page.asked({"after_id": "ORG/m+lora"}, {}) == Page("after_id=ORG/m%2Blora"), "as it is: a plus in a query means a space"
 
     async def ask() -> Upstream:
         upstream = Upstream()
