@@ -129,6 +129,14 @@ def test_the_next_command_is_about_the_same_database(database: Database, tmp_pat
         assert commands == told.value.hint.count("--config 'my gateway.yaml'") > 0, told.value.hint
 
 
+@pytest.mark.parametrize("given", ["postgresql+psycopg://ann:hush/@hush@db/gate?application_name=x", "postgresql://db/gate?user=a&password=hush&x=y"])
+def test_no_hint_holds_the_password_of_a_database(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError) as told:
+        review("list", "--status", "lost", "--database", given)
+    assert "hush" not in told.value.hint
+    assert "***" in told.value.hint
+
+
 def test_a_decision_is_signed_kept_shown_and_in_the_audit_log(database: Database) -> None:
     [name] = queue(database, item(1, ASKED.with_reply("Use a pick.")))
     labels = ("--label", "request=unsafe", "--label", "reply=unsafe", "--hazard", "nonviolent_crime")

@@ -24,6 +24,7 @@ DatabaseName = Annotated[str | None, typer.Option("--database", help="a SQLite f
 ItemId = Annotated[str, typer.Argument(metavar="ID", help="an item's id, or its beginning")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object for each item, with its whole text")]
 _OTHER = "charter serve makes it; --config FILE names the gateway.yaml whose database it is"
+_SECRET = re.compile(r"(?<=://)([^:/]*:).*(?=@)|([?&]password=)[^&]*")
 _COMMAND = re.compile(r"charter review (?:list|show|decide|export)\b")
 _STATUSES = ("open", "decided", "disputed", "expired", "all")
 
@@ -155,7 +156,8 @@ def _opened(database: str | None, config: Path | None, *, write: bool = False) -
         if here is None:
             raise InputError(f"{opened.name}: holds no tables of Charter's, so there is nothing to review", _OTHER)
         if here != wanted:
-            hint = f"charter store upgrade{f' {database}' if database else ''}{f' --config {config}' if config else ''}"
+            named = f" {shlex.quote(_shown(database))}" if database else ""
+            hint = f"charter store upgrade{named}{f' --config {shlex.quote(str(config))}' if config else ''}"
             raise InputError(f"{opened.name}: its tables are of version {here}, and reviewing needs {wanted}", hint)
         if write:
             opened.close()
@@ -171,7 +173,12 @@ def _opened(database: str | None, config: Path | None, *, write: bool = False) -
 def _where(database: str | None, config: Path | None) -> str:
     """The options that name this database, for a command to type next."""
     named = f" --config {shlex.quote(str(config))}" if config is not None else ""
-    return named if database is None else f"{named} --database {shlex.quote(database)}"
+    return named if database is None else f"{named} --database {shlex.quote(_shown(database))}"
+
+
+def _shown(database: str) -> str:
+    """A database's name without a password, which would end in logs."""
+    return _SECRET.sub(r"\1\2***", database)
 
 
 def _here(hint: str, database: str | None, config: Path | None) -> str:
