@@ -301,7 +301,7 @@ def test_forms_of_files_and_labels(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("q,a\n1,2\n", "no column 'gold'"), (None, "no such file"), ("q,a,gold\n", "has no rows"), (b"\xff\xfe\x00", "not a file of the form")],
+    [("q,a\n1,2\n", "no column 'gold'"), (None, "no such file"), ("q,a,gold\n", "has no rows"), (b"\xff\xfe\x00", "is not UTF-8 text")],
 )
 def test_data_that_is_missing_or_of_another_form_is_named(tmp_path, content, told):
     if content is not None:
