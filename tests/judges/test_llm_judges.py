@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +31,7 @@ from charter.judges import (
     threshold,
 )
 from charter.judges._algebra import Combined
+from charter.judges._asking import NoVerdict, last_lines
 from charter.judges._quoting import defang, quoted
 from charter.judges._spec import build_judge
 from charter.policy.load import load_charter
@@ -435,3 +438,17 @@ def test_only_judges_that_ask_a_model_are_tested():
     assert _prequalify.require(build_judge("any_of: [refusal, harm]")) is None
     assert _prequalify.needs(make("harmbench", Talker()))
     assert _prequalify.prequalify(make("helpfulness", Talker())).passed
+
+
+@pytest.mark.parametrize("line", ["VERDICT {}a", "{}VERDICT{}a", "a{}VERDICT a{}"])
+def test_a_long_line_of_signs_before_the_answer_is_read_in_one_go(line: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(NoVerdict):
+        assert last_lines(f"{line.replace('{}', '*' * 20_000)}\nVERDICT: yes", "VERDICT") == ["yes"]
+    assert time.process_time() - began < 3.0
+
+
+@pytest.mark.parametrize("line", ["**VERDICT**: no", "-- verdict --", "VERDICT = no", "> VERDICT"])
+def test_an_answer_in_other_signs_before_the_last_is_two_answers(line: str) -> None:
+    with pytest.raises(NoVerdict, match="more than one answer"):
+        last_lines(f"{line}\nVERDICT: yes", "VERDICT")

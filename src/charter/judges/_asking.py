@@ -164,7 +164,8 @@ def last_lines(text: str, *names: str) -> list[str]:
     said_so = re.compile(rf"(?<!\w){one}(?: is)?[^\w\n]{{0,8}}?[:\uff1a=]|^\W*{one}\W{{0,3}}?[-\u2013\u2014]")
     for line in lines[: -len(names)]:
         head = re.split("[:\uff1a=]", line, maxsplit=1)[0]
-        if re.sub(r"^[^\w]+|[^\w]+$", "", head).upper() in names or said_so.search(line):
+        word = re.search(r"\w(?:.*\w)?", head, re.DOTALL)  # without the signs around it; a search for those at the end takes their number squared
+        if (word is not None and word[0].upper() in names) or said_so.search(line):
             raise NoVerdict("more than one answer")
     return values
 

@@ -26,10 +26,11 @@ from charter.models._raw import load_raw
 
 #: What a model reads over before a speaker, or before the colon behind one: blanks, marks of Markdown, and characters that nobody sees.
 _OVER = r"[ \t*_>#~\u00a0\u00ad\u061c\u115f\u1680\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]*"
-#: Line beginnings that a format reads as a speaker or as a part of itself.
+#: Line beginnings that a format reads as a speaker or as a part of itself. A heading's word begins with a letter that is not read over and nothing of
+#: it is given back (``++``): otherwise a line of underscores is tried in as many ways as it is long, squared.
 _SPEAKER = re.compile(
     rf"^({_OVER}(?:user|agent|assistant|human user|ai assistant|human question|chatbot response|user message|assistant message|context|safety"
-    rf"|categories|refusal|harmful request|response refusal|harmful response|answers|### \w+(?: \w+)?))(?={_OVER}[:：])",
+    rf"|categories|refusal|harmful request|response refusal|harmful response|answers|### [_\u115f ]*+[^\W_\u115f]\w*+(?: \w++)?))(?={_OVER}+[:：])",
     re.IGNORECASE | re.MULTILINE,
 )
 NOBODY = "(no message)"
