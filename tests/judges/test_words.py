@@ -121,15 +121,25 @@ def test_a_bad_passage_is_not_lost_in_a_long_text() -> None:
     assert among_neighbours(long).max() == pytest.approx(float(among_neighbours(short).max()))
 
 
-@pytest.mark.parametrize("wrong", ["format", "shape", "bytes"])
+@pytest.mark.parametrize("wrong", ["format", "shape", "scale", "bytes", "array", "stream"])
 def test_a_table_of_another_form_is_refused(wrong: str, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     shutil.copytree(WEIGHTS, folder)
     table = np.zeros((DIM // 2 if wrong == "shape" else DIM, len(HEADS)), np.int8)
     ones = np.ones(len(HEADS), np.float32)
-    np.savez_compressed(folder / WORDS, format=np.int64(FORMAT + (wrong == "format")), table=table, scale=ones, bias=ones)
+    np.savez_compressed(
+        folder / WORDS, format=np.int64(FORMAT + (wrong == "format")), table=table, scale=ones[: 1 if wrong == "scale" else None], bias=ones
+    )
     if wrong == "bytes":
         (folder / WORDS).write_bytes(b"PK nothing")
+    if wrong == "array":
+        with (folder / WORDS).open("wb") as file:
+            np.save(file, ones)
+    if wrong == "stream":  # a file in the archive that does not unpack
+        whole = bytearray((folder / WORDS).read_bytes())
+        at = whole.index(b"scale.npy") + 40
+        whole[at : at + 30] = b"\xff" * 30
+        (folder / WORDS).write_bytes(whole)
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     card["files"][WORDS] = _encoder.hashlib.sha256((folder / WORDS).read_bytes()).hexdigest()
     (folder / CARD).write_text(json.dumps(card), encoding="utf-8")

@@ -12,6 +12,7 @@ import json
 import os
 import threading
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,7 @@ class Encoder:
 def _words(path: Path, encoder: Encoder) -> Words:
     try:
         return Words(path, encoder.outputs, encoder.token)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error):
         raise InputError(f"{path}: not a weight file of this version of Charter", _way_back(path.parent)) from None
 
 

@@ -59,7 +59,8 @@ class Words:
 
     def __init__(self, path: Path, outputs: Sequence[str], token: Callable[[int], str | None]) -> None:
         with np.load(path, allow_pickle=False) as data:
-            if int(data["format"]) != FORMAT or data["table"].shape != (DIM, len(HEADS)):
+            shapes = {"table": (DIM, len(HEADS)), "scale": (len(HEADS),), "bias": (len(HEADS),)}
+            if int(data["format"]) != FORMAT or any(data[name].shape != shape for name, shape in shapes.items()):
                 raise ValueError(f"{path}: not of this format")
             self._table: NDArray[np.int8] = data["table"]
             self._scale: NDArray[np.float32] = data["scale"]
