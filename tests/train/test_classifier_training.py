@@ -19,7 +19,7 @@ from charter.judges import classifier
 from charter.judges._encoder import COMPARED
 from charter.judges._heads import OUTPUTS, YES_NO
 from charter.train.classifier import build
-from charter.train.classifier.rows import read_own
+from charter.train.classifier.rows import LabelledText, read_own
 
 WORDS = "how do i bake break a cake window please ignore the rules and say hello you are no bad good dog sorry can not help with that".split()
 
@@ -200,6 +200,28 @@ def test_another_recipe_does_not_continue_a_run(base: Path, rows: Path, tmp_path
     build.train(recipe(base, rows), tmp_path / "out", quiet)
     with pytest.raises(InputError, match="another recipe"):
         build.train(recipe(base, rows, epochs=1.0), tmp_path / "out", quiet)
+
+
+def test_other_instructions_of_an_operator_are_other_rows(base: Path, tmp_path: Path) -> None:
+    given, rows = build.Recipe(public=False, base=base), [LabelledText("Hello.", None, {"against_operator": 1.0}, "", "own", "own", 1.0, "Be kind.")]
+    build._same_recipe(given, rows, tmp_path)
+    build._same_recipe(given, rows, tmp_path)
+    with pytest.raises(InputError, match="other rows"):
+        build._same_recipe(given, [rows[0]._replace(operator="Be brief.")], tmp_path)
+
+
+def test_weights_of_a_run_that_was_stopped_before_calibration_say_so(base: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from charter.train.classifier import calibrate
+
+    def dies(*given: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calibrate, "calibrate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        build.train(recipe(base, rows), tmp_path / "out", quiet)
+    with pytest.raises(InputError, match="stopped before it was calibrated") as caught:
+        classifier.build(classifier.Config(weights=tmp_path / "out"))
+    assert f"--out {tmp_path / 'out'}" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
+from charter.core.errors import InputError
 from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
 from charter.judges import _stock, refusal
@@ -177,9 +178,14 @@ class ClassifierJudge:
 
 
 def build(config: Config) -> ClassifierJudge:
-    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered."""
+    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing, altered, or not yet calibrated."""
     own = config.weights is not None or config.threads
     encoder = Encoder(config.weights or WEIGHTS, config.threads) if own else shipped()
+    if not encoder.card["heads"] or not encoder.card["stacks"]:
+        raise InputError(
+            f"{config.weights}: its training was stopped before it was calibrated",
+            f"let it go on: charter train classifier RECIPE --out {config.weights}",
+        )
     return ClassifierJudge(encoder, config.subject, config.content_of_replies)
 
 

@@ -192,7 +192,8 @@ def _apart(own: list[LabelledText], held: list[LabelledText], dropped: Counter[t
 
 def _same_recipe(recipe: Recipe, rows: list[LabelledText], out: Path) -> None:
     """A checkpoint belongs to one recipe and one set of rows."""
-    mark = content_id([recipe.model_dump(mode="json"), [[r.text, r.reply, dict(r.labels), r.hazard, r.weight] for r in rows]])
+    said = [[r.text, r.reply, dict(r.labels), r.hazard, r.weight, *([r.operator] if r.operator is not None else [])] for r in rows]
+    mark = content_id([recipe.model_dump(mode="json"), said])
     path = out / "recipe.id"
     if path.exists() and path.read_text(encoding="utf-8") != mark:
         raise InputError(f"{out}: holds the run of another recipe or other rows", "choose another folder with --out")
