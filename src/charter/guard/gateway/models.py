@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from charter.guard.gateway.upstream import Answer, Upstream, UpstreamLostError, interrupted
 from charter.guard.gateway.wire import strict
@@ -37,7 +36,8 @@ class Page(NamedTuple):
     @classmethod
     def asked(cls, query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Page:
         """What a request says of it; all that is no plain name is left out."""
-        plain = [f"{name}={quote(query[name])}" for name in _PAGING if _NAME.fullmatch(query.get(name, ""))]
+        # of what a name may hold, only a plus means something else in a query
+        plain = [f"{name}={query[name].replace('+', '%2B')}" for name in _PAGING if _NAME.fullmatch(query.get(name, ""))]
         version = headers.get(b"anthropic-version", b"").decode("latin-1")
         return cls("&".join(plain), version if _VERSION.fullmatch(version) else "")
 
