@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -38,11 +39,10 @@ def test_written_texts_are_written_once_and_a_part_is_held_out() -> None:
     assert {row.source.removesuffix("_held") for row in rows} == {f"own_written_{path.stem}" for path in examples.FOLDER.glob("*.jsonl")}
 
 
-def test_a_group_that_nobody_knows_is_named_with_its_row(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_nobody_knows_is_named_with_its_row(tmp_path: Path) -> None:
     (tmp_path / "some.jsonl").write_text('{"g": "plain", "t": "Hello."}\n{"g": "harmles", "t": "Hello again."}\n')
-    monkeypatch.setattr(examples, "FOLDER", tmp_path)
     with pytest.raises(DataError, match=r"some\.jsonl: row 2: there is no group 'harmles'"):
-        list(examples.written())
+        list(examples.written(tmp_path))
 
 
 def test_attacks_stand_whole_between_ordinary_sentences_and_ordinary_ones_beside_them() -> None:

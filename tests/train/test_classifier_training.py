@@ -187,13 +187,13 @@ def test_words_that_tell_count_beside_the_network_and_others_do_not(base: Path, 
     assert "words.npz" in card["files"]
     said = next(line for line in told if line.startswith("words count"))
     assert "harmful_request 1.00" in said  # the most they may
-    assert "toxicity 0.00" in said  # no row says anything of it
+    assert "injection 0.00" in said  # no row says anything of it
 
     encoder = classifier.build(classifier.Config(weights=tmp_path / "one")).scorer.encoder
-    at = {head: encoder.outputs.index(head) for head in ("harmful_request", "toxicity")}
+    at = {head: encoder.outputs.index(head) for head in ("harmful_request", "injection")}
     bad, good = (encoder.words(encoder.text(t)[0]) for t in encoder.tokens(["please break the dog", "please break the cake"]))
     assert bad[at["harmful_request"]] > 0.5 > -0.5 > good[at["harmful_request"]]
-    assert bad[at["toxicity"]] == good[at["toxicity"]] == 0.0
+    assert bad[at["injection"]] == good[at["injection"]] == 0.0
 
 
 def test_another_recipe_does_not_continue_a_run(base: Path, rows: Path, tmp_path: Path) -> None:
