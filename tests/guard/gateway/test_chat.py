@@ -227,7 +227,7 @@ def in_parts(*parts, field="content"):
 def test_parts_of_an_answer_are_read_as_those_of_a_request():
     asked = surface.ask({"model": "m", "messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "json_object"}})
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "P1"}], "closed": True}
-    picture = {"type": "image_url", "image_url": {"url": "https://x/y.png"}, "caption": "a text that nobody reads"}
+    picture = {"type": "image_url", "image_url": {"url": "https://x/y.png", "alt": "nor this"}, "caption": "a text that nobody reads"}
     given = in_parts(thought, {"type": "text", "text": "P\\u0032", "codes": [66, 79]}, picture, "P3")
     [said] = surface.replies(asked, given)
     assert set(texts(said.located, "output")) == {"P1", "P\\u0032", "P2", "P3"}
@@ -240,8 +240,14 @@ def test_parts_of_an_answer_are_read_as_those_of_a_request():
 
 
 @pytest.mark.parametrize(
-    "part", [{"type": "hologram", "text": "x"}, {"type": "text", "text": [66, 79]}, {"type": "thinking"}, {"text": "x"}, 7, None], ids=str
-)
+    "part",
+    [
+        {"type": "hologram", "text": "x"}, {"type": "text", "text": [66, 79]}, {"type": "thinking"}, {"text": "x"}, 7, None,
+        {"type": "image_url", "image_url": "a sentence"}, {"type": "image_url", "image_url": {"url": ["a"]}}, {"type": "input_audio"},
+        {"type": "input_audio", "input_audio": {"data": "UklG", "format": "a sentence"}},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_a_part_of_an_answer_that_nobody_can_read_is_refused(part):
     asked = surface.ask({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
     for field in ("content", "reasoning_content"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -23,6 +24,9 @@ CHOICE = frozenset({"index", "finish_reason", "message", "logprobs"})
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
 #: A part of such a field that holds further parts, as Mistral's models write their thoughts.
 _NESTED = "thinking"
+#: Where a picture or a sound is, or what it is in base64: no sentence. Nothing else of one is text that may stay.
+_WHERE = re.compile(r"[!-~]*")
+_SEEN, _SAID_OF = ("url", "data"), ("detail", "format")
 MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "annotations"))
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(NAMES, "constrained"),
@@ -121,10 +125,18 @@ def _parts(given: Sequence[Any], path: Path, media: list[tuple[Media, str]]) -> 
         elif kind == _NESTED and isinstance(part.get(_NESTED), list):
             texts += _parts(part[_NESTED], (*path, number, _NESTED), media)
         elif isinstance(kind, str) and kind in MEDIA:
-            media.append((MEDIA[kind][0], digest(part.get(MEDIA[kind][1]))))
+            media.append((MEDIA[kind][0], digest(_pictured(part.get(MEDIA[kind][1])))))
         else:
             raise BadAnswerError("a part of a reply is of a kind that cannot be checked")
     return texts
+
+
+def _pictured(given: Any) -> Any:
+    """A picture or a sound without the texts that its object could hold beside it, since policies may let it pass unread. Raises BadAnswerError."""
+    found = [given] if isinstance(given, str) else [value for key, value in _object(given).items() if key in _SEEN]
+    if not all(isinstance(where, str) and _WHERE.fullmatch(where) for where in found):
+        raise BadAnswerError("a picture or sound of a reply is none")
+    return given if isinstance(given, str) else without_texts(named(given, _SAID_OF), {*_SEEN, *_SAID_OF})
 
 
 def _plain_parts(given: Any) -> Any:
@@ -137,7 +149,8 @@ def _plain_parts(given: Any) -> Any:
             kind = part["type"]
             key = MEDIA[kind][1] if kind in MEDIA else PARTS.get(kind, _NESTED)
             part = without_texts(part, {"type", key})
-            part = {**part, key: _plain_parts(part[key])} if key == _NESTED else part
+            if key == _NESTED or kind in MEDIA:
+                part = {**part, key: _plain_parts(part[key]) if key == _NESTED else _pictured(part[key])}
         plain.append(part)
     return plain
 
