@@ -36,8 +36,8 @@ class Page(NamedTuple):
     @classmethod
     def asked(cls, query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Page:
         """What a request says of it; all that is no plain name is left out."""
-        # of what a name may hold, only a plus means something else in a query
-        plain = [f"{name}={query[name].replace('+', '%2B')}" for name in _PAGING if _NAME.fullmatch(query.get(name, ""))]
+        given = {name: query.get(name, "") for name in _PAGING}
+        plain = [f"{name}={value.replace('+', '%2B')}" for name, value in given.items() if _NAME.fullmatch(value)]  # a plus would be a space
         version = headers.get(b"anthropic-version", b"").decode("latin-1")
         return cls("&".join(plain), version if _VERSION.fullmatch(version) else "")
 
