@@ -15,7 +15,7 @@ from charter.core.errors import InputError
 from charter.judges import _encoder
 from charter.judges._encoder import CARD, WEIGHTS, WORDS, Encoder, shipped
 from charter.judges._heads import HAZARDS
-from charter.judges._raw import NEIGHBOURS, among_neighbours, raw_texts
+from charter.judges._raw import NEIGHBOURS, among_neighbours, raw, raw_texts
 from charter.judges._sentences import ALONE
 from charter.judges._windows import Window
 from charter.judges._words import DIM, FORMAT, HEADS, ON_PAIRS, ON_TEXTS, Words, features, sentences
@@ -84,6 +84,14 @@ def test_the_encoder_adds_them_to_the_network(tmp_path: Path) -> None:
     assert np.allclose(shipped().run(laid), network.run(laid) + np.stack([shipped().words(w) for w in laid]), atol=1e-5)
     assert not network.words(laid[0]).any()
 
+    # older weights were calibrated on the highest window: theirs are not looked at as passages
+    at, text = network.outputs.index("hate"), "We had soup and talked about the weather. " * 60 + "Those people are vermin and should be wiped out."
+    windows = network.text(network.tokens([text])[0])
+    [old], [new] = raw(network, [windows]), raw(shipped(), [windows])
+    assert len(windows) > 3
+    assert float(old.highest[at]) == pytest.approx(float(network.run(windows)[:, at].max()), abs=1e-5)
+    assert float(new.highest[at]) < float(old.highest[at]) - 0.5
+
 
 def test_a_sentence_read_alone_has_its_words_once() -> None:
     encoder = shipped()
@@ -114,8 +122,8 @@ def test_a_passage_counts_half_by_itself_and_half_among_its_neighbours(rows: lis
         assert found[place] == pytest.approx(0.5 * row + 0.5 * around.mean(axis=0), abs=1e-4)
 
 
-def test_a_bad_passage_is_not_lost_in_a_long_text() -> None:
-    """Beside more than its neighbours, harmless windows do not make it less: padding hides nothing."""
+def test_a_bad_passage_counts_in_a_long_text_as_in_one_of_five_windows() -> None:
+    """Neighbours make it less, for a passage is what counts; more padding than that makes it no less."""
     short, long = (np.full((count, 1), -4.0, np.float32) for count in (5, 2000))
     short[2], long[1000] = 6.0, 6.0
     assert among_neighbours(long).max() == pytest.approx(float(among_neighbours(short).max()))

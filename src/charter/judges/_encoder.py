@@ -73,6 +73,8 @@ class Encoder:
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
         self._weigher = weigher(self._session, self._tokenizer)
         self._words = _words(files[WORDS], self) if WORDS in files else None
+        #: Whether kinds of content are looked for in passages: weights without words were calibrated on the highest window.
+        self.passages = self._words is not None
         self._kept: Kept[_Key, Seen] = Kept(KEPT)
         self._cut: Kept[bytes, Tokens] = Kept(CUT)
 

@@ -30,7 +30,7 @@ class Raw(NamedTuple):
 
 def raw(encoder: Any, windows: Sequence[Sequence[Window]]) -> list[Raw]:
     """Raw numbers of every text, all windows of all texts in one go."""
-    return _gathered(encoder.run([w for ws in windows for w in ws]), windows, encoder.outputs)
+    return _gathered(encoder.run([w for ws in windows for w in ws]), windows, encoder)
 
 
 def raw_texts(encoder: Any, tokens: Sequence[Tokens]) -> list[Raw]:
@@ -43,7 +43,7 @@ def without_and_with_sentences(encoder: Any, tokens: Sequence[Tokens]) -> tuple[
     """Raw numbers of whole texts by their windows alone, and as ``raw_texts`` gives them."""
     windows = [encoder.text(each) for each in tokens]
     seen: list[Seen] = encoder.see([w for ws in windows for w in ws])
-    whole = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows, encoder.outputs)
+    whole = _gathered(np.stack([each.numbers for each in seen]) if seen else encoder.run([]), windows, encoder)
     found = list(whole)
     at = {head: encoder.outputs.index(head) for head in ALONE}
     of = (n for n, ws in enumerate(windows) for _ in ws)
@@ -79,9 +79,9 @@ def _with(whole: Raw, suspect: _Suspect, alone: NDArray[np.float32], at: Mapping
     return whole._replace(highest=highest, where=where, windows=[*whole.windows, suspect.window])
 
 
-def _gathered(numbers: NDArray[np.float32], windows: Sequence[Sequence[Window]], outputs: Sequence[str]) -> list[Raw]:
+def _gathered(numbers: NDArray[np.float32], windows: Sequence[Sequence[Window]], encoder: Any) -> list[Raw]:
     found, at = [], 0
-    content = [outputs.index(head) for head in CONTENT_HEADS if head in outputs]
+    content = [encoder.outputs.index(head) for head in CONTENT_HEADS if head in encoder.outputs] if encoder.passages else []
     for ws in windows:
         part = numbers[at : at + len(ws)]
         if len(ws) == 1:
