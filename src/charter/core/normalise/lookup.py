@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.core.normalise.lexicon import ranks
 from charter.core.normalise.mapped import Offsets
 from charter.core.normalise.scan import SIZE, Mask
 
@@ -64,3 +66,15 @@ def _places(letters: Letters, starts: Offsets, sizes: Offsets) -> NDArray[np.uin
         sums[at] = sums[at] * _FACTOR + letters[starts[at] + place]
     places: NDArray[np.uint32] = (sums * _SPREAD) >> np.uint32(32 - _BITS)
     return places
+
+
+@cache
+def common_words() -> Known:
+    """The common English words."""
+    return Known(ranks())
+
+
+@cache
+def lowered() -> Folding:
+    """Letters in lower case."""
+    return Folding()

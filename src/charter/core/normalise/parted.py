@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.core.normalise.lexicon import ranks
-from charter.core.normalise.lookup import Folding, Known
+from charter.core.normalise.lookup import Folding, Known, lowered
 from charter.core.normalise.mapped import Mapped, Offsets
 from charter.core.normalise.scan import Mask, Scan, after, before, runs, spread
 from charter.core.normalise.word import LOOKS, looks
@@ -123,7 +123,7 @@ def _at_once(text: str, words: _Words, inside: Offsets) -> tuple[Mask, Mask]:
 @cache
 def _folded() -> tuple[Folding, Folding]:
     """Letters in lower case, and those with digits for letters too."""
-    return Folding(), Folding(LOOKS)
+    return lowered(), Folding(LOOKS)
 
 
 @cache

@@ -8,8 +8,8 @@ from functools import cache
 
 import numpy as np
 
-from charter.core.normalise.lexicon import is_word, ranks
-from charter.core.normalise.lookup import Folding, Known
+from charter.core.normalise.lexicon import is_word
+from charter.core.normalise.lookup import common_words, lowered
 from charter.core.normalise.mapped import Offsets, decode
 from charter.core.normalise.scan import LONG, SIZE, Mask, Scan, runs
 
@@ -71,22 +71,12 @@ def _english(together: str, scan: Scan, letters: Mask, starts: Offsets) -> tuple
     english = np.zeros(len(first), dtype=np.int64)
     single = np.flatnonzero(sizes == 1)
     english[single] = np.isin(scan.points[first[single]], (ord("a"), ord("I")))
-    some = np.flatnonzero(_words().may(_lower()(scan.points), first, last) & (sizes > 1))
+    some = np.flatnonzero(common_words().may(lowered()(scan.points), first, last) & (sizes > 1))
     spans = zip(first[some].tolist(), last[some].tolist(), strict=True)
     is_known = np.fromiter((is_word(together[start:end]) for start, end in spans), dtype=np.bool_, count=len(some))
     english[some[is_known]] = sizes[some[is_known]]
     owners = np.searchsorted(starts, first, side="right") - 1
     return np.bincount(owners, minlength=len(starts)), np.bincount(owners, weights=english, minlength=len(starts))
-
-
-@cache
-def _words() -> Known:
-    return Known(ranks())
-
-
-@cache
-def _lower() -> Folding:
-    return Folding()
 
 
 @cache

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 
 from charter.core.normalise import phrases, signed
 from charter.core.normalise.cutting import cut, cut_loosely
 from charter.core.normalise.lexicon import is_word, rank, ranks
-from charter.core.normalise.lookup import Folding, Known
+from charter.core.normalise.lookup import common_words, lowered
 from charter.core.normalise.mapped import Edit, Mapped, Offsets
 from charter.core.normalise.memory import Memory, told
 from charter.core.normalise.scan import LONG, Scan, found_at, runs
@@ -124,7 +123,7 @@ def _signed(m: Mapped, memory: Memory) -> Mapped:
     closed = {n: n for sep, n in zip(rows.separators[long].tolist(), letters, strict=True) if (sep in signs and n.isalpha()) or is_word(n)} | spelled
     said = dict(zip(long.tolist(), map(closed.get, letters), strict=True))
     short = np.flatnonzero(rows.last - rows.first <= 3)
-    short = short[_words().may(_lower()(Scan(rows.every).points), rows.first[short], rows.last[short])]
+    short = short[common_words().may(lowered()(Scan(rows.every).points), rows.first[short], rows.last[short])]
     said |= {number: n for number, n in zip(short.tolist(), rows.letters(short), strict=True) if is_word(n)}
     some = sorted(number for number, new in said.items() if new is not None)
     return m.put(rows.starts[some], rows.ends[some], [said[number] or "" for number in some])
@@ -132,16 +131,6 @@ def _signed(m: Mapped, memory: Memory) -> Mapped:
 
 def _spelled_row(letters: str) -> str | None:
     return _spelled([letters])
-
-
-@cache
-def _words() -> Known:
-    return Known(ranks())
-
-
-@cache
-def _lower() -> Folding:
-    return Folding()
 
 
 def _signed_rows(text: str) -> signed.Rows | None:
