@@ -1,6 +1,7 @@
 """The shipped classifier: quality on sets that it never learned from, latency, memory, cold start. Writes one JSON; ``--table`` prints Markdown.
 
 Run: CHARTER_DATA=FOLDER .venv/bin/python benchmarks/classifier.py [--weights FOLDER] [--out FILE.json] [--only quality|speed]
+Other languages: benchmarks/languages.py
 """
 
 from __future__ import annotations
@@ -59,7 +60,6 @@ def main() -> None:
     result: dict[str, Any] = {"version": judge.version, "machine": f"{os.cpu_count()} cores, {platform.machine()}", "date": time.strftime("%Y-%m-%d")}
     if given.only != "speed":
         result["quality"] = quality(judge, Path(os.environ["CHARTER_DATA"]))
-        result["languages"] = languages(judge)
     if given.only != "quality":
         result["speed"] = speed(judge)
     given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -204,16 +204,6 @@ def hazards(judge: classifier.ClassifierJudge, items: Items, rows: list[dict[str
     )
 
 
-def languages(judge: classifier.ClassifierJudge) -> dict[str, dict[str, float]]:
-    """Shares at or over the operating point for harmful requests, in plain requests of our own: a few for each language, so a look and no measure."""
-    rows = yaml.safe_load(Path(__file__).with_name("classifier_languages.yaml").read_text(encoding="utf-8"))
-    point = judge.thresholds["harmful_request"]
-    return {
-        name: {kind: round(float((judge.score(texts)["harmful_request"] >= point).mean()), 2) for kind, texts in kinds.items()}
-        for name, kinds in rows.items()
-    }
-
-
 def heads(judge: classifier.ClassifierJudge, items: Items) -> dict[str, Any]:
     """Scores by head of the rows of a set, in groups."""
     subjects = [(i.conversation.prompt, i.conversation.reply) if i.conversation.reply is not None else i.conversation.prompt for i in items.items]
@@ -318,9 +308,6 @@ def table(result: dict[str, Any]) -> str:
         for row in result["quality"]:
             interval = f"{row['low']:.3f} to {row['high']:.3f}" if row.get("low") is not None else ""
             lines.append(f"| {row['what']} | {row['figure']} | {row['value']:.3f} | {interval} | {row['n']} | {row['bar']} |")
-    if "languages" in result:
-        lines += ["", "| language | harmful flagged | harmless flagged |", "|---|---|---|"]
-        lines += [f"| {name} | {row['harmful']:.2f} | {row['harmless']:.2f} |" for name, row in result["languages"].items()]
     if "speed" in result:
         lines += ["", "| speed | |", "|---|---|"] + [f"| {name.replace('_', ' ')} | {value} |" for name, value in result["speed"].items()]
     return "\n".join(lines) + "\n"

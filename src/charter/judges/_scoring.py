@@ -14,8 +14,10 @@ import numpy as np
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
 from charter.judges._encoder import Encoder, Kept, Tokens
+from charter.judges._glossing import gloss
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
-from charter.judges._raw import Raw, raw, raw_texts, span_of
+from charter.judges._raw import Raw, span_of
+from charter.judges._readings import read_pairs, read_texts
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
 
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
@@ -30,7 +32,7 @@ KEPT = 256
 
 class Scored(NamedTuple):
     """Probabilities by head, each of shape (n,); nan where the head does not apply. ``spans`` are the characters of the window or sentence that was
-    worst for the head, one dictionary for each text, only where the text is longer than one window or a sentence was read alone."""
+    worst for the head, one dictionary for each text, only where the text is longer than one window, or a sentence or a gloss was read beside it."""
 
     probabilities: dict[str, Floats]
     spans: list[dict[str, tuple[int, int]]]
@@ -46,8 +48,8 @@ class ReadReplies(NamedTuple):
 class Scorer:
     """The encoder with the calibration of its card."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: Encoder, other_languages: bool = True) -> None:
+        self.encoder, self._other_languages = encoder, other_languages
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
@@ -72,11 +74,16 @@ class Scorer:
         self.encoder.forget()
 
     def stock(self, text: str) -> dict[str, float]:
-        """What stock phrases say of a text. Kept for a while: another thread may look for them while the encoder reads the text."""
+        """What stock phrases say of a text, or of its English words. Kept for a while: another thread may look for them while the encoder reads the
+        text."""
         key = _key(text)
-        known = self._signs.get([key]) or {key: _stock.scores(STOCK, text)}
+        known = self._signs.get([key]) or {key: self._phrases(text)}
         self._signs.put(known)
         return known[key]
+
+    def _phrases(self, text: str) -> dict[str, float]:
+        found, words = _stock.scores(STOCK, text), gloss(text) if self._other_languages else None
+        return found if words is None else {head: max(found[head], score) for head, score in _stock.scores(STOCK, words.text).items()}
 
     def _once(self, text: str) -> Scored:
         key = _key(text)
@@ -92,21 +99,17 @@ class Scorer:
         return found
 
     def _texts(self, texts: Sequence[str]) -> Scored:
-        tokens = self.encoder.tokens(texts)
-        found = raw_texts(self.encoder, tokens)
-        rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for r, text in zip(found, texts, strict=True)]
+        found = read_texts(self.encoder, texts, self._other_languages)
+        rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for (r, _), text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
-        spans = [
-            {head: span_of(r.windows[int(r.where[self._at[head]])], t) for head in ON_TEXTS} if len(r.windows) > 1 else {}
-            for r, t in zip(found, tokens, strict=True)
-        ]
+        spans = [{head: span_of(r.windows[int(r.where[self._at[head]])], t) for head in ON_TEXTS} if len(r.windows) > 1 else {} for r, t in found]
         return Scored(scores, spans)
 
     def read_replies(self, pairs: Sequence[tuple[str, str]]) -> ReadReplies:
         """What the encoder makes of (request, reply)."""
-        asked, said = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
-        return ReadReplies(raw(self.encoder, [self.encoder.reply(a, b) for a, b in zip(asked, said, strict=True)]), said)
+        found = read_pairs(self.encoder, pairs, self.encoder.reply, self._other_languages)
+        return ReadReplies([each.raw for each in found], [each.tokens for each in found])
 
     def replies(self, read: ReadReplies, rules: Sequence[Said], requests: Floats) -> Scored:
         """Heads on (request, reply) from what the encoder read. ``rules`` is what the refusal rules say, ``requests`` the probabilities that the
@@ -141,10 +144,8 @@ class Scorer:
         """
         if not self.reads_operators:
             raise ValueError("these weights do not read an operator's instructions")
-        told, texts = self.encoder.tokens([p[0] for p in pairs]), self.encoder.tokens([p[1] for p in pairs])
-        found = raw(self.encoder, [self.encoder.beside(a, b) for a, b in zip(told, texts, strict=True)])
-        head = OPERATOR_HEADS[0]
-        return self.heads[head](np.array([float(r.highest[self._at[head]]) for r in found]))
+        found, head = read_pairs(self.encoder, pairs, self.encoder.beside, self._other_languages), OPERATOR_HEADS[0]
+        return self.heads[head](np.array([float(each.raw.highest[self._at[head]]) for each in found]))
 
     def as_injection(self, probabilities: Floats) -> Floats:
         """Probabilities of ``beside`` on the scale of the injection head: operating point falls on operating point, with straight lines between, so

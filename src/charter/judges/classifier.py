@@ -18,7 +18,7 @@ from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError
 from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
-from charter.judges import _stock, refusal
+from charter.judges import _gloss_lists, _stock, refusal
 from charter.judges._calibration import Floats
 from charter.judges._encoder import WEIGHTS, Encoder, Kept, shipped
 from charter.judges._heads import HAZARDS, OPERATOR_HEADS, openai_categories
@@ -26,7 +26,8 @@ from charter.judges._reply_inputs import Said, said
 from charter.judges._scoring import Scored, Scorer
 
 NOT_COVERED = (
-    "Intent that shows only over several turns, harm that needs knowledge to see (a wrong dose, a false claim), most languages other than English, "
+    "Intent that shows only over several turns, harm that needs knowledge to see (a wrong dose, a false claim), languages that have no word list "
+    "(with one, a text is read word for word, which finds less than in English), "
     "encoded text (normalise it first), images. Sexual content about minors: it was shown none and is no filter for it."
 )
 #: Heads that decide the outcome, by what is judged.
@@ -46,6 +47,7 @@ class Config(BaseConfig):
     )
     threads: int = Field(default=0, ge=0, description="threads of the encoder; 0 means at most two")
     content_of_replies: bool = Field(default=True, description="replies also get toxicity and the other content heads, which takes as long again")
+    other_languages: bool = Field(default=True, description="read texts in another language word for word in English too, which takes as long again")
 
 
 class ClassifierJudge:
@@ -58,11 +60,11 @@ class ClassifierJudge:
     answers = ("harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal")
     names_hazards = True
 
-    def __init__(self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True) -> None:
-        self.scorer = Scorer(encoder)
+    def __init__(self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True, other_languages: bool = True) -> None:
+        self.scorer = Scorer(encoder, other_languages)
         self._refusal = refusal.build(refusal.Config())
         self._rules: Kept[bytes, Said] = Kept(KEPT)
-        self.version = f"{encoder.version}+{_stock.version()}+{self._refusal.version}"
+        self.version = f"{encoder.version}+{_stock.version()}+{self._refusal.version}" + (f"+{_gloss_lists.version()}" if other_languages else "")
         self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
         self.points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {
@@ -186,7 +188,7 @@ def build(config: Config) -> ClassifierJudge:
             f"{config.weights}: its training was stopped before it was calibrated",
             f"let it go on: charter train classifier RECIPE --out {config.weights}",
         )
-    return ClassifierJudge(encoder, config.subject, config.content_of_replies)
+    return ClassifierJudge(encoder, config.subject, config.content_of_replies, config.other_languages)
 
 
 __all__ = ["NOT_COVERED", "ClassifierJudge", "Config", "build", "openai_categories"]
