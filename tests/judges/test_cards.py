@@ -549,7 +549,7 @@ def test_the_card_of_an_earlier_charter_is_found_under_its_plain_name(tmp_path):
 # --- files of a judge set that are not as it says
 
 GOOD = b"q,a,gold,id\nhello,hi,1,7\nx,y,0,8\n"
-BROKEN_GZIP = bytearray(gzip.compress(b"q,a,gold\n" + b"h,hi,1\n" * 50))
+BROKEN_GZIP = bytearray(gzip.compress(b"q,a,gold\n" + b"h,hi,1\n" * 50, mtime=0))
 BROKEN_GZIP[20] ^= 0xFF
 
 
