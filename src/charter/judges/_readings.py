@@ -15,10 +15,13 @@ from charter.judges._windows import Window
 
 
 class Reading(NamedTuple):
-    """Raw numbers, and the tokens that the windows' places count: those of the text, then those of its gloss (whose offsets are the text's)."""
+    """Raw numbers, and the tokens that the windows' places count: those of the text, then those of its gloss (whose offsets are the text's).
+    ``plain`` are the numbers of the text alone, ``by_words`` those of its gloss; both are ``raw`` where there is none."""
 
     raw: Raw
     tokens: Tokens
+    plain: Raw
+    by_words: Raw
 
 
 def read_texts(encoder: Any, texts: Sequence[str], glosses: bool = True) -> list[Reading]:
@@ -51,21 +54,20 @@ def _gloss_tokens(encoder: Any, text: str) -> Tokens | None:
 
 
 def _together(encoder: Any, read: Sequence[Raw], tokens: Sequence[Tokens], glossed: dict[int, Tokens]) -> list[Reading]:
-    found = [Reading(*pair) for pair in zip(read[: len(tokens)], tokens, strict=True)]
+    found = [Reading(one, of, one, one) for one, of in zip(read[: len(tokens)], tokens, strict=True)]
     for (n, words), by_words in zip(glossed.items(), read[len(tokens) :], strict=True):
-        found[n] = _higher(encoder, found[n], Reading(by_words, words))
+        found[n] = _higher(encoder, found[n].plain, tokens[n], by_words, words)
     return found
 
 
-def _higher(encoder: Any, plain: Reading, glossed: Reading) -> Reading:
+def _higher(encoder: Any, own: Raw, tokens: Tokens, other: Raw, words: Tokens) -> Reading:
     """No head gets lower by the gloss: English that is laid out as another language is still read as it is. The hazards are those of what asks for
-    more; where a text begins, and what it says on the whole, are the gloss's, since the encoder cannot read the text itself."""
-    own, other, shift = plain.raw, glossed.raw, len(plain.tokens.ids)
+    more."""
+    shift = len(tokens.ids)
     higher = other.highest > own.highest
     hazards, asks = [encoder.outputs.index(code) for code in HAZARDS], encoder.outputs.index("harmful_request")
     higher[hazards] = higher[asks]
     windows = [*own.windows, *(w._replace(start=w.start + shift, end=w.end + shift) for w in other.windows)]
-    merged = Raw(
-        other.first, np.where(higher, other.highest, own.highest), other.mean, np.where(higher, other.where + len(own.windows), own.where), windows
-    )
-    return Reading(merged, Tokens([*plain.tokens.ids, *glossed.tokens.ids], [*plain.tokens.offsets, *glossed.tokens.offsets]))
+    highest, where = np.where(higher, other.highest, own.highest), np.where(higher, other.where + len(own.windows), own.where)
+    merged = Raw(np.maximum(own.first, other.first), highest, np.maximum(own.mean, other.mean), where, windows)
+    return Reading(merged, Tokens([*tokens.ids, *words.ids], [*tokens.offsets, *words.offsets]), own, other)

@@ -13,11 +13,11 @@ import numpy as np
 
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
-from charter.judges._encoder import Encoder, Kept, Tokens
+from charter.judges._encoder import Encoder, Kept
 from charter.judges._glossing import gloss
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
 from charter.judges._raw import Raw, span_of
-from charter.judges._readings import read_pairs, read_texts
+from charter.judges._readings import Reading, read_pairs, read_texts
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
 
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
@@ -36,13 +36,6 @@ class Scored(NamedTuple):
 
     probabilities: dict[str, Floats]
     spans: list[dict[str, tuple[int, int]]]
-
-
-class ReadReplies(NamedTuple):
-    """The encoder's numbers of replies beside their requests, and the replies' tokens."""
-
-    raw: list[Raw]
-    said: list[Tokens]
 
 
 class Scorer:
@@ -100,39 +93,45 @@ class Scorer:
 
     def _texts(self, texts: Sequence[str]) -> Scored:
         found = read_texts(self.encoder, texts, self._other_languages)
-        rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for (r, _), text in zip(found, texts, strict=True)]
+        rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for (r, *_), text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
-        spans = [{head: span_of(r.windows[int(r.where[self._at[head]])], t) for head in ON_TEXTS} if len(r.windows) > 1 else {} for r, t in found]
-        return Scored(scores, spans)
+        return Scored(scores, [self._spans(each, ON_TEXTS) for each in found])
 
-    def read_replies(self, pairs: Sequence[tuple[str, str]]) -> ReadReplies:
+    def _spans(self, read: Reading, heads: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Where each head is highest, if there is more than one place."""
+        found = read.raw
+        return {head: span_of(found.windows[int(found.where[self._at[head]])], read.tokens) for head in heads} if len(found.windows) > 1 else {}
+
+    def read_replies(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
         """What the encoder makes of (request, reply)."""
-        found = read_pairs(self.encoder, pairs, self.encoder.reply, self._other_languages)
-        return ReadReplies([each.raw for each in found], [each.tokens for each in found])
+        return read_pairs(self.encoder, pairs, self.encoder.reply, self._other_languages)
 
-    def replies(self, read: ReadReplies, rules: Sequence[Said], requests: Floats) -> Scored:
+    def replies(self, read: Sequence[Reading], rules: Sequence[Said], requests: Floats) -> Scored:
         """Heads on (request, reply) from what the encoder read. ``rules`` is what the refusal rules say, ``requests`` the probabilities that the
-        requests are harmful."""
-        found, said = read
-        mix = self.stacks["harmful_reply"]
-        inputs = reply_inputs(found, self._at, rules, requests)
-        logits = inputs @ np.array([mix.get(name, 0.0) for name in REPLY_INPUTS])  # older weights know fewer inputs
+        requests are harmful. Of a reply that is read by its words too, the more harmful reading counts; whether it refuses, the words say."""
+        logits, words = self._harm([each.plain for each in read], rules, requests), [each.by_words for each in read]
+        if any(each.by_words is not each.plain for each in read):
+            logits = np.maximum(logits, self._harm(words, rules, requests))
         scores = {"harmful_reply": self.heads["harmful_reply"](logits)}
         mix = self.stacks.get("refusal", HEAD_ALONE)  # older weights did not ask the rules
-        scores["refusal"] = self.heads["refusal"](refusal_inputs(found, self._at, rules) @ np.array([mix[name] for name in REFUSAL_INPUTS]))
+        scores["refusal"] = self.heads["refusal"](refusal_inputs(words, self._at, rules) @ np.array([mix[name] for name in REFUSAL_INPUTS]))
         if self.reads_achieved:
-            scores["achieved"] = self._achieved(found)
-        head = "harmful_reply"
-        spans = [{head: span_of(r.windows[int(r.where[self._at[head]])], t)} if len(r.windows) > 1 else {} for r, t in zip(found, said, strict=True)]
-        return Scored(scores, spans)
+            scores["achieved"] = self._achieved([each.raw for each in read])
+        return Scored(scores, [self._spans(each, ("harmful_reply",)) for each in read])
+
+    def _harm(self, found: Sequence[Raw], rules: Sequence[Said], requests: Floats) -> Floats:
+        mix = self.stacks["harmful_reply"]
+        weights = np.array([mix.get(name, 0.0) for name in REPLY_INPUTS])  # older weights know fewer inputs
+        out: Floats = reply_inputs(found, self._at, rules, requests) @ weights
+        return out
 
     def achieved(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         """Probabilities, of shape (n,), that a reply does what was asked: ``pairs`` are (request, reply). Raises ValueError with weights that do not
         answer that (``reads_achieved``)."""
         if not self.reads_achieved:
             raise ValueError("these weights do not say whether a reply does what was asked")
-        return self._achieved(self.read_replies(pairs).raw)
+        return self._achieved([each.raw for each in self.read_replies(pairs)])
 
     def _achieved(self, found: Sequence[Raw]) -> Floats:
         return self.heads["achieved"](np.array([float(r.highest[self._at["achieved"]]) for r in found]))
