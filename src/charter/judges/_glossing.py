@@ -36,6 +36,8 @@ _OTHER = re.compile("|".join(pattern.pattern for _, pattern in _SCRIPTS))
 #: What English puts before these nouns and many languages behind them: "instructions previous" is read as "previous instructions".
 _NOUNS = frozenset("instruction instructions rule rules order orders prompt prompts message messages guidelines password task text".split())
 _ADJECTIVES = frozenset("previous prior earlier above initial original hidden secret system internal full complete".split())
+#: Languages whose verbs come apart, and how many words may stand from one part to the other.
+_SPLIT, _APART = frozenset({"de", "nl"}), 12
 #: Words of a phrase at most; letters of a word whose beginning or parts are looked up; letters that a part must have.
 _PHRASE, _LONGEST, _PART = 4, 40, 4
 #: Part of a word that a listed beginning must be, if nothing is known of its end: of the shortest beginnings more.
@@ -81,7 +83,7 @@ def gloss(text: str) -> Gloss | None:
     pieces: list[tuple[str, int, int]] = []
     for (words, end, stop), code in zip(sentences, languages, strict=True):
         if code := code or (main if _may_be(words, main) else ""):
-            pieces += _glossed(words, read(code), code in _RUNS)
+            pieces += _glossed(_whole_verbs(words, text, read(code)) if code in _SPLIT else words, read(code), code in _RUNS)
         else:
             pieces += words
         if end:
@@ -156,6 +158,22 @@ def _may_be(words: Sequence[_Word], code: str) -> bool:
     """Whether a sentence too short to tell its language has words of the language of its neighbours."""
     said = _telling([word.text for word in words])
     return _foreign(said) and _covered([word for word in said if word not in ranks()], read(code)) > 0
+
+
+def _whole_verbs(words: Sequence[_Word], text: str, known: WordList) -> list[_Word]:
+    """Words with the parts of a verb put together that stand apart, the second at the end of its clause: "bringe ich ihn um" has "bringe_um"."""
+    found, gone = list(words), set()
+    for at, word in enumerate(words):
+        if word.text not in known.phrases:
+            continue
+        for end in range(at + 2, min(at + _APART, len(words))):
+            last = end + 1 == len(words) or "," in text[words[end].end : words[end + 1].start]
+            if last and (verb := f"{word.text}_{words[end].text}") in known.meanings:
+                found[at] = word._replace(text=verb)
+                gone.add(end)
+            if last:
+                break
+    return [word for at, word in enumerate(found) if at not in gone]
 
 
 def _glossed(words: Sequence[_Word], known: WordList, runs: bool) -> Iterator[tuple[str, int, int]]:
