@@ -22,6 +22,7 @@ from charter.judges import classifier, refusal
 from charter.judges._calibration import expected_calibration_error
 from charter.judges._heldout import gptfuzz_questions, is_held_out
 from charter.judges.achieved import inputs
+from charter.judges.achieved import rules as said
 from charter.train.classifier import examples
 
 
@@ -54,9 +55,9 @@ def main() -> None:
     given = parser.parse_args()
     found = rows(given.data)
     rules, encoder = refusal.build(refusal.Config()), classifier.build(classifier.Config(weights=given.weights))
-    heads = encoder.scorer.achieved([(row.question, row.reply) for row in found])
-    read = [rules.read(row.question, row.reply) for row in found]
-    x = np.array([inputs(r.does, float(head), r.label) for r, head in zip(read, heads, strict=True)])
+    read = [said(rules.read(row.question, row.reply)) for row in found]
+    deeds = encoder.scorer.deeds([(row.question, row.reply) for row in found], read)
+    x = np.array([inputs(*each) for each in zip(read, deeds, strict=True)])
     gold = np.array([row.achieved for row in found])
     source = np.array([row.source for row in found])
     sizes = {name: (source == name).sum() for name in np.unique(source)}
@@ -69,8 +70,14 @@ def main() -> None:
         right = ((scores[part] >= 0.5) == gold[part]).mean()
         error = expected_calibration_error(scores[part], gold[part])
         sys.stdout.write(f"cross-fitted, {name}: ECE {error:.3f}, accuracy {right:.3f}, n {part.sum()}\n")
+    for name in sizes:  # how it does on a kind of replies that it was not fitted on
+        away = source == name
+        left = _fit(x[~away], gold[~away], weights[~away]).predict_proba(x[away])[:, 1]
+        sys.stdout.write(f"fitted on the others, {name}: accuracy {((left >= 0.5) == gold[away]).mean():.3f}\n")
     model = _fit(x, gold, weights)
-    sys.stdout.write("BASE, DOES, HEAD, FULL, PARTIAL = " + ", ".join(f"{v:.3f}" for v in (model.intercept_[0], *model.coef_[0])) + "\n")
+    sys.stdout.write(
+        "BASE, DOES, HEAD, HARM, REFUSES, FULL, PARTIAL = " + ", ".join(f"{v:.3f}" for v in (model.intercept_[0], *model.coef_[0])) + "\n"
+    )
 
 
 def _fit(x: np.ndarray, gold: np.ndarray, weights: np.ndarray) -> LogisticRegression:

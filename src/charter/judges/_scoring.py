@@ -38,6 +38,15 @@ class Scored(NamedTuple):
     spans: list[dict[str, tuple[int, int]]]
 
 
+class Deed(NamedTuple):
+    """What the encoder says of a reply that may do what was asked: the probability that it does, the raw number of how harmful it looks (the highest
+    over its windows), and the probability that it refuses."""
+
+    achieved: float
+    harm: float
+    refuses: float
+
+
 class Scorer:
     """The encoder with the calibration of its card."""
 
@@ -113,9 +122,7 @@ class Scorer:
         logits, words = self._harm([each.plain for each in read], rules, requests), [each.by_words for each in read]
         if any(each.by_words is not each.plain for each in read):
             logits = np.maximum(logits, self._harm(words, rules, requests))
-        scores = {"harmful_reply": self.heads["harmful_reply"](logits)}
-        mix = self.stacks.get("refusal", HEAD_ALONE)  # older weights did not ask the rules
-        scores["refusal"] = self.heads["refusal"](refusal_inputs(words, self._at, rules) @ np.array([mix[name] for name in REFUSAL_INPUTS]))
+        scores = {"harmful_reply": self.heads["harmful_reply"](logits), "refusal": self._refusal(words, rules)}
         if self.reads_achieved:
             scores["achieved"] = self._achieved([each.raw for each in read])
         return Scored(scores, [self._spans(each, ("harmful_reply",)) for each in read])
@@ -126,12 +133,19 @@ class Scorer:
         out: Floats = reply_inputs(found, self._at, rules, requests) @ weights
         return out
 
-    def achieved(self, pairs: Sequence[tuple[str, str]]) -> Floats:
-        """Probabilities, of shape (n,), that a reply does what was asked: ``pairs`` are (request, reply). Raises ValueError with weights that do not
-        answer that (``reads_achieved``)."""
+    def deeds(self, pairs: Sequence[tuple[str, str]], rules: Sequence[Said]) -> list[Deed]:
+        """What bears on whether a reply does what was asked: ``pairs`` are (request, reply). Raises ValueError with weights that do not answer that
+        (``reads_achieved``)."""
         if not self.reads_achieved:
             raise ValueError("these weights do not say whether a reply does what was asked")
-        return self._achieved([each.raw for each in self.read_replies(pairs)])
+        read = self.read_replies(pairs)
+        achieved, refuses = self._achieved([each.raw for each in read]), self._refusal([each.by_words for each in read], rules)
+        at = self._at["harmful_reply"]
+        return [Deed(float(a), float(each.raw.highest[at]), float(r)) for a, each, r in zip(achieved, read, refuses, strict=True)]
+
+    def _refusal(self, found: Sequence[Raw], rules: Sequence[Said]) -> Floats:
+        mix = self.stacks.get("refusal", HEAD_ALONE)  # older weights did not ask the rules
+        return self.heads["refusal"](refusal_inputs(found, self._at, rules) @ np.array([mix[name] for name in REFUSAL_INPUTS]))
 
     def _achieved(self, found: Sequence[Raw]) -> Floats:
         return self.heads["achieved"](np.array([float(r.highest[self._at["achieved"]]) for r in found]))
