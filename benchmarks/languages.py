@@ -2,8 +2,8 @@
 
 Run: .venv/bin/python benchmarks/languages.py [--requests FOLDER] [--out FILE.json]
 
-``benchmarks/languages/CODE.yaml`` has ``language``, ``harmful`` (with what the harm is), ``attack`` (jailbreaks and injections) and ``harmless`` (half of
-them look-alikes), written for this by somebody who had seen neither the lists nor the classifier. Nothing was learned from them or chosen on them.
+``benchmarks/languages/CODE.yaml`` has ``language``, ``harmful`` (with what the harm is), ``attack`` (jailbreaks and injections) and ``harmless``
+(half of them look-alikes), written for this by somebody who had seen neither the lists nor the classifier. Nothing was learned from them.
 """
 
 from __future__ import annotations

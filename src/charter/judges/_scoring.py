@@ -14,10 +14,9 @@ import numpy as np
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
 from charter.judges._encoder import Encoder, Kept
-from charter.judges._glossing import gloss
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
 from charter.judges._raw import Raw, span_of
-from charter.judges._readings import Reading, read_pairs, read_texts
+from charter.judges._readings import Reader, Reading
 from charter.judges._reply_inputs import HEAD_ALONE, REFUSAL_INPUTS, REPLY_INPUTS, Said, refusal_inputs, reply_inputs
 
 ON_TEXTS = (*TEXT_HEADS, *CONTENT_HEADS)
@@ -51,7 +50,7 @@ class Scorer:
     """The encoder with the calibration of its card."""
 
     def __init__(self, encoder: Encoder, other_languages: bool = True) -> None:
-        self.encoder, self._other_languages = encoder, other_languages
+        self.encoder, self._reader = encoder, Reader(encoder, other_languages)
         self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
@@ -73,6 +72,7 @@ class Scorer:
         with self._lock:
             self._kept.clear()
         self._signs.clear()
+        self._reader.forget()
         self.encoder.forget()
 
     def stock(self, text: str) -> dict[str, float]:
@@ -84,7 +84,7 @@ class Scorer:
         return known[key]
 
     def _phrases(self, text: str) -> dict[str, float]:
-        found, words = _stock.scores(STOCK, text), gloss(text) if self._other_languages else None
+        found, words = _stock.scores(STOCK, text), self._reader.gloss(text)
         return found if words is None else {head: max(found[head], score) for head, score in _stock.scores(STOCK, words.text).items()}
 
     def _once(self, text: str) -> Scored:
@@ -101,7 +101,7 @@ class Scorer:
         return found
 
     def _texts(self, texts: Sequence[str]) -> Scored:
-        found = read_texts(self.encoder, texts, self._other_languages)
+        found = self._reader.texts(texts)
         rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for (r, *_), text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
@@ -114,15 +114,16 @@ class Scorer:
 
     def read_replies(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
         """What the encoder makes of (request, reply)."""
-        return read_pairs(self.encoder, pairs, self.encoder.reply, self._other_languages)
+        return self._reader.pairs(pairs, self.encoder.reply)
 
     def replies(self, read: Sequence[Reading], rules: Sequence[Said], requests: Floats) -> Scored:
         """Heads on (request, reply) from what the encoder read. ``rules`` is what the refusal rules say, ``requests`` the probabilities that the
-        requests are harmful. Of a reply that is read by its words too, the more harmful reading counts; whether it refuses, the words say."""
-        logits, words = self._harm([each.plain for each in read], rules, requests), [each.by_words for each in read]
+        requests are harmful. Of a reply that is read by its words too, the higher number of each head counts."""
+        plain, words = [each.plain for each in read], [each.by_words for each in read]
+        harm, refusal = self._harm(plain, rules, requests), self._refusal(plain, rules)
         if any(each.by_words is not each.plain for each in read):
-            logits = np.maximum(logits, self._harm(words, rules, requests))
-        scores = {"harmful_reply": self.heads["harmful_reply"](logits), "refusal": self._refusal(words, rules)}
+            harm, refusal = np.maximum(harm, self._harm(words, rules, requests)), np.maximum(refusal, self._refusal(words, rules))
+        scores = {"harmful_reply": self.heads["harmful_reply"](harm), "refusal": refusal}
         if self.reads_achieved:
             scores["achieved"] = self._achieved([each.raw for each in read])
         return Scored(scores, [self._spans(each, ("harmful_reply",)) for each in read])
@@ -157,7 +158,7 @@ class Scorer:
         """
         if not self.reads_operators:
             raise ValueError("these weights do not read an operator's instructions")
-        found, head = read_pairs(self.encoder, pairs, self.encoder.beside, self._other_languages), OPERATOR_HEADS[0]
+        found, head = self._reader.pairs(pairs, self.encoder.beside), OPERATOR_HEADS[0]
         return self.heads[head](np.array([float(each.raw.highest[self._at[head]]) for each in found]))
 
     def as_injection(self, probabilities: Floats) -> Floats:

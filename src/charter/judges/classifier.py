@@ -16,9 +16,10 @@ from pydantic import Field
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError
+from charter.core.gloss import lists as gloss_lists
 from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
-from charter.judges import _gloss_lists, _stock, refusal
+from charter.judges import _stock, refusal
 from charter.judges._calibration import Floats
 from charter.judges._encoder import WEIGHTS, Encoder, Kept, shipped
 from charter.judges._heads import HAZARDS, OPERATOR_HEADS, openai_categories
@@ -47,13 +48,16 @@ class Config(BaseConfig):
     )
     threads: int = Field(default=0, ge=0, description="threads of the encoder; 0 means at most two")
     content_of_replies: bool = Field(default=True, description="replies also get toxicity and the other content heads, which takes as long again")
-    other_languages: bool = Field(default=True, description="read texts in another language word for word in English too, which takes as long again")
+    other_languages: bool = Field(
+        default=True, description="read texts in another language word for word in English too, which takes about as long again"
+    )
 
 
 class ClassifierJudge:
     """``outcome`` is unsafe at or over a deciding head's upper operating point, safe under all the lower ones, else unsure. ``score`` is the
     highest deciding probability; ``scores`` has every head; ``label`` is the refusal label of the refusal rules where there is a reply;
-    ``spans`` point into the judged text where it is longer than one window. No text that a reader sees is ``failed``."""
+    ``spans`` point into the judged text where it is longer than one window or was also read by its English words. No text that a reader sees is
+    ``failed``."""
 
     name = "classifier"
     #: What it answers, for measuring; a head's own answer is its score at the upper operating point.
@@ -64,7 +68,7 @@ class ClassifierJudge:
         self.scorer = Scorer(encoder, other_languages)
         self._refusal = refusal.build(refusal.Config())
         self._rules: Kept[bytes, Said] = Kept(KEPT)
-        self.version = f"{encoder.version}+{_stock.version()}+{self._refusal.version}" + (f"+{_gloss_lists.version()}" if other_languages else "")
+        self.version = f"{encoder.version}+{_stock.version()}+{self._refusal.version}" + (f"+{gloss_lists.version()}" if other_languages else "")
         self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
         self.points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {

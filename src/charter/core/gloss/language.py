@@ -1,0 +1,119 @@
+"""Which list each word of a text is read by: by its script, or, in Latin letters, by the words around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from charter.core import stopping
+from charter.core.gloss.lists import codes, little_words, read
+from charter.core.gloss.lookup import cut, listed
+from charter.core.gloss.text import KANA, Sentence, Word
+from charter.core.normalise.lexicon import ranks
+
+#: Scripts that one language at hand is written in.
+_ONE = {"korean": "ko", "thai": "th", "hindi": "hi", "arabic": "ar", "cyrillic": "ru"}
+#: Share of words that English must not know before another language is thought of, and that this language's list must have.
+_FOREIGN, _COVERED = 0.3, 0.3
+#: Different words of the list that English does not know (one of them no function word), without which nobody says that a sentence is in its
+#: language: names and code have one.
+_LEAST = 2
+#: Languages that are looked into, by how many of their function words there are.
+_LIKELY = 4
+#: Words in which another language is looked for where a whole sentence is none of it, and how many further the next ones begin.
+_STRETCH, _STEP = 8, 4
+#: Part of the letters that kana must be for a sentence to be Japanese whatever its other letters say.
+_KANA = 0.2
+
+
+def languages(sentences: Sequence[Sentence]) -> list[list[str]]:
+    """The code of the list for each word of each sentence, '' for English and for what nobody can tell."""
+    kana = any(KANA.search(word.text) for sentence in sentences for word in sentence.words if word.script == "chinese")
+    found = [_of_sentence(sentence.words, kana) for sentence in sentences]
+    told = (pair for of, sentence in zip(found, sentences, strict=True) for pair in zip(of, sentence.words, strict=True))
+    latin = Counter(code for code, word in told if code and word.script == "latin")
+    if not latin:
+        return _across(sentences, found)
+    main = latin.most_common(1)[0][0]
+    for of, sentence in zip(found, sentences, strict=True):
+        if not any(of) and _may_be([word.text for word in sentence.words if word.script == "latin"], main):
+            of[:] = [main if word.script == "latin" else "" for word in sentence.words]
+    return found
+
+
+def _of_sentence(words: Sequence[Word], kana: bool) -> list[str]:
+    stopping.check()
+    found = [code if (code := _ONE.get(word.script, "")) in codes() else "" for word in words]
+    chinese = [at for at, word in enumerate(words) if word.script == "chinese"]
+    if chinese:
+        code = _chinese_or_japanese("".join(words[at].text for at in chinese), kana)
+        for at in chinese:
+            found[at] = code
+    _tell([(at, word.text) for at, word in enumerate(words) if word.script == "latin"], found)
+    return found
+
+
+def _tell(words: Sequence[tuple[int, str]], found: list[str]) -> None:
+    """Write the code of words in Latin letters into ``found``: of all of them, or of stretches of them that are another language than the rest."""
+    texts = [text for _, text in words]
+    if code := _language(texts):
+        for at, _ in words:
+            found[at] = code
+    elif len(words) > _STRETCH and sum(text not in ranks() for text in texts) >= _LEAST:
+        for first in range(0, len(words) - _STRETCH + _STEP, _STEP):
+            if code := _language(texts[first : first + _STRETCH]):
+                for at, _ in words[first : first + _STRETCH]:
+                    found[at] = code
+
+
+def _across(sentences: Sequence[Sentence], found: list[list[str]]) -> list[list[str]]:
+    """Where no sentence is in a language by itself: a text with a stop behind every word has no sentences."""
+    places = [(n, at, word.text) for n, sentence in enumerate(sentences) for at, word in enumerate(sentence.words) if word.script == "latin"]
+    flat = [""] * len(places)
+    _tell([(k, text) for k, (_, _, text) in enumerate(places)], flat)
+    for code, (n, at, _) in zip(flat, places, strict=True):
+        found[n][at] = code
+    return found
+
+
+def _language(words: Sequence[str]) -> str:
+    """The code of the language of words in Latin letters that stand together."""
+    said = _telling(words)
+    if not is_foreign(said):
+        return ""
+    table = little_words()
+    hits = Counter(code for word in said for code in table.get(word, ()))
+    covered = {code: (sum(bool(listed(code, word)) for word in said), count) for code, count in hits.most_common(_LIKELY)}
+    best = max(covered, key=lambda code: covered[code], default="")
+    if not best or covered[best][0] <= max(sum(word in ranks() for word in said), _COVERED * len(said)):
+        return ""
+    forms = {form for word in said if word not in ranks() and (form := listed(best, word))}
+    return best if len(forms) >= _LEAST and forms - read(best).little else ""
+
+
+def _telling(words: Sequence[str]) -> list[str]:
+    """Words that may tell a language: single letters of ASCII and numbers do not, of which code and lists are full."""
+    return [word for word in words if not (word.isdigit() or (len(word) == 1 and word.isascii()))]
+
+
+def is_foreign(words: Sequence[str]) -> bool:
+    """Whether so many words are none of English that they may be another language's."""
+    unknown = sum(word not in ranks() for word in words)
+    return unknown > 0 and unknown >= _FOREIGN * len(words)
+
+
+def _may_be(words: Sequence[str], code: str) -> bool:
+    """Whether a sentence too short to tell its language has words of the language of its neighbours."""
+    said = _telling(words)
+    return is_foreign(said) and any(word not in ranks() and listed(code, word) for word in said)
+
+
+def _chinese_or_japanese(text: str, kana: bool) -> str:
+    """Of Chinese characters and kana that stand in one sentence. ``kana``: there are some elsewhere in the text."""
+    share = len(KANA.findall(text)) / len(text)
+    if "ja" not in codes() or "zh" not in codes():
+        return next((code for code in ("zh", "ja") if code in codes()), "")
+    if share >= _KANA or not (share or kana):
+        return "ja" if share else "zh"
+    letters = {code: sum(end - start for start, end, meaning in cut(text, read(code)) if meaning is not None) for code in ("ja", "zh")}
+    return "ja" if letters["ja"] > letters["zh"] else "zh"
