@@ -62,19 +62,21 @@ class Words:
             shapes = {"table": (DIM, len(HEADS)), "scale": (len(HEADS),), "bias": (len(HEADS),)}
             if int(data["format"]) != FORMAT or any(data[name].shape != shape for name, shape in shapes.items()):
                 raise ValueError(f"{path}: not of this format")
-            self._table: NDArray[np.int8] = data["table"]
+            table: NDArray[np.int8] = data["table"]
             self._scale: NDArray[np.float32] = data["scale"]
             self._bias: NDArray[np.float32] = data["bias"]
         self._token, self._outputs = token, len(outputs)
         self._at = {paired: np.array([outputs.index(head) for head in heads]) for paired, heads in ((False, ON_TEXTS), (True, ON_PAIRS))}
         self._columns = {False: slice(0, len(ON_TEXTS)), True: slice(len(ON_TEXTS), len(HEADS))}
+        #: By kind of window: rows of what is asked of it, one behind the other.
+        self._tables = {paired: np.ascontiguousarray(table[:, columns]) for paired, columns in self._columns.items()}
 
     def numbers(self, window: Window) -> NDArray[np.float32]:
         """(outputs,): raw numbers to add; 0 where words have no say (hazards, and heads that are not asked of such a window)."""
         found, paired = features(window, self._token), any(window.segments)
         columns = self._columns[paired]
         out = np.zeros(self._outputs, np.float32)
-        total = found.values @ self._table[found.buckets, columns].astype(np.float32)
+        total = found.values @ self._tables[paired].take(found.buckets, axis=0).astype(np.float32)
         out[self._at[paired]] = total * self._scale[columns] + self._bias[columns]
         return out
 
@@ -90,15 +92,16 @@ def features(window: Window, token: Callable[[int], str | None]) -> Features:
 
 def sentences(ids: Sequence[int], token: Callable[[int], str | None]) -> list[list[str]]:
     """The words of each sentence, put together from word pieces; single letters and digits of ASCII are left out, as are signs."""
-    found: list[list[str]] = [[]]
+    words: list[str] = []
+    found = [words]
     for number in ids:
         piece = token(number) or ""
-        if piece.startswith("##") and found[-1]:
-            found[-1][-1] += piece[2:]
+        if piece.isalnum():
+            words.append(piece)
+        elif words and piece.startswith("##"):
+            words[-1] += piece[2:]
         elif piece in _ENDS:
-            found.append([])
-        elif piece.isalnum():
-            found[-1].append(piece)
+            found.append(words := [])
     kept = ([word for word in words if len(word) > 1 or not word.isascii()] for words in found)
     return [words for words in kept if words]
 
@@ -135,9 +138,17 @@ def _matter(words: Iterable[str]) -> set[str]:
 
 def _together(blocks: Sequence[_Block]) -> Features:
     """Each bucket of a block once, whatever order its words were in: sums of the same text are the same sums."""
-    kinds = [np.unique(buckets) for buckets, _ in blocks]
+    kinds = [_once_each(buckets) if len(buckets) > 1 else buckets for buckets, _ in blocks]
     lengths = [np.full(len(kind), length / max(1, len(kind)) ** 0.5, np.float32) for kind, (_, length) in zip(kinds, blocks, strict=True)]
     return Features(np.concatenate(kinds), np.concatenate(lengths))
+
+
+def _once_each(buckets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As ``np.unique``, in a fifth of its time for a few hundred numbers."""
+    ordered = np.sort(buckets)
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 @lru_cache(maxsize=1 << 14)
