@@ -13,7 +13,7 @@ import numpy as np
 
 from charter.core.normalise import reorder
 from charter.core.normalise.mapped import Offsets
-from charter.core.normalise.passages import Found
+from charter.core.normalise.passages import NONE, Found
 from charter.core.normalise.readable import all_readable
 from charter.core.normalise.scan import LONG, Mask, Scan, found_at
 from charter.core.normalise.schemes import BROKEN, SCHEMES, Scheme
@@ -48,9 +48,9 @@ class Reader:
         """Encoded passages. Of two that overlap the one of the earlier scheme holds. A passage may also decode to another encoded one, up to
         ``depth`` deep; only the outermost is undone."""
         starts, ends, said, names = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], list[str](), list[str]()
-        scan = _scan(text)
+        scan, octets = _scan(text), text.encode("ascii") if text.isascii() else None
         for scheme in SCHEMES:
-            if not any(sign in text for sign in scheme.signs):
+            if not any(sign in text for sign in scheme.signs) or (octets is not None and _has_too_few(scheme, octets)):
                 continue
             at, encoded = _find(scheme, text, scan)
             kept = self._kept(scheme, encoded, [0] * len(encoded), depth) if encoded else []
@@ -65,6 +65,8 @@ class Reader:
             fresh = [new for (_, new), is_free in zip(some, free.tolist(), strict=True) if is_free]
             said += fresh
             names += [scheme.name] * len(fresh)
+        if not said:
+            return NONE
         order = np.argsort(np.concatenate(starts), kind="stable")
         numbers = order.tolist()
         return Found(np.concatenate(starts)[order], np.concatenate(ends)[order], [said[n] for n in numbers], [names[n] for n in numbers])
@@ -199,6 +201,12 @@ def _find(scheme: Scheme, text: str, scan: Scan | None) -> tuple[Offsets, list[s
         at.append(match.start())
         encoded.append(match[0])
     return np.array(at, dtype=np.int64), encoded
+
+
+def _has_too_few(scheme: Scheme, octets: bytes) -> bool:
+    """Whether a text in ASCII lacks characters that every passage of a scheme has."""
+    chars, least = scheme.needs
+    return len(octets) - len(octets.translate(None, chars)) < least
 
 
 def _free(first: Offsets, last: Offsets, starts: Offsets, ends: Offsets) -> Mask:

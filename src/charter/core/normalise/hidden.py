@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from charter.core.normalise.mapped import Mapped, codes
-from charter.core.normalise.passages import Found, found_in_order
+from charter.core.normalise.passages import NONE, Found, found_in_order
 
 _TAGS = re.compile(
     "(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007e]{3,}\U000e007f?|(?<=\U0001f3f4)[\U000e0020-\U000e007e]{7,}\U000e007f?"
@@ -20,6 +20,8 @@ _OVERRIDE = re.compile("\u202e([^\u202c-\u202e\u2066-\u2069\n]{3,})[\u202c\u2069
 
 def passages(text: str) -> Found:
     """Hidden passages and what they say, with the name of the trick; reversed ones are not among them."""
+    if text.isascii():
+        return NONE
     points, places, said, names = codes(text), list[tuple[int, int]](), list[str](), list[str]()
     if ((points >= 0xE0000) | ((points >= 0xFE00) & (points <= 0xFE0F))).any():
         for pattern, read, name in ((_TAGS, _tags, "tags"), (_SELECTORS, _bytes, "selectors")):

@@ -7,6 +7,7 @@ a sign that nobody types between words, or a text that consists of little else.
 from __future__ import annotations
 
 import itertools
+import re
 import string
 from functools import cache
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from charter.core.normalise.lexicon import ranks
 from charter.core.normalise.lookup import Folding, Known, lowered
 from charter.core.normalise.mapped import Mapped, Offsets
-from charter.core.normalise.scan import Mask, Scan, after, before, runs, spread
+from charter.core.normalise.scan import LONG, Mask, Scan, after, before, runs, spread
 from charter.core.normalise.word import LOOKS, looks
 
 #: Words of a row; of one with mixed or common signs, which then needs so many small words; and the share of them that is English.
@@ -39,6 +40,8 @@ _SMALL = frozenset(
 )
 
 
+#: Where there is a row of words there is also this, which is told sooner of a short text; not the other way round.
+_MAY = re.compile(rf"(?<![^\W_])[^\W_]++(?:(?![{_ENDING}]\s)\s*+(?:[^\w\s]|_)[\W_]*+[^\W_]++){{{_LEAST - 1}}}")
 #: Words from which they are looked up at once; letters of the short ones, of which all are in a table, and what it says.
 MANY, _SHORT, _LETTERS = 64, 2, string.ascii_lowercase + string.digits
 _IS_ENGLISH, _IS_SMALL, _IS_CONTRACTED = 1, 2, 4
@@ -54,6 +57,8 @@ class _Words(NamedTuple):
 
 def part(m: Mapped) -> Mapped | None:
     """``m`` with a blank for the signs between words, None where there are no such words. Doing it again finds nothing. Linear in the text."""
+    if len(m.text) < LONG and not _MAY.search(m.text):
+        return None
     words = _words(m.text)
     rows = _rows(words.linked)
     if not len(rows[0]):

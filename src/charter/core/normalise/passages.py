@@ -21,10 +21,18 @@ class Found(NamedTuple):
     names: Sequence[str]
 
 
+#: Nothing.
+NONE = Found(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), (), ())
+
+
 class Passages:
     """The outermost passages; what was encoded inside one belongs to it. ``starts`` and ``ends`` are places in the original."""
 
     def __init__(self, starts: Offsets, ends: Offsets, names: Sequence[str], size: int) -> None:
+        self._size = size
+        if not names:
+            self.starts, self.ends, self._bounds, self._names = starts, ends, [0], []
+            return
         order = np.lexsort((-ends, starts))  # those of one place stay in the order in which they were opened
         starts, ends = starts[order], ends[order]
         reach = np.maximum.accumulate(ends)
@@ -33,7 +41,7 @@ class Passages:
         first = np.flatnonzero(is_outer)
         self.starts = starts[first]
         self.ends = reach[np.append(first, len(order))[1:] - 1]
-        self._bounds, self._names, self._size = [*first.tolist(), len(order)], [names[n] for n in order.tolist()], size
+        self._bounds, self._names = [*first.tolist(), len(order)], [names[n] for n in order.tolist()]
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -21,7 +21,7 @@ Decoder = Callable[[str], "str | None"]
 class Scheme(NamedTuple):
     """``pattern`` finds candidates, ``decode`` reads one or returns None; ``sure`` candidates need not read as language;
     a text without any of ``signs`` has none; ``begins`` says where in a long text one can begin, ``places`` where all begin and end; ``many``
-    reads many as ``decode`` reads one."""
+    reads many as ``decode`` reads one; ``needs`` are characters of which each passage in ASCII has so many."""
 
     name: str
     pattern: re.Pattern[str]
@@ -31,6 +31,7 @@ class Scheme(NamedTuple):
     signs: tuple[str, ...] = ("",)
     places: Callable[[Scan], tuple[Offsets, Offsets]] | None = None
     many: Callable[[Sequence[str]], list[str | None]] | None = None
+    needs: tuple[bytes, int] = (b"", 0)
 
 
 def _base64(text: str) -> str | None:
@@ -169,8 +170,9 @@ SCHEMES = (
         re.compile(r"(?<![A-Za-z0-9+/_\-])(?:[A-Za-z0-9+/_\-]{40,}+[ \t]*+\r?\n[ \t]*+)+[A-Za-z0-9+/_\-]{2,}+={0,2}"),
         _base64,
         begins.wrapped,
+        signs=("\n",),
     ),
-    Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary, begins.binary),
+    Scheme("binary", re.compile(r"(?<![0-9])[01]{8}(?:[\s,]{0,2}[01]{8}){2,}(?![0-9])"), _binary, begins.binary, needs=(b"01", 24)),
     Scheme("hex", re.compile(rf"(?<![0-9a-zA-Z]){_UNIT}(?:[\s:,\-]?{_UNIT}){{3,}}(?![0-9a-zA-Z])"), _hex, begins.hexadecimal),
     Scheme(
         "base32",
@@ -179,6 +181,7 @@ SCHEMES = (
         begins.base32,
         places=begins.base32_places,
         many=at_once.base32,
+        needs=(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 8),
     ),
     Scheme(
         "base64",
@@ -188,6 +191,6 @@ SCHEMES = (
         places=begins.base64_places,
         many=at_once.base64,
     ),
-    Scheme("decimal", re.compile(r"(?<![\d.])\d{2,3}(?:[\s,;]{1,2}\d{2,3}){3,}(?![\d.])"), _decimal, begins.decimal),
+    Scheme("decimal", re.compile(r"(?<![\d.])\d{2,3}(?:[\s,;]{1,2}\d{2,3}){3,}(?![\d.])"), _decimal, begins.decimal, needs=(b"0123456789", 8)),
     Scheme("morse", re.compile(rf"(?<!\S)(?:{_SIGN}{{1,6}}(?:\s{{1,4}}|\s?[/|]\s?)){{3,}}{_SIGN}{{1,6}}"), _morse, begins.morse),
 )

@@ -16,7 +16,7 @@ from charter.core.normalise.cutting import cut
 from charter.core.normalise.lookup import Folding, Known
 from charter.core.normalise.mapped import Edit, Mapped, Offsets
 from charter.core.normalise.memory import Memory
-from charter.core.normalise.scan import Mask, Runs, Scan, after, before
+from charter.core.normalise.scan import LONG, Mask, Runs, Scan, after, before
 from charter.core.normalise.word import BETWEEN, CLOSED, INNER, LOOKS, MIXED, OUTER, STARRED, gap, looks, unknown
 from charter.core.normalise.words import read
 
@@ -24,6 +24,9 @@ _MAY = re.compile(rf"[{re.escape(OUTER)}]*[A-Za-z0-9@$!|€£+.,\-*·•/~_^#&]+
 #: Characters of ``_MAY`` that are only within a token, and only around one.
 _CORE_ONLY, _OUTER_ONLY = r"A-Za-z0-9@$|€£+·•/\^#&", re.escape(";:?\"'()[]{}<>…“”‘’«»`")
 _LONGEST = 40
+#: As ``_hopeless``, of one token.
+_NEVER = re.compile(rf"(?<=[{_CORE_ONLY}])[{_OUTER_ONLY}](?=[{_CORE_ONLY}])|[^\s{_CORE_ONLY}{re.escape(OUTER)}]")
+_DRAWN_OUT = re.compile(r"([A-Za-z])\1\1")
 #: Tokens from which those that say nothing are told all at once.
 MANY = 64
 #: Tokens that tell whether most of a text's say nothing.
@@ -38,6 +41,8 @@ _LIKELY, _LIKELY_SHARE = 3, 0.4
 
 def undisguise(m: Mapped, memory: Memory) -> Mapped:
     """``m`` with disguised words in plain letters."""
+    if len(m.text) < LONG and m.text.isascii() and _says_nothing(m.text, memory):
+        return m
     scan = Scan(m.text)
     tokens = Runs(~scan.of(r"\s"))
     if len(tokens.starts) == 1 and (words := _run_on(m.text)) is not None:
@@ -61,6 +66,20 @@ def undisguise(m: Mapped, memory: Memory) -> Mapped:
     changed = [number for number, token in enumerate(found) if token in plain]
     edited = likely[changed]
     return m.put(tokens.starts[edited], tokens.ends[edited], [plain[found[number]] for number in changed])
+
+
+def _says_nothing(text: str, memory: Memory) -> bool:
+    """Whether a short text in ASCII has several words and none of them in disguise: told sooner than where they stand."""
+    tokens = text.split()
+    if len(tokens) == 1:
+        return False
+    drawn = {t for t in tokens if _DRAWN_OUT.search(t)} if _DRAWN_OUT.search(text) else set()
+    odd = [t for t in tokens if (not t.isalpha() or t in drawn) and len(t) <= _LONGEST and not _NEVER.search(t)]
+    if not odd or len(odd) >= MANY:
+        return not odd
+    _learn(memory, set(odd), drawn)
+    plain, is_dense = _plain(memory, Counter(odd), len(tokens))
+    return not plain and not is_dense
 
 
 def _learn(memory: Memory, odd: set[str], drawn: set[str]) -> None:
