@@ -19,6 +19,7 @@ class Shared:
         self.lend = lend
         self._lock = threading.Lock()
         self._made: dict[Hashable, Future[Any]] = {}
+        self.alike: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` returns or raises; others who ask for ``key`` meanwhile wait for it."""
@@ -55,6 +56,24 @@ def once(key: Hashable, make: Callable[[], T]) -> T:
     """``make()``, once in a check; outside one, always."""
     shared = _CURRENT.get()
     return make() if shared is None else shared.once(key, make)
+
+
+def alike(key: Hashable, make: Callable[[], T]) -> T:
+    """As ``once``, for what is quickly made and the same whoever makes it: nobody waits, so two who come at once may both make it."""
+    shared = _CURRENT.get()
+    if shared is None:
+        return make()
+    found: T | None = shared.alike.get(key)
+    return shared.alike.setdefault(key, make()) if found is None else found
+
+
+def first(key: Hashable) -> bool:
+    """Whether nobody has asked this of ``key`` in this check before; outside one, always."""
+    shared = _CURRENT.get()
+    if shared is None:
+        return True
+    mine = object()
+    return shared.alike.setdefault(("first", key), mine) is mine
 
 
 def meanwhile(work: Callable[[], object]) -> None:

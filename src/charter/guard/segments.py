@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from charter.core.rows import Conversation, Message
+from charter.guard._shared import alike
 from charter.guard.policy import Stage
 
 SEPARATOR = "\n"
@@ -59,7 +60,12 @@ class View(NamedTuple):
 
 
 def view(conversation: Conversation, stage: Stage) -> View:
-    """The texts that ``stage`` checks. An output stage without a reply is an empty view."""
+    """The texts that ``stage`` checks. An output stage without a reply is an empty view. Laid out once for all rails of a check."""
+    _, laid = alike(("view", id(conversation), stage), lambda: (conversation, _view(conversation, stage)))  # held, so that its id stays its own
+    return laid
+
+
+def _view(conversation: Conversation, stage: Stage) -> View:
     messages = list(enumerate(conversation.messages))
     if stage == "output":
         messages = messages[-1:] if conversation.reply is not None else []

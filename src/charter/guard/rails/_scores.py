@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from charter.core import registry, stopping
 from charter.core.rows import Conversation, Verdict
-from charter.guard._shared import in_a_check, meanwhile
+from charter.guard._shared import alike, first, in_a_check, meanwhile
 from charter.guard.rails import _rules
 from charter.guard.rails._disguise import forms
 from charter.judges import harm, refusal, request
@@ -66,20 +66,31 @@ class ClassifierScores:
         """Do what needs no encoder of a reading that another thread has begun, or is about to."""
         if self._ahead is not None:
             for conversation in conversations:
-                self._ahead(conversation)
+                if first(("ahead", conversation.digest)):  # whoever comes next has something else to do
+                    self._ahead(conversation)
+
+
+def asked(text: str, operator: str = "") -> Conversation:
+    """A text as a request of its own; the same for all rails of a check, so that its digest is worked out once."""
+    return alike(("asked", text, operator), lambda: Conversation.ask(text, operator))
+
+
+def replied(text: str, reply: str) -> Conversation:
+    """The same of a text and a reply to it."""
+    return alike(("replied", text, reply), lambda: asked(text).with_reply(reply))
 
 
 def begin(scores: Scores, texts: Iterable[str]) -> None:
     """In a check, where other rails read the same: have the texts read as they stand before their other forms are looked for, which another rail's
     thread then does meanwhile."""
     if isinstance(scores, ClassifierScores) and in_a_check():
-        scores.begin([Conversation.ask(text) for text in texts if any(letter.isalnum() for letter in text)])
+        scores.begin([asked(text) for text in texts if any(letter.isalnum() for letter in text)])
 
 
-def begin_reply(scores: Scores, asked: str, said: str) -> None:
+def begin_reply(scores: Scores, pair: Conversation) -> None:
     """The same of a reply. One rail alone reads it, so a thread is lent for what the encoder is not needed for."""
+    said = pair.reply or ""
     if isinstance(scores, ClassifierScores) and in_a_check() and any(letter.isalnum() for letter in said):
-        pair = Conversation.ask(asked).with_reply(said)
 
         def rest() -> None:
             scores.ahead([pair])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from charter.core.rows import Conversation
+from charter.guard._shared import alike
 from charter.guard.policy import Stage
 from charter.guard.segments import view
 
@@ -24,6 +25,11 @@ _BLOCKS = re.compile(
 def by_message(conversation: Conversation, roles: Sequence[Role], stage: Stage = "input") -> list[str]:
     """The texts of every message of these roles, parts and tool calls of one message together. Those without a word are left out, unless there are no
     others."""
+    found = alike(("by message", id(conversation), tuple(roles), stage), lambda: (conversation, _by_message(conversation, roles, stage)))
+    return list(found[1])
+
+
+def _by_message(conversation: Conversation, roles: Sequence[Role], stage: Stage) -> list[str]:
     texts: dict[int, list[str]] = {}
     for segment in view(conversation, stage).segments:
         if segment.role in roles:

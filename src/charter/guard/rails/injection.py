@@ -19,7 +19,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._rules import sign_of
 from charter.guard.rails._said import counted, say, worst
-from charter.guard.rails._scores import Scores, begin, shipped
+from charter.guard.rails._scores import Scores, asked, begin, shipped
 from charter.guard.rails._texts import by_message, quoted_blocks
 from charter.guard.segments import view
 
@@ -60,9 +60,9 @@ class InjectionRail:
         texts = [(self._own(conversation), self._foreign(conversation), _described(conversation)) for conversation in conversations]
         if len(texts) == 1:
             begin(self._scores, [text for part in texts[0] for text in part])
-        asked = [self._asked(conversation.operator, *parts) for conversation, parts in zip(conversations, texts, strict=True)]
-        found = iter(self._scores("injection", [one for parts in asked for one, _ in parts]))
-        return [self._judge(c, [counted(next(found), least) for _, least in parts]) for c, parts in zip(conversations, asked, strict=True)]
+        wanted = [self._asked(conversation.operator, *parts) for conversation, parts in zip(conversations, texts, strict=True)]
+        found = iter(self._scores("injection", [one for parts in wanted for one, _ in parts]))
+        return [self._judge(c, [counted(next(found), least) for _, least in parts]) for c, parts in zip(conversations, wanted, strict=True)]
 
     def _judge(self, conversation: Conversation, verdicts: list[Verdict]) -> Verdict:
         if not verdicts:
@@ -86,10 +86,10 @@ class InjectionRail:
     def _asked(self, operator: str, own: list[str], foreign: list[str], described: list[str]) -> list[tuple[Conversation, float]]:
         """All forms of all texts, and the score from which each counts; the users' beside what the operator told the model, which also reads them by
         themselves."""
-        told = [Conversation.ask(text, operator) for text in all_forms(own)]
+        told = [asked(text, operator) for text in all_forms(own)]
         least = dict.fromkeys(all_forms(described), self._config.other_roles) | dict.fromkeys(all_forms(foreign), 0.0)
         known = {conversation.prompt for conversation in told}
-        return [*((one, 0.0) for one in told), *((Conversation.ask(text), score) for text, score in least.items() if text not in known)]
+        return [*((one, 0.0) for one in told), *((asked(text), score) for text, score in least.items() if text not in known)]
 
 
 def _described(conversation: Conversation) -> list[str]:

@@ -15,7 +15,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import Scores, begin_reply, shipped
+from charter.guard.rails._scores import Scores, asked, begin_reply, replied, shipped
 from charter.guard.rails._texts import ROLES, of_others, requests
 from charter.guard.segments import view
 
@@ -50,9 +50,9 @@ class ReplyHarmRail:
 
     def many(self, conversations: Sequence[Conversation], stage: Stage) -> list[Verdict]:
         if len(conversations) == 1 and (said := _says(conversations[0])):
-            begin_reply(self._scores, requests(conversations[0], 0)[0], said)
+            begin_reply(self._scores, replied(requests(conversations[0], 0)[0], said))
         others = self._asked_by_others(conversations)
-        pairs = [self._pairs(conversation, asked) for conversation, asked in zip(conversations, others, strict=True)]
+        pairs = [self._pairs(conversation, texts) for conversation, texts in zip(conversations, others, strict=True)]
         found = iter(self._scores("harmful_reply", [pair for own in pairs for pair in own]))
         return [self._judge(c, [next(found) for _ in own]) for c, own in zip(conversations, pairs, strict=True)]
 
@@ -65,15 +65,15 @@ class ReplyHarmRail:
         """Texts of others that look like a harmful request. The input rails have had them read as they stand: that reading is kept."""
         texts = [of_others(conversation.without_reply, ROLES) if _says(conversation) else [] for conversation in conversations]
         every = list(dict.fromkeys(text for own in texts for text in own))
-        found = dict(zip(every, self._scores("harmful_request", [Conversation.ask(text) for text in every]), strict=True)) if every else {}
+        found = dict(zip(every, self._scores("harmful_request", [asked(text) for text in every]), strict=True)) if every else {}
         return [[text for text in own if (found[text].score or 0.0) >= self._config.other_roles or found[text].outcome == "failed"] for own in texts]
 
     def _pairs(self, conversation: Conversation, others: Sequence[str]) -> list[Conversation]:
         said = _says(conversation)
         if not said:
             return []
-        replies, asked = all_forms([said]), dict.fromkeys([*requests(conversation, self._config.joined_chars), *others])
-        return [Conversation.ask(text).with_reply(reply) for text in asked for reply in replies]
+        replies, requested = all_forms([said]), dict.fromkeys([*requests(conversation, self._config.joined_chars), *others])
+        return [replied(text, reply) for text in requested for reply in replies]
 
 
 def _says(conversation: Conversation) -> str:

@@ -19,7 +19,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import HARMLESS, counted, say, worst
-from charter.guard.rails._scores import Head, Scores, begin, shipped
+from charter.guard.rails._scores import Head, Scores, asked, begin, shipped
 from charter.guard.rails._texts import ROLES, Role, by_message, of_others, spoken
 
 NOT_COVERED = (
@@ -90,7 +90,7 @@ class RequestHarmRail:
         return _Texts(own, now, [text for text in of_others(conversation, roles) if text not in now])
 
     def _read(self, texts: Sequence[str]) -> list[Verdict]:
-        return self._scores(self.head, [Conversation.ask(text) for text in texts])
+        return self._scores(self.head, [asked(text) for text in texts])
 
     def _counted(self, texts: Sequence[str], verdicts: Sequence[Verdict], least: float) -> list[Verdict]:
         """Verdicts on what no user says as they count. Only a text that reaches ``least`` is read again, without what it forbids."""
