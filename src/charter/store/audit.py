@@ -13,7 +13,7 @@ import hmac
 import itertools
 import json
 import logging
-import queue
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, insert, select, text
 
 from charter.core.errors import StoreError
 from charter.store.audit_intake import Intake
+from charter.store.audit_line import Line
 from charter.store.database import Database, UnreachableError
 from charter.store.tables import audit
 
@@ -37,6 +39,7 @@ LONGEST_ID = 64
 #: How long a row that is in no hurry waits for others to be committed with.
 PATIENCE_S = 0.025
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+_written = msgspec.json.Encoder(order="sorted").encode
 _INSERT, _AT = insert(audit), text("SELECT hash FROM audit WHERE seq = :seq")
 #: Seconds between two looks at whether a log that lost rows takes some again.
 _AGAIN_S = 1.0
@@ -96,7 +99,13 @@ def chained(before: str, seq: int, request_id: str, body: str, key: bytes | None
 
 
 def canonical(body: Mapping[str, Any]) -> str:
-    """The bytes that are hashed are the bytes that are stored: ASCII JSON with sorted keys."""
+    """The bytes that are hashed are the bytes that are stored: ASCII JSON with sorted keys. Raises TypeError or ValueError for what is no JSON."""
+    try:
+        told = _written(body)
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        told = b""
+    if told and told.isascii() and b"null" not in told:  # which is also what it writes for a number that is none
+        return told.decode("ascii")
     return json.dumps(body, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -127,7 +136,7 @@ class AuditLog:
         self._tried: tuple[Head, Sequence[_Waiting]] | None = None
         self._last: Head | None = None  # of those that this process knows to be written
         self._anchor = _Anchor(anchor, anchor_s) if anchor is not None else None
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: Line[_Waiting] = Line()
         self._limit = limit
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="charter-audit", daemon=True)
@@ -146,7 +155,7 @@ class AuditLog:
             raise AuditError("the row's body is no JSON") from None
         if len(row.request_id) > LONGEST_ID or not row.request_id.isascii() or not row.request_id.isprintable():
             raise AuditError(f"the request's id is no plain name of at most {LONGEST_ID} letters")
-        if self._waiting.qsize() >= self._limit:
+        if len(self._waiting) >= self._limit:
             raise AuditError("too many rows wait to be written")
         self.intake.put()
         self._waiting.put(_Waiting(Written(row.request_id, body), done, time.monotonic() + self._wait_s, hurried))
@@ -171,49 +180,28 @@ class AuditLog:
     def close(self, limit_s: float | None = None) -> None:
         """Write what waits, then stop. ``limit_s``: what is not written by then is lost."""
         self._closed = True
-        self._waiting.put(None)
+        self._waiting.end()
         self._thread.join(limit_s)
         if self._thread.is_alive():
-            left = []
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    left.append(self._waiting.get_nowait())
-            self._waiting.put(None)
-            self._fail([each for each in left if each is not None], UnreachableError("the database does not answer"))
+            self._fail(self._waiting.take(sys.maxsize, 0.0), UnreachableError("the database does not answer"))
             log.error("%d audit rows are on their way to a database that does not answer: they are given up", self.intake.pending)
 
     def _work(self) -> None:
         while True:
-            gathered = self._gather()
-            batch = [item for item in gathered if item is not None]
+            self._look()
+            batch = self._waiting.take(BATCH, PATIENCE_S)
             if batch:
                 self._commit(batch)
-            if len(batch) < len(gathered):  # the end mark is the last thing that is ever put
+            elif self._waiting.ended:  # and nothing is put any more
                 if self._anchor is not None:
                     self._anchor.end()
                 return
 
-    def _gather(self) -> list[_Waiting | None]:
-        """What is committed together, the end mark among it."""
-        gathered = [self._first()]
-        until_s, hurried = time.monotonic() + PATIENCE_S, False
-        while len(gathered) < BATCH:
-            hurried = hurried or gathered[-1] is None or gathered[-1].hurried
-            wait_s = 0.0 if hurried else until_s - time.monotonic()
-            try:
-                gathered.append(self._waiting.get(timeout=wait_s) if wait_s > 0.0 else self._waiting.get_nowait())
-            except queue.Empty:
-                break
-        return gathered
-
-    def _first(self) -> _Waiting | None:
-        """The next row, whenever it comes. After rows were lost the log is tried now and then: nobody may come while it is not known to be well."""
-        while True:
-            try:
-                return self._waiting.get(timeout=_AGAIN_S if self._tells and self.intake.silent_s else None)
-            except queue.Empty:
-                with contextlib.suppress(AuditError):  # closed: the end mark comes
-                    self.alive()
+    def _look(self) -> None:
+        """Until a row waits. After rows were lost the log is tried now and then: nobody may come while it is not known to be well."""
+        while not self._waiting.wait(_AGAIN_S if self._tells and self.intake.silent_s else None):
+            with contextlib.suppress(AuditError):  # closed: the end comes
+                self.alive()
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         self._tried = None

@@ -17,6 +17,7 @@ try:
     from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, TimeoutError
+    from sqlalchemy.pool import QueuePool
 except ImportError:  # pragma: no cover - the light install
     from charter.core.errors import MissingPartError
     from charter.core.installing import install
@@ -68,6 +69,9 @@ class Database:
         self._driver: Any = self.engine.dialect.loaded_dbapi
         self._limit_s = None if self.is_sqlite else limit_s
         self._overdue: Overdue | None = None
+        #: A connection to a file that ``append`` keeps between two times: the pool takes as long to give one as the rows take to be written.
+        self._kept: list[Any] = []
+        self._keeps, self._closed = self.is_sqlite and isinstance(self.engine.pool, QueuePool), False
         try:
             if make and self.is_sqlite and url.database:
                 _private(Path(url.database))
@@ -110,20 +114,30 @@ class Database:
         """As ``write``, with the driver's own cursor, for what is written at every request: nothing is put together anew. Statements are those of
         ``driver_sql``."""
         try:
-            fairy = self.engine.raw_connection()
+            fairy = self._connection()
             try:
                 cursor = fairy.cursor()
                 if self.is_sqlite:
                     cursor.execute("BEGIN IMMEDIATE")
                 yield cursor
                 fairy.commit()
+                cursor.close()
             except BaseException:
                 fairy.invalidate()  # lost, or in the middle of something: the next caller gets another one
+                fairy.close()
                 raise
-            finally:
+            if self._keeps and not self._kept and not self._closed:
+                self._kept.append(fairy)
+            else:
                 fairy.close()
         except (SQLAlchemyError, self._driver.Error, UnicodeDecodeError) as error:
             raise self._unwritten(error) from None
+
+    def _connection(self) -> Any:
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return self.engine.raw_connection()
 
     def _unwritten(self, error: Exception) -> StoreError:
         original = _original(error)
@@ -178,6 +192,9 @@ class Database:
         return not busy
 
     def close(self) -> None:
+        self._closed = True
+        while self._kept:
+            self._kept.pop().close()
         self.engine.dispose()
         if self._overdue is not None:
             self._overdue.close()

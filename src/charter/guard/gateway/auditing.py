@@ -17,6 +17,7 @@ from charter.core.errors import InputError, StoreError
 from charter.guard._workers import Workers, away
 from charter.guard.decision import Account, Checked
 from charter.guard.gateway.config import AuditConfig, DatabaseConfig, GatewayConfig
+from charter.guard.gateway.durable import Durable
 from charter.guard.gateway.record import AuditError, Exchange
 from charter.store import audit as store
 from charter.store.audit import AuditLog, Row, append_within
@@ -56,6 +57,7 @@ class GatewayAudit:
 
     def __init__(self, log: AuditLog, config: AuditConfig, lost: Callable[[int], None] | None = None) -> None:
         self._log, self._strict, self._wait_s, self._lost = log, config.mode == "strict", config.wait_s, lost
+        self._durable = Durable()
         self._asked: Future[int] | None = None
         self._asked_s = float("-inf")
 
@@ -113,8 +115,7 @@ class GatewayAudit:
             if not self._strict:
                 written.add_done_callback(self._heard)
                 return
-            async with asyncio.timeout(self._wait_s):
-                await asyncio.wrap_future(written)
+            await self._durable.wait(written, self._wait_s)
         except (store.AuditError, TimeoutError):
             if self._strict:
                 raise AuditError("the audit log cannot be written") from None
@@ -252,9 +253,14 @@ def _head(kind: Literal["decision", "end"], exchange: Exchange) -> dict[str, Any
 
 def _rail(account: Account) -> dict[str, Any]:
     told: dict[str, Any] = {"rail": account.rail, "status": account.status, "action": account.action, "ms": _ms(account.latency_ms)}
-    optional = {"score": account.score, "threshold": account.threshold, "hazards": list(account.hazards), "bypass": account.bypass}
-    told |= {name: value for name, value in optional.items() if value not in (None, [], "")}
-    return told | {name: True for name, value in (("cached", account.cached), ("shadow", account.shadow)) if value}
+    if account.score is not None:
+        told["score"] = account.score
+    if account.threshold is not None:
+        told["threshold"] = account.threshold
+    for name, value in (("hazards", account.hazards), ("bypass", account.bypass), ("cached", account.cached), ("shadow", account.shadow)):
+        if value:
+            told[name] = list(value) if name == "hazards" else value
+    return told
 
 
 def _name(given: str) -> str:
