@@ -21,12 +21,10 @@ class Stub:
     """In place of the encoder's session: the shapes of its outputs without its work."""
 
     def __init__(self, outputs: int, width: int) -> None:
-        self._outputs, self._width = outputs, width
+        self._numbers, self._vectors = np.full((1, outputs), HARMLESS, np.float32), np.zeros((1, 512, width), np.float32)
 
     def run(self, names: list[str], feed: dict[str, Any]) -> list[Any]:
-        tokens = feed["input_ids"].shape[1]
-        shapes = [(1, self._outputs), (1, tokens, self._width)][: len(names)]
-        return [np.full(shape, HARMLESS if len(shape) == 2 else 0.0, np.float32) for shape in shapes]
+        return [self._numbers, self._vectors[:, : feed["input_ids"].shape[1]]][: len(names)]
 
 
 def stub() -> None:

@@ -139,8 +139,8 @@ def _matter(words: Iterable[str]) -> set[str]:
 def _together(blocks: Sequence[_Block]) -> Features:
     """Each bucket of a block once, whatever order its words were in: sums of the same text are the same sums."""
     kinds = [_once_each(buckets) if len(buckets) > 1 else buckets for buckets, _ in blocks]
-    lengths = [np.full(len(kind), length / max(1, len(kind)) ** 0.5, np.float32) for kind, (_, length) in zip(kinds, blocks, strict=True)]
-    return Features(np.concatenate(kinds), np.concatenate(lengths))
+    lengths = np.array([length / max(1, len(kind)) ** 0.5 for kind, (_, length) in zip(kinds, blocks, strict=True)], np.float32)
+    return Features(np.concatenate(kinds), lengths.repeat([len(kind) for kind in kinds]))
 
 
 def _once_each(buckets: NDArray[np.int64]) -> NDArray[np.int64]:

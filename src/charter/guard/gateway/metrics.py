@@ -6,7 +6,7 @@ One registry per object, so that two gateways in one process do not share counts
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
@@ -23,6 +23,8 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.09, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
 #: Outcomes after which the model server has shown that it knows the model's name.
 _ANSWERED = ("allowed", "flagged", "masked", "bypassed")
+#: Ends of rails' runs whose counters are kept at hand.
+_MOST_TOLD = 4096
 _REFUSALS = {1.0: "full", 0.5: "partial"}
 
 
@@ -103,6 +105,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._made: dict[str, MetricWrapperBase] = {spec.name: _make(spec, self.registry) for spec in SPECS}
         self._children: dict[tuple[str, ...], Any] = {}
+        self._told: dict[Hashable, tuple[Any, Any, Any]] = {}
         self._endpoints, self._models = Names(endpoints, 0), Names(models, most_models)
         self._codes, self._labels = Names(most=64), Names(most=256)
         self._child("charter_audit_write_failures_total")
@@ -146,7 +149,7 @@ class Metrics:
         for checked in checks:
             self._checked(checked, model)
         for account in exchange.parts:
-            self._ran(account)
+            self._count(account)
         for name in dict.fromkeys([*exchange.bypass, *(name for checked in checks if checked.passes for name in checked.bypass)]):
             self._bypass(name)
 
@@ -163,26 +166,36 @@ class Metrics:
         policy = self._labels(checked.policy, learn=True)
         self._child("charter_guard_checks_total", checked.stage, checked.action, policy).inc()
         for account in checked.accounts:
-            self._account(account, policy)
+            self._count(account, policy)
             kind = _REFUSALS.get(account.score or 0.0) if account.kind == "refusal" and account.stage == "output" and account.status == "ok" else None
             if kind is not None:
                 self._child("charter_model_refusals_total", model, kind).inc()
 
-    def _account(self, account: Account, policy: str) -> None:
-        guard = self._ran(account)
-        if account.status in ("cancelled", "skipped"):  # it asked for nothing
-            return
-        category = self._labels(account.hazards[0], learn=True) if account.hazards else "none"
-        mode = "shadow" if account.shadow else "enforce"
-        self._child("charter_guard_decisions_total", guard, account.stage, category, account.action, mode, policy).inc()
+    def _count(self, account: Account, policy: str | None = None) -> None:
+        """How the run of a rail ended, and, of a check under ``policy``, what it asked for."""
+        key = (account.rail, account.stage, account.status, account.action, account.hazards[:1], account.shadow, account.cached, policy)
+        counted = self._told.get(key)
+        if counted is None:
+            counted = self._counted(account, policy)
+            if len(self._told) < _MOST_TOLD:
+                self._told[key] = counted
+        runs, asked, duration = counted
+        runs.inc()
+        if asked is not None:
+            asked.inc()
+        if duration is not None:
+            duration.observe(account.latency_ms / 1000)
 
-    def _ran(self, account: Account) -> str:
-        """Count how the run of a rail ended; the rail's label."""
+    def _counted(self, account: Account, policy: str | None) -> tuple[Any, Any, Any]:
         guard = self._labels(account.rail, learn=True)
-        self._child("charter_guard_runs_total", guard, account.stage, account.status).inc()
+        runs, asked, duration = self._child("charter_guard_runs_total", guard, account.stage, account.status), None, None
+        if policy is not None and account.status not in ("cancelled", "skipped"):  # those asked for nothing
+            category = self._labels(account.hazards[0], learn=True) if account.hazards else "none"
+            mode = "shadow" if account.shadow else "enforce"
+            asked = self._child("charter_guard_decisions_total", guard, account.stage, category, account.action, mode, policy)
         if account.status == "ok" and not account.cached:
-            self._child("charter_guard_duration_seconds", guard, account.stage).observe(account.latency_ms / 1000)
-        return guard
+            duration = self._child("charter_guard_duration_seconds", guard, account.stage)
+        return runs, asked, duration
 
     def _bypass(self, name: str) -> None:
         """``rail: why`` or a bare word for what belongs to no rail (``media``, ``unguarded``)."""

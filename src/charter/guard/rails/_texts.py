@@ -22,6 +22,10 @@ _BLOCKS = re.compile(
 )
 
 
+#: Each kind has one of these.
+_BLOCK_SIGNS = ("```", "<", ">", '"' * 3)
+
+
 def by_message(conversation: Conversation, roles: Sequence[Role], stage: Stage = "input") -> list[str]:
     """The texts of every message of these roles, parts and tool calls of one message together. Those without a word are left out, unless there are no
     others."""
@@ -87,6 +91,10 @@ def requests(conversation: Conversation, joined_chars: int) -> list[str]:
 def quoted_blocks(texts: Iterable[str]) -> list[str]:
     """What messages quote from elsewhere: fenced blocks, tagged documents, mail quotes."""
     found = [
-        piece for text in texts for match in _BLOCKS.finditer(text) for piece in (match["fence"], match["tagged"], match["quote"], match["triple"])
+        piece
+        for text in texts
+        if any(sign in text for sign in _BLOCK_SIGNS)
+        for match in _BLOCKS.finditer(text)
+        for piece in (match["fence"], match["tagged"], match["quote"], match["triple"])
     ]
     return list(dict.fromkeys(piece for piece in found if piece and _WORD.search(piece)))
