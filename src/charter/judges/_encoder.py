@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
+from charter.judges._plain_pieces import PlainPieces
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 from charter.judges._words import Words
@@ -70,6 +71,7 @@ class Encoder:
         self.length = int(self.card["length"])
         self._threads = threads or min(2, os.cpu_count() or 1)
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
+        self._plain = PlainPieces(self._encode)
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
         #: Word pieces by number: the tokenizer takes twenty times as long to say one.
         self._pieces = lru_cache(maxsize=None)(self._tokenizer.id_to_token)
@@ -84,10 +86,17 @@ class Encoder:
         """Tokens of each text. Half surrogates become U+FFFD; runs of letters without a space are cut (see ``_windows``)."""
         if len(texts) == 1 and len(texts[0]) <= SHORT:
             key = hashlib.sha256(texts[0].encode("utf-8", "surrogatepass")).digest()
-            known = self._cut.get([key]) or {key: self._tokens(texts, lambda given: [self._tokenizer.encode(given[0], add_special_tokens=False)])[0]}
+            known = self._cut.get([key]) or {key: self._short(texts[0])}
             self._cut.put(known)
             return [known[key]]
         return self._tokens(texts, lambda given: self._tokenizer.encode_batch(given, add_special_tokens=False))
+
+    def _short(self, text: str) -> Tokens:
+        plain = None if cut_long_words(text).cuts else self._plain(text)
+        return Tokens(*plain) if plain is not None else self._tokens([text], lambda given: [self._encode(given[0])])[0]
+
+    def _encode(self, text: str) -> Any:
+        return self._tokenizer.encode(text, add_special_tokens=False)
 
     def _tokens(self, texts: Sequence[str], encode: Callable[[list[str]], list[Any]]) -> list[Tokens]:
         cuts = [cut_long_words(_whole(text)) for text in texts]
@@ -150,6 +159,7 @@ class Encoder:
         """Read every window anew from here on: for measurements."""
         self._kept.clear()
         self._cut.clear()
+        self._plain.forget()
 
     def _call(self, window: Window) -> Seen:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
