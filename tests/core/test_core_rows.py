@@ -10,7 +10,20 @@ import pytest
 from pydantic import ValidationError
 
 from charter.core import rows
-from charter.core.rows import Comparison, Conversation, Example, Message, Part, Row, Sampling, Source, Verdict, content_id
+from charter.core.rows import (
+    Comparison,
+    Conversation,
+    Example,
+    Message,
+    Part,
+    Row,
+    Sampling,
+    Source,
+    ToolCall,
+    Verdict,
+    content_digest,
+    content_id,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TYPES = {t.__name__.lower(): t for t in vars(rows).values() if isinstance(t, type) and issubclass(t, Row) and t is not Row}
@@ -130,3 +143,22 @@ def test_rows_can_be_keys_and_examples_know_their_prompt() -> None:
     example = Example(key="a", conversation=Conversation.ask("hello"), source=SOURCE)
     assert {example: 1}[Example(key="a", conversation=Conversation.ask("hello"), source=SOURCE)] == 1
     assert example.prompt == "hello"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Conversation(messages=()),
+        Conversation.plain(""),
+        Conversation.ask('a "quoted" \\ text\n\t\x07\u2028 é 😀 \ud800', "the operator").with_reply(""),
+        Conversation(messages=(Message(role="user", content="x", around=True),)),
+        Conversation(messages=(Message(role="user", content=(Part(type="text", text="x"),)),)),
+        Conversation(messages=(Message(role="assistant", content="", tool_calls=(ToolCall(name="f", arguments="{}"),)),)),
+        Conversation(messages=(Message(role="user", content="x", schema_version=2),)),
+        Conversation(messages=(Message(role="user", content="x"),), schema_version=2),
+    ],
+)
+def test_the_digest_of_a_conversation_is_that_of_its_fields(row: Conversation) -> None:
+    """However it is written down: ids stand in files and logs."""
+    assert row.digest == content_digest(row.model_dump(mode="json", exclude_defaults=True))
+    assert row.digest == row.model_copy().digest
