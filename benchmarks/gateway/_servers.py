@@ -139,8 +139,11 @@ NO_RAILS = 'name: none\nversion: "1"\nunguarded: [input, output]\nmedia: allow\n
 
 
 @contextlib.contextmanager
-def gateway(upstream_url: str, guard: str = "default", *, lines: Sequence[str] = (), env: dict[str, str] | None = None) -> Iterator[Server]:
-    """``charter serve`` before ``upstream_url``. ``guard``: a shipped name, or YAML. ``lines`` are added to gateway.yaml."""
+def gateway(
+    upstream_url: str, guard: str = "default", *, lines: Sequence[str] = (), env: dict[str, str] | None = None, stub_encoder: bool = False
+) -> Iterator[Server]:
+    """``charter serve`` before ``upstream_url``. ``guard``: a shipped name, or YAML. ``lines`` are added to gateway.yaml. ``stub_encoder``: the
+    encoder takes no time and finds nothing."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
@@ -151,7 +154,8 @@ def gateway(upstream_url: str, guard: str = "default", *, lines: Sequence[str] =
         if not any(line.startswith("database:") for line in lines):
             config.append(f"database: {{url: {json.dumps(str(where / 'gateway.db'))}}}")
         (where / "gateway.yaml").write_text("\n".join(config) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "charter.cli", "serve", "--config", str(where / "gateway.yaml")]
+        program = [str(HERE / "stub_server.py")] if stub_encoder else ["-m", "charter.cli"]
+        command = [sys.executable, *program, "serve", "--config", str(where / "gateway.yaml")]
         with started("charter", command, port, ready="/readyz", env=env, cwd=folder) as server:
             yield server
 

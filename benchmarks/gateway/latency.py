@@ -1,6 +1,6 @@
 """What the default rails add: to whole requests alone and under load, and to the first text of a stream.
 
-Run: .venv/bin/python benchmarks/gateway/latency.py [--pairs 200] [--seconds 60] [--guard FILE] [--audit off] [--out FILE.json]
+Run: .venv/bin/python benchmarks/gateway/latency.py [--pairs 200] [--seconds 60] [--guard FILE] [--audit off] [--stub-encoder] [--out FILE.json]
 
 Alone: each request goes to the model server and through the gateway in turn, and the medians are compared; requests differ, so that no verdict
 comes from the cache. Under load: requests come at random times, whatever the answers do. Needs a quiet machine.
@@ -74,18 +74,21 @@ def main() -> None:
     parser.add_argument("--guard", default="default")
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--audit", default="strict", choices=("strict", "relaxed", "off"))
+    parser.add_argument("--stub-encoder", action="store_true", help="an encoder that takes no time: what is not its own")
     parser.add_argument("--out", type=Path, default=Path("gateway-latency.json"))
     given = parser.parse_args()
     rng = random.Random(1)
-    found: dict[str, Any] = {"machine": _servers.machine(), "guard": given.guard, "audit": given.audit}
+    found: dict[str, Any] = {"machine": _servers.machine(), "guard": given.guard, "audit": given.audit, "stub_encoder": given.stub_encoder}
     lines = (f"audit: {{mode: '{given.audit}'}}",)
-    with _servers.upstream() as behind, _servers.gateway(behind.url, given.guard, lines=lines) as server:
+    with _servers.upstream() as behind, _servers.gateway(behind.url, given.guard, lines=lines, stub_encoder=given.stub_encoder) as server:
         found["start_s"] = round(server.started_s, 1)
         asyncio.run(alone(behind.url, server.url, [_load.request("words-20-0", prompt(100, rng)) for _ in range(10)]))  # warm
         for tokens in (100, 1000):
             # a short reply: what is measured is the check of the request; replies are measured by the streams below
             bodies = [_load.request("words-5-0", prompt(tokens, rng)) for _ in range(given.pairs)]
+            cpu_s = server.cpu_exact_s()
             found[f"alone_{tokens}_tokens"] = asyncio.run(alone(behind.url, server.url, bodies))
+            found[f"alone_{tokens}_tokens"]["cpu_ms_per_request"] = round(1000 * (server.cpu_exact_s() - cpu_s) / len(bodies), 2)
         bodies = [_load.request("words-100-0", prompt(100, rng)) for _ in range(given.pairs)]
         found["alone_100_tokens_reply_of_100"] = asyncio.run(alone(behind.url, server.url, bodies))
         for name, model, pairs in (("stream_20_ms_a_token", "words-100-20", max(5, given.pairs // 20)),):
