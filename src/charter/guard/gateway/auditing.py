@@ -257,9 +257,14 @@ def _rail(account: Account) -> dict[str, Any]:
         told["score"] = account.score
     if account.threshold is not None:
         told["threshold"] = account.threshold
-    for name, value in (("hazards", account.hazards), ("bypass", account.bypass), ("cached", account.cached), ("shadow", account.shadow)):
-        if value:
-            told[name] = list(value) if name == "hazards" else value
+    if account.hazards:
+        told["hazards"] = list(account.hazards)
+    if account.bypass:
+        told["bypass"] = account.bypass
+    if account.cached:
+        told["cached"] = True
+    if account.shadow:
+        told["shadow"] = True
     return told
 
 
