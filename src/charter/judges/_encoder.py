@@ -174,7 +174,7 @@ class Encoder:
 
 def _words(path: Path, encoder: Encoder) -> Words:
     try:
-        return Words(path, encoder.outputs, encoder.token)
+        return Words(path, encoder.outputs, encoder._pieces)
     except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error):
         raise InputError(f"{path}: not a weight file of this version of Charter", _way_back(path.parent)) from None
 
