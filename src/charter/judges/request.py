@@ -18,7 +18,7 @@ from charter.judges import classifier
 from charter.judges._hashed import words
 
 NOT_COVERED = (
-    "Intent that shows only in earlier turns, most languages other than English, encoded or misspelt requests, and wording far from the training "
+    "Intent that shows only in earlier turns, languages that have no word list, encoded or misspelt requests, and wording far from the training "
     "sets. It names no hazard and looks for no jailbreak (the judge classifier does). It is a first filter, not a moderator."
 )
 HEAD = "harmful_request"
