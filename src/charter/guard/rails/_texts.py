@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from charter.core.rows import Conversation
 from charter.guard._shared import alike
@@ -29,17 +29,26 @@ _BLOCK_SIGNS = ("```", "<", ">", '"' * 3)
 def by_message(conversation: Conversation, roles: Sequence[Role], stage: Stage = "input") -> list[str]:
     """The texts of every message of these roles, parts and tool calls of one message together. Those without a word are left out, unless there are no
     others."""
-    found = alike(("by message", id(conversation), tuple(roles), stage), lambda: (conversation, _by_message(conversation, roles, stage)))
-    return list(found[1])
+    _, every = alike(("said", id(conversation), stage), lambda: (conversation, _said(conversation, stage)))
+    found = [said for said in every if said.role in roles]
+    return [said.text for said in found if said.is_worded] or [said.text for said in found]
 
 
-def _by_message(conversation: Conversation, roles: Sequence[Role], stage: Stage) -> list[str]:
-    texts: dict[int, list[str]] = {}
+class _Said(NamedTuple):
+    """What one message says, and whether there is a word in it."""
+
+    role: str
+    text: str
+    is_worded: bool
+
+
+def _said(conversation: Conversation, stage: Stage) -> list[_Said]:
+    """Of every message that is not blank; parts and tool calls of one together."""
+    texts: dict[tuple[int, str], list[str]] = {}
     for segment in view(conversation, stage).segments:
-        if segment.role in roles:
-            texts.setdefault(segment.message, []).append(segment.text)
-    found = [text for pieces in texts.values() if (text := "\n".join(pieces)).strip()]
-    return [text for text in found if _WORD.search(text)] or found
+        texts.setdefault((segment.message, segment.role), []).append(segment.text)
+    joined = ((role, "\n".join(pieces)) for (_, role), pieces in texts.items())
+    return [_Said(role, text, _WORD.search(text) is not None) for role, text in joined if text.strip()]
 
 
 def with_turns(conversation: Conversation, roles: Sequence[Role], joined_chars: int) -> list[str]:
