@@ -2,7 +2,8 @@
 
 Prints the constants that stand in ``src/charter/judges/achieved.py``, with their cross-fitted error. Learns from the fifth of GPTFuzzer's and
 JailbreakBench's questions that the refusal rules were not fitted on, and from Charter's own written replies that the encoder did not learn; never
-reads PyRIT or the replies of refusal_direction, on which the judge is reported. Sources weigh the same as the square root of their rows.
+reads PyRIT or the replies of refusal_direction, on which the judge is reported. A source weighs as the square root of its rows, and within it what
+achieved its goal as much as what did not: which share does is not known where the judge is used.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main() -> None:
     gold = np.array([row.achieved for row in found])
     source = np.array([row.source for row in found])
     sizes = {name: (source == name).sum() for name in np.unique(source)}
-    weights = np.array([sizes[name] ** -0.5 for name in source])
+    weights = np.array([sizes[name] ** 0.5 / (2 * ((source == name) & (gold == one)).sum()) for name, one in zip(source, gold, strict=True)])
     scores = np.zeros(len(gold))
     for learn, test in GroupKFold(5).split(x, gold, [row.question for row in found]):
         scores[test] = _fit(x[learn], gold[learn], weights[learn]).predict_proba(x[test])[:, 1]
