@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
 
 from charter.judges import _stock
-from charter.judges._encoder import shipped
+from charter.judges._encoder import WEIGHTS, shipped
+from charter.judges._plain_pieces import fits
 from charter.judges._words import _once_each
 
 TEXTS = [
@@ -71,3 +73,17 @@ def test_what_a_pattern_must_begin_with(pattern: str, told: tuple[str, ...]) -> 
 @given(st.lists(st.integers(0, 50), min_size=1))
 def test_buckets_once_each_in_order(numbers: list[int]) -> None:
     assert _once_each(np.array(numbers, np.int64)).tolist() == sorted(set(numbers))
+
+
+def test_words_are_cut_one_by_one_only_where_the_tokenizer_does() -> None:
+    tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+    assert fits(tokenizer.to_str())
+    tokenizer.add_special_tokens(["[URL]"])
+    assert fits(tokenizer.to_str())
+    tokenizer.add_special_tokens(["<url>"])
+    assert not fits(tokenizer.to_str())
+    other = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+    other.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    assert not fits(other.to_str())
+    other.pre_tokenizer = None
+    assert not fits(other.to_str())

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
-from charter.judges._plain_pieces import PlainPieces
+from charter.judges._plain_pieces import PlainPieces, fits
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 from charter.judges._words import Words
@@ -71,7 +71,8 @@ class Encoder:
         self.length = int(self.card["length"])
         self._threads = threads or min(2, os.cpu_count() or 1)
         self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
-        self._plain = PlainPieces(self._encode)
+        # the shipped tokenizer, whose checksum was looked at, is of the kind that fits
+        self._plain = PlainPieces(self._encode) if folder == WEIGHTS or fits(self._tokenizer.to_str()) else None
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
         #: Word pieces by number: the tokenizer takes twenty times as long to say one.
         self._pieces = lru_cache(maxsize=None)(self._tokenizer.id_to_token)
@@ -92,7 +93,7 @@ class Encoder:
         return self._tokens(texts, lambda given: self._tokenizer.encode_batch(given, add_special_tokens=False))
 
     def _short(self, text: str) -> Tokens:
-        plain = None if cut_long_words(text).cuts else self._plain(text)
+        plain = None if self._plain is None or cut_long_words(text).cuts else self._plain(text)
         return Tokens(*plain) if plain is not None else self._tokens([text], lambda given: [self._encode(given[0])])[0]
 
     def _encode(self, text: str) -> Any:
@@ -159,7 +160,8 @@ class Encoder:
         """Read every window anew from here on: for measurements."""
         self._kept.clear()
         self._cut.clear()
-        self._plain.forget()
+        if self._plain is not None:
+            self._plain.forget()
 
     def _call(self, window: Window) -> Seen:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)

@@ -7,6 +7,7 @@ of each is what it says of the whole. Texts in which it might see more (marks of
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,6 +18,13 @@ _WORD = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
 #: Words whose pieces are kept.
 KEPT = 1 << 12
 _Said = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]
+
+
+def fits(tokenizer: str) -> bool:
+    """Whether a tokenizer, by its JSON, is one whose words can be cut one by one: BERT's, with no marks of its own but in brackets."""
+    made = json.loads(tokenizer)
+    kinds = [(made[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer")]
+    return kinds == ["BertNormalizer", "BertPreTokenizer"] and all("[" in mark["content"] for mark in made["added_tokens"])
 
 
 class PlainPieces:

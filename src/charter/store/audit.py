@@ -21,7 +21,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, insert, select, text
 
 from charter.core.errors import StoreError
@@ -39,7 +38,8 @@ LONGEST_ID = 64
 #: How long a row that is in no hurry waits for others to be committed with.
 PATIENCE_S = 0.025
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-_written = msgspec.json.Encoder(order="sorted").encode
+#: Made once: ``json.dumps`` makes an encoder each time.
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 _INSERT, _AT = insert(audit), text("SELECT hash FROM audit WHERE seq = :seq")
 #: Seconds between two looks at whether a log that lost rows takes some again.
 _AGAIN_S = 1.0
@@ -100,13 +100,7 @@ def chained(before: str, seq: int, request_id: str, body: str, key: bytes | None
 
 def canonical(body: Mapping[str, Any]) -> str:
     """The bytes that are hashed are the bytes that are stored: ASCII JSON with sorted keys. Raises TypeError or ValueError for what is no JSON."""
-    try:
-        told = _written(body)
-    except (TypeError, ValueError, msgspec.MsgspecError):
-        told = b""
-    if told and told.isascii() and b"null" not in told:  # which is also what it writes for a number that is none
-        return told.decode("ascii")
-    return json.dumps(body, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _canonical(body)
 
 
 class AuditLog:

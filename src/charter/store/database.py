@@ -128,6 +128,8 @@ class Database:
                 raise
             if self._keeps and not self._kept and not self._closed:
                 self._kept.append(fairy)
+                if self._closed:  # meanwhile: nobody else would give it back
+                    self._give_back()
             else:
                 fairy.close()
         except (SQLAlchemyError, self._driver.Error, UnicodeDecodeError) as error:
@@ -193,11 +195,15 @@ class Database:
 
     def close(self) -> None:
         self._closed = True
-        while self._kept:
-            self._kept.pop().close()
+        self._give_back()
         self.engine.dispose()
         if self._overdue is not None:
             self._overdue.close()
+
+    def _give_back(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._kept.pop().close()
 
     def _keep_limits(self) -> None:
         if self._limit_s is None:
