@@ -77,6 +77,7 @@ def test_english_is_left_alone(name: str) -> None:
         "\u200b\u00ad",
         "Please send Jürgen Müller the invoice of café Zoë.",
         "int le, la, les, des, une; for (le = 0; le < des; le++) { la += une[le]; }",
+        "Troy and I are building a business case for a weather AI app and a warehouse slotting app to be presented to John for CY24",
         "Can you read https://www.lemonde.fr/politique/article/le-gouvernement-et-la-loi-sur-les-armes for me?",
     ],
 )

@@ -20,8 +20,10 @@ _FOREIGN, _COVERED = 0.3, 0.3
 _LEAST = 2
 #: Languages that are looked into, by how many of their function words there are.
 _LIKELY = 4
-#: Words in which another language is looked for where a whole sentence is none of it, and how many further the next ones begin.
+#: Words in which another language is looked for where a whole sentence is none of it, and how many further the next ones begin. In the middle of
+#: English, names and terms look like words of a list, so more is asked there: the part of them that is listed, and how many English does not know.
 _STRETCH, _STEP = 8, 4
+_STRETCH_COVERED, _STRETCH_LEAST = 0.6, 3
 #: Part of the letters that kana must be for a sentence to be Japanese whatever its other letters say.
 _KANA = 0.2
 
@@ -61,7 +63,7 @@ def _tell(words: Sequence[tuple[int, str]], found: list[str]) -> None:
             found[at] = code
     elif len(words) > _STRETCH and sum(text not in ranks() for text in texts) >= _LEAST:
         for first in range(0, len(words) - _STRETCH + _STEP, _STEP):
-            if code := _language(texts[first : first + _STRETCH]):
+            if code := _language(texts[first : first + _STRETCH], _STRETCH_COVERED, _STRETCH_LEAST):
                 for at, _ in words[first : first + _STRETCH]:
                     found[at] = code
 
@@ -76,7 +78,7 @@ def _across(sentences: Sequence[Sentence], found: list[list[str]]) -> list[list[
     return found
 
 
-def _language(words: Sequence[str]) -> str:
+def _language(words: Sequence[str], share: float = _COVERED, least: int = _LEAST) -> str:
     """The code of the language of words in Latin letters that stand together."""
     said = _telling(words)
     if not is_foreign(said):
@@ -85,10 +87,10 @@ def _language(words: Sequence[str]) -> str:
     hits = Counter(code for word in said for code in table.get(word, ()))
     covered = {code: (sum(bool(listed(code, word)) for word in said), count) for code, count in hits.most_common(_LIKELY)}
     best = max(covered, key=lambda code: covered[code], default="")
-    if not best or covered[best][0] <= max(sum(word in ranks() for word in said), _COVERED * len(said)):
+    if not best or covered[best][0] <= max(sum(word in ranks() for word in said), share * len(said)):
         return ""
     forms = {form for word in said if word not in ranks() and (form := listed(best, word))}
-    return best if len(forms) >= _LEAST and forms - read(best).little else ""
+    return best if len(forms) >= least and forms - read(best).little else ""
 
 
 def _telling(words: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 LISTS = Path(__file__).with_name("words")
 #: Counts up when the same lists are read in another way.
-ALGORITHM = 1
+ALGORITHM = 2
 #: Letters that do not fall apart into a letter and its accent, and how people write them in haste.
 _WHOLE = {"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ى": "ي", "ة": "ه", "ـ": ""}
 #: Up to here marks are accents; behind it they are vowels (Devanagari, Thai, kana, Hangul), which nobody leaves out.
