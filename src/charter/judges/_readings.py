@@ -98,5 +98,5 @@ def _higher(encoder: Encoder, own: Raw, tokens: Tokens, other: Raw, words: Token
     higher[hazards] = higher[asks]
     windows = [*own.windows, *(w._replace(start=w.start + shift, end=w.end + shift) for w in other.windows)]
     highest, where = np.where(higher, other.highest, own.highest), np.where(higher, other.where + len(own.windows), own.where)
-    merged = Raw(np.maximum(own.first, other.first), highest, np.maximum(own.mean, other.mean), where, windows)
+    merged = own._replace(highest=highest, where=where, windows=windows)
     return Reading(merged, Tokens([*tokens.ids, *words.ids], [*tokens.offsets, *words.offsets]), own, other)
