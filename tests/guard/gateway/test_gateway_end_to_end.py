@@ -141,6 +141,16 @@ def test_paths_that_are_not_served(bare):
             assert json.loads(error.read())["error"]["code"] == "unsupported_endpoint"
 
 
+def test_a_path_that_is_served_with_another_method_alone(bare):
+    for path, method, allowed in (("/v1/chat/completions", "GET", "POST"), ("/v1/embeddings", "PUT", "POST"), ("/v1/models", "POST", "GET")):
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(urllib.request.Request(bare.root + path, None if method == "GET" else b"{}", method=method))
+        with told.value as error:
+            assert error.status == 405
+            assert allowed in error.headers["allow"].replace(",", " ").split()
+            assert json.loads(error.read())["error"]["code"] == "method_not_allowed"
+
+
 def test_models_and_health(bare):
     bare.upstream.script = answers({"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]})
     assert [m.id for m in bare.client().models.list()] == ["m"]

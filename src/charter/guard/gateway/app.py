@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, cast
 
 from starlette.applications import Starlette
@@ -190,9 +190,12 @@ class Gateway:
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
+        headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+        if status == 404 and request.scope["path"] in self._surfaces:  # the shell serves all but their POST
+            status, headers = 405, {"allow": "POST"}
         self.services.turned_away("method_not_allowed" if status == 405 else "unsupported_endpoint")
         if status == 405:
-            allowed = [(b"allow", value.encode()) for name, value in (getattr(error, "headers", None) or {}).items() if name.lower() == "allow"]
+            allowed = [(b"allow", value.encode()) for name, value in headers.items() if name.lower() == "allow"]
             return self._error(
                 request, GatewayError(405, "method_not_allowed", "this path is not served with this method", retry=False, headers=allowed)
             )

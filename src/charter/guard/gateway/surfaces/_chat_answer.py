@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces._calls import BODIES, call_kind, cleaned
+from charter.guard.gateway.surfaces._chat_parts import object_of, parts, plain_parts
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._surface import Asked, BadAnswerError, Contract, Ids, Said, Withheld
-from charter.guard.gateway.surfaces._texts import Gather, Media, Text, digest, is_name, leaves, named, top, without_texts
+from charter.guard.gateway.surfaces._texts import Gather, Media, Text, is_name, leaves, named, top, without_texts
 from charter.guard.gateway.surfaces._tidy import tokens
-from charter.guard.messages import MEDIA
-from charter.guard.messages import TEXTS as PARTS
 
 #: ``usage`` and all that is not here may stay as long as it holds no text.
 TOP = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
@@ -22,11 +20,6 @@ NAMES = ("id", "object", "model", "system_fingerprint", "service_tier")
 CHOICE = frozenset({"index", "finish_reason", "message", "logprobs"})
 #: Text fields of a message, in the order in which a person sees them; the channel of a stream that each of them is.
 TEXTS: Mapping[str, str] = {"reasoning_content": "reasoning", "reasoning": "thinking", "content": "content", "refusal": "refusal"}
-#: A part of such a field that holds further parts, as Mistral's models write their thoughts.
-_NESTED = "thinking"
-#: Where a picture or a sound is, or what it is in base64: no sentence. Nothing else of one is text that may stay.
-_WHERE = re.compile(r"[!-~]*")
-_SEEN, _SAID_OF = ("url", "data"), ("detail", "format")
 MESSAGE = frozenset((*TEXTS, "role", "tool_calls", "function_call", "audio", "annotations"))
 FIELDS: Mapping[str, Contract] = {
     **dict.fromkeys(NAMES, "constrained"),
@@ -80,7 +73,7 @@ def _said(position: int, choice: Any, structured: bool) -> Said:
     texts, media = _spoken(message, path, structured)
     audio = message.get("audio")
     if audio is not None:
-        texts += leaves({key: value for key, value in named(_object(audio), ("id",)).items() if key not in ("data", "id")}, (*path, "audio"))
+        texts += leaves({key: value for key, value in named(object_of(audio), ("id",)).items() if key not in ("data", "id")}, (*path, "audio"))
         media.append(("audio", ""))
     texts += leaves(message.get("annotations"), (*path, "annotations"))
     calls = _calls(message, path)
@@ -99,7 +92,7 @@ def _spoken(message: dict[str, Any], path: Path, structured: bool) -> tuple[list
         if isinstance(value, str):
             found: list[Text] = [((*path, field), value)] if value or field == "content" else []
         elif isinstance(value, list):
-            found = _parts(value, (*path, field), media)
+            found = parts(value, (*path, field), media)
         elif value is not None:
             raise BadAnswerError(f"{field} is no text")
         else:
@@ -110,62 +103,17 @@ def _spoken(message: dict[str, Any], path: Path, structured: bool) -> tuple[list
     return texts, media
 
 
-def _parts(given: Sequence[Any], path: Path, media: list[tuple[Media, str]]) -> list[Text]:
-    """The texts of a list of parts; its pictures and sounds go into ``media``. A part that could hold anything else is refused."""
-    texts: list[Text] = []
-    for number, part in enumerate(given):
-        kind = part.get("type") if isinstance(part, dict) else None
-        key = PARTS.get(kind) if isinstance(kind, str) else None
-        if isinstance(part, str):
-            texts.append(((*path, number), part))
-        elif key is not None and isinstance(part.get(key), str):
-            texts.append(((*path, number, key), part[key]))
-        elif kind == _NESTED and isinstance(part.get(_NESTED), str):
-            texts.append(((*path, number, _NESTED), part[_NESTED]))
-        elif kind == _NESTED and isinstance(part.get(_NESTED), list):
-            texts += _parts(part[_NESTED], (*path, number, _NESTED), media)
-        elif isinstance(kind, str) and kind in MEDIA:
-            media.append((MEDIA[kind][0], digest(_pictured(part.get(MEDIA[kind][1])))))
-        else:
-            raise BadAnswerError("a part of a reply is of a kind that cannot be checked")
-    return texts
-
-
-def _pictured(given: Any) -> Any:
-    """A picture or a sound without the texts that its object could hold beside it, since policies may let it pass unread. Raises BadAnswerError."""
-    found = [given] if isinstance(given, str) else [value for key, value in _object(given).items() if key in _SEEN]
-    if not all(isinstance(where, str) and _WHERE.fullmatch(where) for where in found):
-        raise BadAnswerError("a picture or sound of a reply is none")
-    return given if isinstance(given, str) else without_texts(named(given, _SAID_OF), {*_SEEN, *_SAID_OF})
-
-
-def _plain_parts(given: Any) -> Any:
-    """A list of parts without what nobody read of them; anything else as it is."""
-    if not isinstance(given, list):
-        return given
-    plain = []
-    for part in given:
-        if isinstance(part, dict):
-            kind = part["type"]
-            key = MEDIA[kind][1] if kind in MEDIA else PARTS.get(kind, _NESTED)
-            part = without_texts(part, {"type", key})
-            if key == _NESTED or kind in MEDIA:
-                part = {**part, key: _plain_parts(part[key]) if key == _NESTED else _pictured(part[key])}
-        plain.append(part)
-    return plain
-
-
 def _calls(message: dict[str, Any], path: Path) -> list[tuple[Path | None, ToolCall]]:
     found: list[tuple[Path | None, ToolCall]] = []
     if message.get("function_call") is not None:
-        found.append(_call(_object(message["function_call"]), "arguments", (*path, "function_call")))
+        found.append(_call(object_of(message["function_call"]), "arguments", (*path, "function_call")))
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
         raise BadAnswerError("tool calls are no list")
     for number, each in enumerate(calls):
-        call = _object(each)
+        call = object_of(each)
         kind = call_kind(call)
-        found.append(_call(_object(call.get(kind)), BODIES[kind], (*path, "tool_calls", number, kind)))
+        found.append(_call(object_of(call.get(kind)), BODIES[kind], (*path, "tool_calls", number, kind)))
     return found
 
 
@@ -174,12 +122,6 @@ def _call(given: dict[str, Any], field: str, path: Path) -> tuple[Path | None, T
     if not isinstance(name, str) or not isinstance(arguments, str | None):
         raise BadAnswerError("a tool call cannot be read")
     return (*path, field), ToolCall(name=name, arguments=arguments or "")
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadAnswerError("an object is missing")
-    return value
 
 
 def answer(given: dict[str, Any], withheld: Mapping[int, Withheld], changed: Set[int]) -> dict[str, Any]:
@@ -207,7 +149,7 @@ def _choice(position: int, choice: dict[str, Any], withheld: Mapping[int, Withhe
     if index in withheld:
         return refused_choice(index, withheld[index])
     message = cleaned(without_texts(choice["message"], MESSAGE))
-    listed = {field: _plain_parts(message[field]) for field in TEXTS if isinstance(message.get(field), list)}
+    listed = {field: plain_parts(message[field]) for field in TEXTS if isinstance(message.get(field), list)}
     message = {**message, **listed} if listed else message
     kept = tidied({"index": index, **without_texts(choice, CHOICE), "message": message}, message, ends=True)
     return {key: None if key == "logprobs" else value for key, value in kept.items()} if index in changed else kept

@@ -8,6 +8,8 @@ from typing import Any
 from charter.core.rows import ToolCall
 from charter.guard.gateway.surfaces import _chat_answer as whole_answer
 from charter.guard.gateway.surfaces._calls import BODIES, call_kind, cleaned
+from charter.guard.gateway.surfaces._chat_parts import pieces as listed
+from charter.guard.gateway.surfaces._chat_parts import plain_parts
 from charter.guard.gateway.surfaces._located import Path, put
 from charter.guard.gateway.surfaces._reading import hidden, undone
 from charter.guard.gateway.surfaces._stream import NOTHING, Spent, chunk_of, going_on
@@ -100,22 +102,38 @@ class ChatCodec:
             delta = {}
         if not isinstance(delta, dict) or not isinstance(index, int) or not 0 <= index < self._asked.choices:
             raise BadAnswerError("a choice cannot be read")
+        pieces: list[Piece] = []
+        paths: list[Path | None] = []
+        lists: dict[str, Any] = {}
+        told = 0
+        for field, text in delta.items():
+            channel = whole_answer.TEXTS.get(field)
+            if channel is None or not text:
+                continue
+            told += 1
+            if isinstance(text, str):
+                pieces.append(Piece((index, channel), text))
+                paths.append((field,))
+            else:
+                lists[field] = self._listed(index, channel, field, text, pieces, paths)
+        if len(delta) > told:
+            self._rest(index, delta, pieces, paths)
         clean, clean_delta = without_texts(named(choice, _FINISH), _CHOICE), cleaned(without_texts(named(delta, _ROLE), _DELTA))
+        clean_delta = {**clean_delta, **lists} if lists else clean_delta
         clean = whole_answer.tidied(clean, delta, ends=choice.get("finish_reason") is not None)
         if clean is not given or clean_delta is not given.get("delta"):
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
-        pieces: list[Piece] = []
-        paths: list[Path | None] = []
-        for field, text in delta.items():
-            channel = whole_answer.TEXTS.get(field)
-            if channel is not None and text:
-                if not isinstance(text, str):
-                    raise BadAnswerError(f"{field} is no text")
-                pieces.append(Piece((index, channel), text))
-                paths.append((field,))
-        if len(delta) > len(pieces):
-            self._rest(index, delta, pieces, paths)
         return ChatFrame(self, chunk, index, tuple(pieces), paths, choice.get("finish_reason") is not None)
+
+    @staticmethod
+    def _listed(index: int, channel: str, field: str, given: Any, pieces: list[Piece], paths: list[Path | None]) -> Any:
+        """A text that comes as a list of parts, as Mistral's models write what they think; returns the list as it may go on."""
+        if not isinstance(given, list):
+            raise BadAnswerError(f"{field} is no text")
+        for kind, path, text in listed(given, channel, (field,)):
+            pieces.append(Piece((index, kind), text))
+            paths.append(path)
+        return plain_parts(given)
 
     def _rest(self, index: int, delta: dict[str, Any], pieces: list[Piece], paths: list[Path | None]) -> None:
         """Tool calls and sound."""
