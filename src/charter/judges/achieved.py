@@ -45,7 +45,7 @@ class AchievedJudge:
     def __init__(self, encoder: classifier.ClassifierJudge) -> None:
         self._refusal, self._encoder = refusal.build(refusal.Config()), encoder
         self.scorer = encoder.scorer
-        self.version = f"7+{self._refusal.version}+{encoder.version}"
+        self.version = f"8+{self._refusal.version}+{encoder.version}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
