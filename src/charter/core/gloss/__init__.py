@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from charter.core import stopping
-from charter.core.gloss.language import languages
+from charter.core.gloss.language import is_english, languages
 from charter.core.gloss.lists import WordList, folded, read
 from charter.core.gloss.lookup import cut, meaning
 from charter.core.gloss.text import ENDS, OTHER, Word, sentences
@@ -55,7 +55,7 @@ class Gloss(NamedTuple):
 
 def gloss(text: str) -> Gloss | None:
     """The gloss of a text; None where no word of it is in a language that has a list. Raises StoppedError when nobody waits for it any more."""
-    if _english(text):
+    if _english(text) or is_english(text):
         return None
     parts = list(sentences(text))
     found = languages(parts)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from charter.core import stopping
 from charter.core.gloss.lists import codes, little_words, read
 from charter.core.gloss.lookup import cut, listed
-from charter.core.gloss.text import KANA, Sentence, Word
+from charter.core.gloss.text import ENDS, KANA, Sentence, Word
 from charter.core.normalise.lexicon import ranks
 
 #: Scripts that one language at hand is written in.
@@ -24,6 +26,8 @@ _LIKELY = 4
 #: English, names and terms look like words of a list, so more is asked there: the part of them that is listed, and how many English does not know.
 _STRETCH, _STEP = 8, 4
 _STRETCH_COVERED, _STRETCH_LEAST = 0.6, 3
+#: Words of a text in ASCII, and what stands between its sentences: what ``text`` finds there.
+_WORDS, _STOPS = re.compile("[a-z0-9]+"), re.compile("[{}]".format("".join(ENDS)))
 #: Part of the letters that kana must be for a sentence to be Japanese whatever its other letters say.
 _KANA = 0.2
 
@@ -43,29 +47,63 @@ def languages(sentences: Sequence[Sentence]) -> list[list[str]]:
     return found
 
 
+def is_english(text: str) -> bool:
+    """Whether no word of a text is of another language, told quickly; False also where that takes a longer look."""
+    if not text.isascii() or "/" in text or "www." in text:
+        return False
+    parts = [_WORDS.findall(part) for part in _STOPS.split(text.lower())]
+    whole = [word for part in parts for word in part]
+    return not any(True for words in (*parts, whole) for _ in _stretches(words))
+
+
 def _of_sentence(words: Sequence[Word], kana: bool) -> list[str]:
     stopping.check()
-    found = [code if (code := _ONE.get(word.script, "")) in codes() else "" for word in words]
-    chinese = [at for at, word in enumerate(words) if word.script == "chinese"]
-    if chinese:
-        code = _chinese_or_japanese("".join(words[at].text for at in chinese), kana)
-        for at in chinese:
-            found[at] = code
-    _tell([(at, word.text) for at, word in enumerate(words) if word.script == "latin"], found)
+    found = [""] * len(words)
+    latin = [(at, word.text) for at, word in enumerate(words) if word.script == "latin"]
+    if len(latin) < len(words):
+        for at, word in enumerate(words):
+            if (code := _ONE.get(word.script, "")) in codes():
+                found[at] = code
+        chinese = [at for at, word in enumerate(words) if word.script == "chinese"]
+        if chinese:
+            code = _chinese_or_japanese("".join(words[at].text for at in chinese), kana)
+            for at in chinese:
+                found[at] = code
+    _tell(latin, found)
     return found
 
 
 def _tell(words: Sequence[tuple[int, str]], found: list[str]) -> None:
     """Write the code of words in Latin letters into ``found``: of all of them, or of stretches of them that are another language than the rest."""
-    texts = [text for _, text in words]
-    if code := _language(texts):
-        for at, _ in words:
+    for first, last, code in _stretches([text for _, text in words]):
+        for at, _ in words[first:last]:
             found[at] = code
-    elif len(words) > _STRETCH and sum(text not in ranks() for text in texts) >= _LEAST:
+
+
+def _stretches(words: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    known = ranks()
+    if sum(word not in known for word in words) < _LEAST:
+        return
+    told, strange = _counts(words)
+    if strange[-1] < _LEAST:
+        return
+    if code := _language(words) if strange[-1] >= _FOREIGN * told[-1] else "":
+        yield 0, len(words), code
+    elif len(words) > _STRETCH:
         for first in range(0, len(words) - _STRETCH + _STEP, _STEP):
-            if code := _language(texts[first : first + _STRETCH], _STRETCH_COVERED, _STRETCH_LEAST):
-                for at, _ in words[first : first + _STRETCH]:
-                    found[at] = code
+            last = min(first + _STRETCH, len(words))
+            unknown = strange[last] - strange[first]
+            if unknown < _STRETCH_LEAST or unknown < _FOREIGN * (told[last] - told[first]):
+                continue
+            if code := _language(words[first:last], _STRETCH_COVERED, _STRETCH_LEAST):
+                yield first, last, code
+
+
+def _counts(words: Sequence[str]) -> tuple[list[int], list[int]]:
+    """How many words before each place may tell a language, and how many of those English does not know."""
+    known, tells = ranks(), [not (word.isdigit() or (len(word) == 1 and word.isascii())) for word in words]
+    strange = [told and word not in known for word, told in zip(words, tells, strict=True)]
+    return list(accumulate(tells, initial=0)), list(accumulate(strange, initial=0))
 
 
 def _across(sentences: Sequence[Sentence], found: list[list[str]]) -> list[list[str]]:
@@ -100,7 +138,8 @@ def _telling(words: Sequence[str]) -> list[str]:
 
 def is_foreign(words: Sequence[str]) -> bool:
     """Whether so many words are none of English that they may be another language's."""
-    unknown = sum(word not in ranks() for word in words)
+    known = ranks()
+    unknown = sum(word not in known for word in words)
     return unknown > 0 and unknown >= _FOREIGN * len(words)
 
 
