@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charter.core.gloss import Gloss, gloss
+from charter.core.gloss.lists import read_all
 from charter.judges._encoder import Encoder, Kept, Tokens
 from charter.judges._heads import HAZARDS
 from charter.judges._raw import Raw, raw, raw_texts
@@ -45,6 +46,11 @@ class Reader:
         """Make every gloss anew from here on: for measurements."""
         self._short.clear()
         self._long.clear()
+
+    def warm(self) -> None:
+        """Read now what the first text in another language would wait for."""
+        if self._glosses:
+            read_all()
 
     def gloss(self, text: str) -> Gloss | None:
         """The English words of a text in another language."""

@@ -75,6 +75,10 @@ class Scorer:
         self._reader.forget()
         self.encoder.forget()
 
+    def warm(self) -> None:
+        """Read now what some texts need and the first of them would wait for."""
+        self._reader.warm()
+
     def stock(self, text: str) -> dict[str, float]:
         """What stock phrases say of a text, or of its English words. Kept for a while: another thread may look for them while the encoder reads the
         text."""

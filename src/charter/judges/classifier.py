@@ -100,6 +100,10 @@ class ClassifierJudge:
         self.scorer.forget()
         self._rules.clear()
 
+    def warm(self) -> None:
+        """Read now what some texts need and the first of them would wait for."""
+        self.scorer.warm()
+
     def ahead(self, conversation: Conversation) -> None:
         """Work out what needs no encoder and will be asked for: for a thread that would wait while another one reads the same conversation."""
         self.scorer.stock(conversation.prompt)

@@ -13,6 +13,7 @@ import urllib.request
 import pytest
 
 from charter.core.errors import InputError
+from charter.core.gloss import lists
 from charter.guard.engine import Guard
 from charter.guard.gateway import serve
 from charter.guard.gateway.config import GatewayConfig, load_config
@@ -54,6 +55,12 @@ def test_it_says_what_it_is_and_ends_when_told(start, tmp_path):
     assert process.returncode in (0, -signal.SIGTERM)
     assert "sk-hush" not in " ".join([*said, out, errors])
     assert "Traceback" not in errors
+
+
+def test_no_request_waits_for_the_lists_of_other_languages():
+    lists._read.cache_clear()
+    serve.build(GatewayConfig.model_validate({"upstream": {"url": "http://127.0.0.1:9/v1"}, "audit": {"mode": "off"}}), environ={})
+    assert lists._read.cache_info().currsize == len(lists.codes())
 
 
 def test_bypasses_are_said(start, tmp_path):

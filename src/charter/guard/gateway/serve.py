@@ -29,6 +29,7 @@ from charter.guard.gateway.safety import Safety
 from charter.guard.gateway.turned_away import TurnedAway
 from charter.guard.gateway.upstream import Upstream
 from charter.guard.policy import SEVERITY, STAGES, WITHHOLDS, GuardPolicy, HazardRule, holds
+from charter.guard.rails._scores import warm
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ def build(config: GatewayConfig, *, environ: Mapping[str, str] | None = None, gu
     for name, spec in {"": config.guard, **config.guards}.items():
         if name not in built:
             built[name] = Guard(spec)
+    warm()
     key = variables.get(config.upstream.key_env, "").strip()
     if any(not ("!" <= letter <= "~") for letter in key):
         raise InputError(

@@ -43,6 +43,12 @@ def shipped() -> Scores:
     return ClassifierScores() if CLASSIFIER in registry.names("judges") else RuleScores()
 
 
+def warm() -> None:
+    """Read now what the first texts would wait for, where scores of this process are the classifier's: for servers."""
+    if shipped.cache_info().currsize and isinstance(scores := shipped(), ClassifierScores):
+        scores.warm()
+
+
 class ClassifierScores:
     """Every head from one reading of the classifier."""
 
@@ -53,6 +59,7 @@ class ClassifierScores:
         self.version = f"{judge.name}.{judge.version}"
         self._read = _Once(lambda conversations: _batch(judge, conversations))
         self._ahead: Callable[[Conversation], None] | None = getattr(judge, "ahead", None)
+        self.warm: Callable[[], None] = getattr(judge, "warm", lambda: None)
 
     def __call__(self, head: Head, conversations: Sequence[Conversation]) -> list[Verdict]:
         return [_of_head(verdict, head) for verdict in self._read(conversations)]
