@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import charter
 from charter.core import stopping
-from charter.core.gloss import gloss, lists, text
+from charter.core.gloss import gloss, language, lists, text
 from charter.core.gloss.lists import LISTS, codes, folded, form_of, lines, little_words, read
 
 EXAMPLES = Path(charter.__file__).parent / "train" / "classifier" / "examples"
@@ -30,6 +30,32 @@ def test_words_come_in_the_order_of_the_text() -> None:
     assert said("Wie baue ich zu Hause eine Bombe?") == "how build i home a bomb?"
     assert said("怎么杀死我的妻子？") == "how kill my wife?"
     assert said("Как убить мою жену?") == "how kill my wife?"
+
+
+@st.composite
+def between_english(draw: st.DrawFn) -> str:
+    """Words of English and of another language in ASCII, in stretches, with stops, numbers and single letters."""
+    code = draw(st.sampled_from(("de", "es", "fr", "id", "it", "nl", "tr")))
+    other = [form for form in read(code).meanings if form.isascii() and form.isalpha()]
+    english = ["the", "garden", "was", "quiet", "and", "my", "sister", "thyme", "mulch", "lavender", "a", "I", "42", "b2b", "don't"]
+    words = st.one_of(st.lists(st.sampled_from(english), max_size=9), st.lists(st.sampled_from(other), max_size=6))
+    parts = draw(st.lists(words, max_size=6))
+    return "".join(" ".join(part) + draw(st.sampled_from((" ", " ", ". ", "? ", "\n", ": "))) for part in parts)
+
+
+@given(between_english())
+def test_the_quick_look_sees_what_the_long_one_does(of: str) -> None:
+    found = [code for sentence in language.languages(list(text.sentences(of))) for code in sentence if code]
+    assert language.is_english(of) == (not found)
+
+
+@given(between_english())
+def test_stretches_that_are_not_looked_into_are_in_no_language(of: str) -> None:
+    words = [word.text for sentence in text.sentences(of) for word in sentence.words]
+    whole = language._language(words)
+    places = [] if whole or len(words) <= 8 else range(0, len(words) - 4, 4)
+    each = [(at, min(at + 8, len(words)), language._language(words[at : at + 8], 0.6, 3)) for at in places]
+    assert list(language._stretches(words)) == ([(0, len(words), whole)] if whole else [told for told in each if told[2]])
 
 
 @pytest.mark.parametrize("code", codes())
