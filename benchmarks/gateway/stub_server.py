@@ -18,12 +18,12 @@ HARMLESS = -8.0
 
 
 class Stub:
-    """In place of the encoder's session: the shapes of its outputs without its work."""
+    """In place of the encoder's network: the shapes of its outputs without its work."""
 
     def __init__(self, outputs: int, width: int) -> None:
         self._numbers, self._vectors = np.full((1, outputs), HARMLESS, np.float32), np.zeros((1, 512, width), np.float32)
 
-    def run(self, names: list[str], feed: dict[str, Any]) -> list[Any]:
+    def run(self, names: list[str], feed: dict[str, Any], *, alone: bool = False) -> list[Any]:
         return [self._numbers, self._vectors[:, : feed["input_ids"].shape[1]]][: len(names)]
 
 
@@ -33,7 +33,7 @@ def stub() -> None:
     width = encoder._weigher.weight.shape[0] // 2 if encoder._weigher is not None else 0
     if encoder._weigher is not None:  # no sentence looks suspicious either
         encoder._weigher = encoder._weigher._replace(bias=np.full_like(encoder._weigher.bias, HARMLESS))
-    encoder._session = Stub(len(encoder.outputs), width)
+    encoder._network = Stub(len(encoder.outputs), width)
 
 
 if __name__ == "__main__":

@@ -43,10 +43,10 @@ def test_what_is_no_number_is_no_score(monkeypatch: pytest.MonkeyPatch, value: f
     encoder = _encoder.Encoder()
 
     class Broken:
-        def run(self, names: object, feed: object) -> list[np.ndarray]:
+        def run(self, names: object, feed: object, *, alone: bool) -> list[np.ndarray]:
             return [np.full((1, len(encoder.outputs)), value, np.float32)]
 
-    monkeypatch.setattr(encoder, "_session", Broken())
+    monkeypatch.setattr(encoder, "_network", Broken())
     with pytest.raises(ModelError, match="no number"):
         classifier.ClassifierJudge(encoder)(Conversation.ask("How do I bake bread?"))
 

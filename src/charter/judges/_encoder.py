@@ -2,7 +2,7 @@
 
 Every window goes through the network by itself: int8 activations are scaled by all that stands in one call, so in a batch a score would depend on
 its neighbours. A call of one window costs no more (measured in ``benchmarks/classifier.py``): nothing is padded, and it stays in the cache. Windows
-go to ``threads`` workers at once.
+go to ``threads`` workers at once, and one by itself to as many threads (``_network``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
+from charter.judges._network import Network
 from charter.judges._plain_pieces import PlainPieces, fits
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
@@ -70,13 +71,14 @@ class Encoder:
         self.outputs: tuple[str, ...] = tuple(self.card["outputs"])
         self.length = int(self.card["length"])
         self._threads = threads or min(2, os.cpu_count() or 1)
-        self._session, self._tokenizer = _load(files["classifier.onnx"], files["tokenizer.json"])
+        self._tokenizer = _tokenizer(files["tokenizer.json"])
+        self._network = Network(files["classifier.onnx"], self._threads)
         # the shipped tokenizer, whose checksum was looked at, is of the kind that fits
         self._plain = PlainPieces(self._encode) if folder == WEIGHTS or fits(self._tokenizer.to_str()) else None
         self._cls, self._sep = (int(self._tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]"))
         #: Word pieces by number: the tokenizer takes twenty times as long to say one.
         self._pieces = lru_cache(maxsize=None)(self._tokenizer.id_to_token)
-        self._weigher = weigher(self._session, self._tokenizer)
+        self._weigher = weigher(self._network, self._tokenizer)
         self._words = _words(files[WORDS], self) if WORDS in files else None
         #: Whether kinds of content are looked for in passages: weights without words were calibrated on the highest window.
         self.passages = self._words is not None
@@ -142,7 +144,7 @@ class Encoder:
 
         def read(key: _Key) -> Seen:
             wanted()
-            seen = self._call(unique[key])
+            seen = self._call(unique[key], len(missing) == 1)
             self._kept.put({key: seen})
             return seen
 
@@ -163,11 +165,12 @@ class Encoder:
         if self._plain is not None:
             self._plain.forget()
 
-    def _call(self, window: Window) -> Seen:
+    def _call(self, window: Window, alone: bool) -> Seen:
         ids, segments = np.array([window.ids], np.int32), np.array([window.segments], np.int32)
         feed = {"input_ids": ids, "token_type_ids": segments, "position_ids": np.arange(ids.shape[1], dtype=np.int32)}
         spans = self._weigher.spans(window) if self._weigher is not None else []
-        out = self._session.run(["logits", self._weigher.vectors] if self._weigher is not None and spans else ["logits"], feed)
+        names = ["logits", self._weigher.vectors] if self._weigher is not None and spans else ["logits"]
+        out = self._network.run(names, feed, alone=alone)
         numbers: NDArray[np.float32] = out[0][0] + self.words(window)
         if not np.isfinite(numbers).all():  # a score of it would be under every threshold, and read as safe
             raise ModelError("the classifier's network gave something that is no number", RESTORE)
@@ -252,23 +255,15 @@ def _checked(path: Path, digest: str) -> Path:
     return path
 
 
-def _load(model: Path, tokenizer: Path) -> tuple[Any, Any]:
+def _tokenizer(path: Path) -> Any:
     try:
-        import onnxruntime
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingPartError(f"{error.name} is not installed; the classifier runs on it", "pip install onnxruntime tokenizers") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # windows are read side by side; two threads on one window gain nothing once the processor was idle
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
-    # the graph is written as it should run (train/classifier/export.py); what the higher levels fuse is slower
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
-    found = Tokenizer.from_file(str(tokenizer))
+    found = Tokenizer.from_file(str(path))
     found.no_padding()
     found.no_truncation()
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]), found
+    return found
 
 
 def _whole(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.judges._network import Network
 from charter.judges._windows import Window
 
 #: Heads for which sentences count, and the share of what one says alone; the rest is what it says among its neighbours (a quotation, a story).
@@ -61,14 +62,14 @@ class Weigher(NamedTuple):
         return pooled @ self.weight + self.bias
 
 
-def weigher(session: Any, tokenizer: Any) -> Weigher | None:
+def weigher(network: Network, tokenizer: Any) -> Weigher | None:
     """For a network whose file has what is needed; None for older weights."""
-    names = [output.name for output in session.get_outputs()]
+    names = network.outputs
     vectors = next((name for name in names if name.startswith("layer_")), "")
     if not vectors or "heads_weight" not in names:
         return None
     feed = {"input_ids": np.zeros((1, 2), np.int32), "token_type_ids": np.zeros((1, 2), np.int32), "position_ids": np.arange(2, dtype=np.int32)}
-    weight, bias = session.run(["heads_weight", "heads_bias"], feed)
+    weight, bias = network.run(["heads_weight", "heads_bias"], feed)
     return Weigher(vectors, weight, bias, frozenset(token for stop in STOPS if (token := tokenizer.token_to_id(stop)) is not None))
 
 
