@@ -75,7 +75,7 @@ def test_its_place_is_told_and_its_hazard_named(judge: classifier.ClassifierJudg
 def test_an_ordinary_text_is_read_once(judge: classifier.ClassifierJudge, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, calls = judge.scorer.encoder, []
     call = encoder._call
-    monkeypatch.setattr(encoder, "_call", lambda window: calls.append(window) or call(window))
+    monkeypatch.setattr(encoder, "_call", lambda window, alone: calls.append(window) or call(window, alone))
     judge.scorer.forget()
     judge(Conversation.ask(" ".join(AROUND)))
     assert len(calls) == 1
