@@ -2,14 +2,13 @@
 
 Every window goes through the network by itself: int8 activations are scaled by all that stands in one call, so in a batch a score would depend on
 its neighbours. A call of one window costs no more (measured in ``benchmarks/classifier.py``): nothing is padded, and it stays in the cache. Windows
-go to ``threads`` workers at once, and one by itself to as many threads (``_network``).
+go to ``threads`` workers at once; one by itself may take two threads (``_network``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import zipfile
 import zlib
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
-from charter.judges._network import Network
+from charter.judges._network import Network, processors
 from charter.judges._plain_pieces import PlainPieces, fits
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
@@ -70,7 +69,7 @@ class Encoder:
         self.version = version_of(self.card)
         self.outputs: tuple[str, ...] = tuple(self.card["outputs"])
         self.length = int(self.card["length"])
-        self._threads = threads or min(2, os.cpu_count() or 1)
+        self._threads = threads or min(2, processors())
         self._tokenizer = _tokenizer(files["tokenizer.json"])
         self._network = Network(files["classifier.onnx"], self._threads)
         # the shipped tokenizer, whose checksum was looked at, is of the kind that fits

@@ -25,12 +25,14 @@ class _Glossed(NamedTuple):
 
 class Reading(NamedTuple):
     """Raw numbers, and the tokens that the windows' places count: those of the text, then those of its gloss (whose offsets are the text's).
-    ``plain`` are the numbers of the text alone, ``by_words`` those of its gloss; both are ``raw`` where there is none."""
+    ``plain`` are the numbers of the text alone, ``by_words`` those of its gloss; both are ``raw`` where there is none. ``foreign``: the text has no
+    sentence in English, so that its own words say little."""
 
     raw: Raw
     tokens: Tokens
     plain: Raw
     by_words: Raw
+    foreign: bool = False
 
 
 class Reader:
@@ -78,7 +80,11 @@ class Reader:
             if found != [None, None]:
                 beside[n], glossed[n] = found[0] or first[n], found[1] or second[n]
         windows = [lay(a, b) for a, b in zip([*first, *beside.values()], [*second, *glossed.values()], strict=True)]
-        return self._together(raw(self._encoder, windows), second, glossed)
+        read = self._together(raw(self._encoder, windows), second, glossed)
+        for n in glossed:
+            words = self.gloss(pairs[n][1])
+            read[n] = read[n]._replace(foreign=words is not None and not words.mixed)
+        return read
 
     def _words(self, text: str) -> Tokens | None:
         """Tokens of a text's gloss, with the places in the text that they stand for."""

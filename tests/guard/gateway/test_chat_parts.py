@@ -12,8 +12,8 @@ def codec():
     return surface.codec(surface.ask({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}))
 
 
-def chunk(delta, finish=None):
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+def chunk(delta, finish=None, **more):
+    choice = {"index": 0, "delta": delta, "finish_reason": finish, **more}
     return json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}).encode()
 
 
@@ -49,9 +49,9 @@ def test_nothing_that_nobody_reads_goes_on_and_what_stands_beside_a_list_is_read
     given = [{"type": "text", "text": "a", "notes": "a text that nobody reads"}, thought("b", signature="a text that nobody reads")]
     given[1]["thinking"][0]["more"] = "a text that nobody reads"
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    [frame] = codec().read("", chunk({"content": given, "tool_calls": [call], "reasoning": ["c"]}))
+    [frame] = codec().read("", chunk({"content": given, "tool_calls": [call], "reasoning_content": ["c"]}))
     assert sorted((piece.channel[1], piece.text) for piece in frame.pieces) == [
-        ("content", "a"), ("thinking", "b"), ("thinking", "c"), ("tool:0", "{}"),
+        ("content", "a"), ("reasoning", "c"), ("thinking", "b"), ("tool:0", "{}"),
     ]  # fmt: skip
     assert b"nobody" not in frame.emit([piece.text for piece in frame.pieces])
     assert frame.emit([""] * 4) != b"", "the call stays"
@@ -60,8 +60,53 @@ def test_nothing_that_nobody_reads_goes_on_and_what_stands_beside_a_list_is_read
 def test_a_piece_without_a_text_says_nothing():
     [frame] = codec().read("", chunk({"content": []}))
     assert frame.pieces == ()
-    [frame] = codec().read("", chunk({"content": [{"type": "text", "text": "a"}]}))
-    assert frame.emit([""]) == b"", "a frame of which nothing is left"
+    [frame] = codec().read("", chunk({"content": [thought("a", closed=True)]}))
+    assert delta_of(frame.emit([""])) == {"content": [thought("", closed=True)]}, "what a part says besides is not lost with its text"
+
+
+@pytest.mark.parametrize("field", ["content", "refusal", "reasoning_content", "reasoning"])
+def test_tokens_that_spell_a_list_are_not_its_text(field):
+    given = [{"type": "text", "text": "hi", "notes": "a text that nobody reads"}]
+    told = {name: [{"token": str(given), "logprob": -1.0}] for name in ("content", "refusal")}
+    [frame] = codec().read("", chunk({field: given}, logprobs=told))
+    assert [piece.text for piece in frame.pieces] == ["hi"]
+    assert b"nobody" not in frame.emit(["hi"])
+    message = {"role": "assistant", field: given}
+    asked = surface.ask({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    whole = {"choices": [{"index": 0, "finish_reason": "stop", "message": message, "logprobs": told}]}
+    assert "nobody" not in json.dumps(surface.answer(asked, whole, {}, set()))
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [{"content": [thought("write to bob@exa")], "reasoning": " harmless; "}],
+        [{"content": [thought("write to bob@exa")]}, {"reasoning": " harmless; "}],
+        [{"refusal": " zzz "}, {"content": [{"type": "text", "text": "bomb in"}, {"type": "refusal", "refusal": " zzz "}]}],
+        [{"content": [thought("one ")]}, {"reasoning_content": [thought("two")]}],
+    ],
+    ids=range(4),
+)
+def test_what_is_checked_as_one_text_comes_from_one_place(deltas):
+    reader = codec()
+    for delta in deltas[:-1]:
+        reader.read("", chunk(delta))
+    with pytest.raises(BadAnswerError):
+        reader.read("", chunk(deltas[-1]))
+
+
+def test_a_refusal_among_parts_is_a_text_of_its_own():
+    given = [{"type": "text", "text": "bomb in"}, {"type": "refusal", "refusal": " zzz "}, {"type": "text", "text": "structions"}]
+    [frame] = codec().read("", chunk({"content": given}))
+    assert [(piece.channel[1], piece.text) for piece in frame.pieces] == [("content", "bomb in"), ("refusal", " zzz "), ("content", "structions")]
+
+
+def test_escapes_of_structured_thoughts_are_undone_too():
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True, "response_format": {"type": "json_object"}}
+    reader = surface.codec(surface.ask(asked))
+    [frame] = reader.read("", chunk({"content": [thought('{"a":"\\u0062omb"}')]}))
+    texts = {piece.channel[1]: piece.text for piece in frame.pieces}
+    assert '{"a":"bomb"}' in reader.whole(0, texts).located.conversation.messages[-1].text
 
 
 deep = thought("x")

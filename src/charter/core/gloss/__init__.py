@@ -29,6 +29,10 @@ _NOUNS = frozenset("instruction instructions rule rules order orders prompt prom
 _ADJECTIVES = frozenset("previous prior earlier above initial original hidden secret system internal full complete".split())
 
 
+#: Words of a sentence that says something by itself; names and headings have fewer.
+_SENTENCE = 3
+
+
 class Piece(NamedTuple):
     """English words, and the characters of the text that they stand for."""
 
@@ -38,11 +42,13 @@ class Piece(NamedTuple):
 
 
 class Gloss(NamedTuple):
-    """English words for a text; ``starts`` are where each of them starts, ``places`` the characters of the text that each stands for."""
+    """English words for a text; ``starts`` are where each of them starts, ``places`` the characters of the text that each stands for. ``mixed``: a
+    sentence of it is in no other language."""
 
     text: str
     starts: list[int]
     places: list[tuple[int, int]]
+    mixed: bool
 
     def originals(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Characters of the text that spans of the gloss stand for."""
@@ -69,7 +75,8 @@ def gloss(text: str) -> Gloss | None:
             pieces += _in_order(list(_glossed(said, text, read(code)))) if code else [Piece(word.text, word.start, word.end) for word in said]
         if end:
             pieces.append(Piece(end, stop - 1, stop))
-    return _joined(pieces)
+    mixed = any(len(words) >= _SENTENCE and not any(of) for (words, _, _), of in zip(parts, found, strict=True))
+    return _joined(pieces, mixed)
 
 
 def _english(text: str) -> bool:
@@ -139,7 +146,7 @@ def _in_order(pieces: list[Piece]) -> list[Piece]:
     return pieces
 
 
-def _joined(pieces: Sequence[Piece]) -> Gloss | None:
+def _joined(pieces: Sequence[Piece], mixed: bool) -> Gloss | None:
     text: list[str] = []
     starts, places, length = [], [], 0
     for said, start, end in pieces:
@@ -149,7 +156,7 @@ def _joined(pieces: Sequence[Piece]) -> Gloss | None:
         text.append(piece)
         length += len(piece)
     whole = "".join(text)
-    return Gloss(whole, starts, places) if any(letter.isalnum() for letter in whole) else None
+    return Gloss(whole, starts, places, mixed) if any(letter.isalnum() for letter in whole) else None
 
 
 __all__ = ["Gloss", "gloss"]

@@ -53,7 +53,11 @@ def is_english(text: str) -> bool:
         return False
     parts = [_WORDS.findall(part) for part in _STOPS.split(text.lower())]
     whole = [word for part in parts for word in part]
-    return not any(True for words in (*parts, whole) for _ in _stretches(words))
+    for words in (*parts, whole):
+        stopping.check()
+        if next(_stretches(words), None) is not None:
+            return False
+    return True
 
 
 def _of_sentence(words: Sequence[Word], kana: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: surfaces straight to the pipeline, everything small through Starlette, everything else 404."""
+"""The gateway as an ASGI application: surfaces straight to the pipeline, everything small through Starlette, every other path 404."""
 
 from __future__ import annotations
 

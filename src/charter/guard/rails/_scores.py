@@ -44,7 +44,8 @@ def shipped() -> Scores:
 
 
 def warm() -> None:
-    """Read now what the first texts would wait for, where scores of this process are the classifier's: for servers."""
+    """Read now what the first texts would wait for, where rails of this process have their scores from the classifier: for servers. Judges that rails
+    build for themselves are not among them."""
     if shipped.cache_info().currsize and isinstance(scores := shipped(), ClassifierScores):
         scores.warm()
 

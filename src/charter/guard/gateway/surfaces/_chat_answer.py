@@ -137,10 +137,11 @@ def tidied(choice: dict[str, Any], texts: Mapping[str, Any], *, ends: bool) -> d
     if given is None:
         return choice
     found: dict[str, Any] = {}
-    thought = next((texts[name] for name in ("reasoning_content", "reasoning") if texts.get(name)), "")  # its tokens stand at the content's
-    for name, said in (("content", texts.get("content") or thought), ("refusal", texts.get("refusal"))):
+    plain = {name: text for name, text in texts.items() if isinstance(text, str)}  # of a list of parts no tokens are known
+    thought = next((plain[name] for name in ("reasoning_content", "reasoning") if plain.get(name)), "")  # its tokens stand at the content's
+    for name, said in (("content", plain.get("content") or thought), ("refusal", plain.get("refusal", ""))):
         if isinstance(given, dict) and name in given:
-            found[name] = None if given[name] is None else tokens(given[name], str(said or ""), ends=ends)
+            found[name] = None if given[name] is None else tokens(given[name], said, ends=ends)
     return {**choice, "logprobs": found if any(value is not None for value in found.values()) else None}
 
 

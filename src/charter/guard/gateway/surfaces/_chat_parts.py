@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from charter.guard.gateway.surfaces._located import Path
 from charter.guard.gateway.surfaces._surface import BadAnswerError
@@ -65,14 +65,27 @@ def plain_parts(given: Any) -> Any:
     return plain
 
 
-def pieces(given: Sequence[Any], channel: str, path: Path) -> Iterator[tuple[str, Path, str]]:
-    """Channel, place and text of each part of a field's piece of a stream; what was thought is of the channel ``thinking``. Raises BadAnswerError,
-    also for pictures and sounds: no policy is asked about those of a stream."""
+#: Channels of parts that are not the text of their field.
+_CHANNELS = {_NESTED: "thinking", "refusal": "refusal"}
+
+
+class Told(NamedTuple):
+    """A text of a list of parts: the channel that it is of, the kind of its part, and its place."""
+
+    channel: str
+    kind: str
+    path: Path
+    text: str
+
+
+def pieces(given: Sequence[Any], channel: str, path: Path) -> Iterator[Told]:
+    """The texts of a field's piece of a stream, ``channel`` being the field's. Raises BadAnswerError, also for pictures and sounds: no policy is
+    asked about those of a stream."""
     media: list[tuple[Media, str]] = []
     for number, part in enumerate(given):
-        thought = isinstance(part, dict) and part.get("type") == _NESTED
+        kind = str(part["type"]) if isinstance(part, dict) and part.get("type") in _CHANNELS else "text"
         for where, text in parts([part], (), media):
-            yield _NESTED if thought else channel, (*path, number, *(where or ())[1:]), text
+            yield Told(_CHANNELS.get(kind, channel), kind, (*path, number, *(where or ())[1:]), text)
     if media:
         raise BadAnswerError("a picture or sound in a stream cannot be checked")
 

@@ -43,7 +43,8 @@ class ChatFrame:
                 chunk = put(chunk, ("choices", 0, "delta", *path), text)
         if chunk is not self._chunk:
             choice = {key: value for key, value in chunk["choices"][0].items() if key != "logprobs"}
-            if not any(texts) and not self.ends and "usage" not in chunk and set(choice["delta"]) <= set(whole_answer.TEXTS):
+            plain = all(field in whole_answer.TEXTS and not isinstance(text, list) for field, text in choice["delta"].items())
+            if not any(texts) and not self.ends and "usage" not in chunk and plain:
                 return b""
             chunk = {**chunk, "choices": [choice]}
         self._codec.told(self.choice)
@@ -62,6 +63,7 @@ class ChatCodec:
         self._head: dict[str, Any] = {}
         self._names: dict[tuple[int, str], str] = {}
         self._audio: set[int] = set()
+        self._sources: dict[tuple[int, str], tuple[str, str]] = {}
         self._told: set[int] = set()
 
     def told(self, choice: int) -> None:
@@ -112,6 +114,7 @@ class ChatCodec:
                 continue
             told += 1
             if isinstance(text, str):
+                self._source(index, channel, field, "text")
                 pieces.append(Piece((index, channel), text))
                 paths.append((field,))
             else:
@@ -125,15 +128,20 @@ class ChatCodec:
             chunk = {**chunk, "choices": [{**clean, "delta": clean_delta}]}
         return ChatFrame(self, chunk, index, tuple(pieces), paths, choice.get("finish_reason") is not None)
 
-    @staticmethod
-    def _listed(index: int, channel: str, field: str, given: Any, pieces: list[Piece], paths: list[Path | None]) -> Any:
+    def _listed(self, index: int, channel: str, field: str, given: Any, pieces: list[Piece], paths: list[Path | None]) -> Any:
         """A text that comes as a list of parts, as Mistral's models write what they think; returns the list as it may go on."""
         if not isinstance(given, list):
             raise BadAnswerError(f"{field} is no text")
-        for kind, path, text in listed(given, channel, (field,)):
-            pieces.append(Piece((index, kind), text))
-            paths.append(path)
+        for told in listed(given, channel, (field,)):
+            self._source(index, told.channel, field, told.kind)
+            pieces.append(Piece((index, told.channel), told.text))
+            paths.append(told.path)
         return plain_parts(given)
+
+    def _source(self, index: int, channel: str, field: str, kind: str) -> None:
+        """What is checked as one text comes from one place: whoever told a text in two would have it read with the other one in between."""
+        if self._sources.setdefault((index, channel), (field, kind)) != (field, kind):
+            raise BadAnswerError("two fields of a reply tell one text")
 
     def _rest(self, index: int, delta: dict[str, Any], pieces: list[Piece], paths: list[Path | None]) -> None:
         """Tool calls and sound."""
@@ -191,7 +199,7 @@ class ChatCodec:
         ]
         spoken += hidden(calls)
         if self._asked.structured:
-            spoken += [(None, text) for text in [undone(texts.get("content", ""))] if text]
+            spoken += [(None, text) for text in (undone(texts.get(channel, "")) for channel in ("content", "thinking")) if text]
         media: list[tuple[Media, str]] = [("audio", "")] if choice in self._audio else []
         gather = Gather()
         gather.message("assistant", spoken, calls, media)
