@@ -103,7 +103,7 @@ def test_windows_of_the_encoder_are_read_until_nobody_waits_and_are_kept():
     encoder_of = pytest.importorskip("charter.judges._encoder")
     encoder = object.__new__(encoder_of.Encoder)
     encoder._threads, encoder._kept, calls = 1, encoder_of.Kept(100), []
-    encoder._call = lambda window: calls.append(window) or encoder_of.Seen([len(calls)], [], [])
+    encoder._call = lambda window, alone: calls.append(window) or encoder_of.Seen([len(calls)], [], [])
     windows = [encoder_of.Window([n], [0], 0, 1) for n in range(10)]
     with stopping.until(lambda: len(calls) >= 4), pytest.raises(stopping.StoppedError):
         encoder.see(windows)
