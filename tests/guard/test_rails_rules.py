@@ -187,9 +187,9 @@ def test_two_keys_without_end_lines_and_a_certificate_are_told_apart():
     "text", [BEGIN * 32_000, (BEGIN + "x" * 200) * 4_300, (BEGIN + "\n") * 30_000, BEGIN + "\na" * 500_000, BEGIN + " a" * 500_000]
 )
 def test_many_beginnings_of_keys_are_read_in_linear_time(text):
-    started = time.process_time()  # of this process alone, and far from what a quadratic reading takes
+    started = time.process_time()  # of this process alone
     assert list(find_private_keys(text))
-    assert time.process_time() - started < 15.0
+    assert time.process_time() - started < 3.0
 
 
 @pytest.mark.parametrize(

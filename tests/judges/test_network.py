@@ -142,17 +142,6 @@ def test_one_thread_where_one_is_wanted() -> None:
     assert np.array_equal(network.run(["logits"], feed(9), alone=True)[0], network.run(["logits"], feed(9))[0])
 
 
-@pytest.mark.parametrize(
-    ("quota", "wanted"), [("max 100000\n", 4), ("100000 100000\n", 1), ("250000 100000", 2), ("50000 100000", 1), ("nonsense", 4), (None, 4)]
-)
-def test_processors_are_those_that_may_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str | None, wanted: int) -> None:
-    monkeypatch.setattr(_network.os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(_network, "_QUOTA", tmp_path / "cpu.max")
-    if quota is not None:
-        (tmp_path / "cpu.max").write_text(quota, encoding="ascii")
-    assert _network.processors() == wanted
-
-
 def test_without_onnxruntime_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingPartError, match="onnxruntime is not installed"):

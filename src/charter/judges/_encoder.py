@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
-from charter.judges._network import Network, processors
+from charter.core.processors import processors
+from charter.judges._network import Network
 from charter.judges._plain_pieces import PlainPieces, fits
 from charter.judges._sentences import Seen, weigher
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows

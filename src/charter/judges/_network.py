@@ -27,8 +27,6 @@ QUIET_S = 1.0
 _LARGE, _WORDS, _TYPES = 1 << 20, b"word", {1: np.float32, 2: np.uint8, 3: np.int8}
 #: Where things stand in an ONNX file: the graph of a model, the tables of a graph, and of a table its sizes, type, name and numbers.
 _GRAPH, _TABLES, _SIZES, _TYPE, _NAME, _NUMBERS = 7, 5, 1, 2, 8, 9
-#: How much of a processor a container may use: microseconds, and of how many.
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class _Readers:
@@ -54,7 +52,7 @@ class Network:
     """``run`` for any thread. ``threads`` 1: one for each window always."""
 
     def __init__(self, path: Path, threads: int = 2) -> None:
-        shared = _shared(path)
+        shared = _shared(path) if threads > 1 else {}
         self._one = _session(path, 1, shared)
         self._two = _session(path, 2, shared) if threads > 1 else None
         self._shared = shared  # onnxruntime reads it and does not hold it: the sessions go first
@@ -92,15 +90,6 @@ def _forked() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-def processors() -> int:
-    """How many processors this process may use at once, at least one."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        most, period = _QUOTA.read_text(encoding="ascii").split()
-        usable = min(usable, int(most) // int(period))
-    return max(1, usable)
 
 
 def _runtime() -> Any:

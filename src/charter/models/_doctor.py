@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from charter.core import registry
 from charter.core.errors import CharterError
 from charter.core.installing import DISTRIBUTION, install
+from charter.core.processors import processors
 from charter.models._device import BF16_FLAGS, cpu_flags, cpu_placement
 
 PYTHONS = ((3, 11), (3, 14))
@@ -51,12 +52,7 @@ def _processor() -> Check:
     told = ", ".join(flag for flag in TOLD_FLAGS if flag in flags) or ("none of " + ", ".join(TOLD_FLAGS) if flags else "features unknown")
     place = cpu_placement(flags)
     speed = "" if flags & BF16_FLAGS else "; small models only"
-    return Check("processor", True, f"{_cores()} cores; {told}; models run in {place.dtype} ({place.reason}){speed}")
-
-
-def _cores() -> int:
-    """Cores this process may use: fewer than the machine has, in a container or under taskset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Check("processor", True, f"{processors()} cores; {told}; models run in {place.dtype} ({place.reason}){speed}")
 
 
 def _memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> Check:

@@ -27,8 +27,6 @@ _SPLIT, _APART = frozenset({"de", "nl"}), 12
 #: What English puts before these nouns and many languages behind them: "instructions previous" is read as "previous instructions".
 _NOUNS = frozenset("instruction instructions rule rules order orders prompt prompts message messages guidelines password task text".split())
 _ADJECTIVES = frozenset("previous prior earlier above initial original hidden secret system internal full complete".split())
-
-
 #: Words of a sentence that says something by itself; names and headings have fewer.
 _SENTENCE = 3
 

@@ -85,6 +85,8 @@ def _tell(words: Sequence[tuple[int, str]], found: list[str]) -> None:
 
 
 def _stretches(words: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and code of what of these words is in another language: all of them, or stretches. What has too few words that English does not
+    know is not looked into."""
     known = ranks()
     if sum(word not in known for word in words) < _LEAST:
         return

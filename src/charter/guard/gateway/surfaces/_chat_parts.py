@@ -91,6 +91,7 @@ def pieces(given: Sequence[Any], channel: str, path: Path) -> Iterator[Told]:
 
 
 def object_of(value: Any) -> dict[str, Any]:
+    """``value``, which must be a JSON object. Raises BadAnswerError."""
     if not isinstance(value, dict):
         raise BadAnswerError("an object is missing")
     return value
