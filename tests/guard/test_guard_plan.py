@@ -14,8 +14,8 @@ from charter.guard.decision import Account
 from charter.guard.policy import OnlyIf, RailEntry
 
 
-def built(name, tier=0, timeout_s=1.0, **entry):
-    return Built(name, RailEntry(rail="length", name=name, **entry), lambda c, s: None, tier, timeout_s, 0, name)
+def built(name, tier=0, timeout_s=1.0, shares="", **entry):
+    return Built(name, RailEntry(rail="length", name=name, **entry), lambda c, s: None, tier, timeout_s, 0, name, shares)
 
 
 def weigh(rail, result):
@@ -47,6 +47,31 @@ def test_cheap_rails_share_a_job_and_dear_ones_wait_for_them():
     p.hear("e", OK, 0.003)
     assert p.done
     assert p.accounts.keys() == set("abcde")
+
+
+def test_rails_that_wait_for_one_reading_share_a_job():
+    p = plan(built("a", 1, shares="x"), built("b", 1), built("c", 1, 2.0, shares="x"), built("d", 1), built("e", 2, shares="x"))
+    jobs = p.begin(0.0)
+    assert names(jobs) == [["a", "c"], ["b"], ["d"]]
+    assert p.wake_at() == PATIENCE_S
+    assert names(p.begin(PATIENCE_S)) == [["e"]]
+    for label in "bde":
+        p.hear(label, OK, PATIENCE_S)
+    assert p.wake_at() == 1.0, "the first of a job has its own time"
+    p.hear("a", OK, 0.5)
+    assert p.wake_at() == 2.5, "and the next one its own, from there"
+    assert p.expire(2.5) == [jobs[0]]
+    assert p.results["c"].status == "timeout"
+    assert p.done
+
+
+def test_a_rail_that_hangs_does_not_keep_those_behind_it():
+    p = plan(built("a", 1, shares="x", shadow=True), built("c", 1, shares="x"))
+    p.begin(0.0)
+    p.expire(1.0)
+    assert names(p.begin(1.0)) == [["c"]]
+    p.hear("c", OK, 1.1)
+    assert (p.done, [p.results[n].status for n in "ac"]) == (True, ["timeout", "ok"])
 
 
 def test_patience_with_cheap_rails_ends():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -179,3 +180,26 @@ def test_a_lent_thread_does_not_begin_for_a_check_that_is_over() -> None:
     [work] = lent
     work()
     assert began == []
+
+
+def test_a_check_leaves_nothing_to_the_collector_of_circles() -> None:
+    """Its rounds take milliseconds, under somebody's request."""
+    entries = (RailEntry(rail="length"), RailEntry(rail="jailbreak"), RailEntry(rail="injection"), RailEntry(rail="request_harm"))
+    guard = Guard(GuardPolicy(name="t", version="1", input=entries, output=(RailEntry(rail="pii"), RailEntry(rail="reply_harm"))))
+
+    def check(number: int) -> None:
+        assert guard.check(Conversation.ask(f"How do I prune {number} roses?"), "input").passes
+        assert guard.check(Conversation.ask("How do I prune roses?").with_reply(f"In March, {number} of them."), "output").passes
+
+    check(0)
+    guard.settle()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(1, 6):
+            check(number)
+        guard.settle()
+        left = gc.collect()
+    finally:
+        gc.enable()
+    assert left < 20, "a check that is a circle leaves some 120 objects"

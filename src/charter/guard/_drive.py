@@ -146,8 +146,11 @@ class Driver:
                 self._wake()
 
     def _cancel(self) -> None:
-        """Rails that nobody waits for: those that run end by themselves, those behind them do not begin."""
+        """Rails that nobody waits for: those that run end by themselves, those behind them do not begin. What was made for the check goes with its
+        last thread: were it left to the collector of circles, each of its rounds would hold up a request."""
         with self._lock:
             self._over = True
             for job in self._tickets:
                 job.cancelled = True
+            self._tickets.clear()
+            self._shared.lend = None

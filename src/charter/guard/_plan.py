@@ -2,7 +2,8 @@
 
 Cheap rails first. Rails of one cost run at once; those of the next cost start when all cheaper ones have answered, or after ``PATIENCE_S``, so that a
 slow cheap rail does not hold up the others. As soon as an acting rail blocks, nothing can change the decision: whatever still waits or runs is
-cancelled. Rails that cost next to nothing share one thread, one after another.
+cancelled. Rails that cost next to nothing share one thread, one after another, and so do those that wait for the same reading of a text: the first
+has it read, the others find it, and nobody is woken for it.
 """
 
 from __future__ import annotations
@@ -95,8 +96,7 @@ class Plan:
                 break
             ready = [built for built in self._waiting if built.tier == tier and self._wanted(built)]
             self._waiting = [built for built in self._waiting if built not in ready and built.label not in self.results]
-            groups = [ready] if tier == 0 else [[built] for built in ready]
-            jobs += [self._job(group, now_s) for group in groups if group]
+            jobs += [self._job(group, now_s) for group in _groups(ready, tier)]
         self._jobs += jobs
         return jobs
 
@@ -164,6 +164,15 @@ class Plan:
         for job in self.unfinished:
             job.cancelled = True
             yield from (self._rails[label] for label in job.left)
+
+
+def _groups(ready: Sequence[Built], tier: int) -> list[list[Built]]:
+    """Which rails of one cost share a thread, in their order."""
+    groups: dict[str, list[Built]] = {}
+    for built in ready:
+        name = "" if tier == 0 else f"of {built.shares}" if built.shares else f"alone {built.label}"
+        groups.setdefault(name, []).append(built)
+    return list(groups.values())
 
 
 def saw(result: Result, at_least: float) -> bool:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Shared:
-    """Of one check, for its threads. ``lend`` has something done by another thread, if one can be had."""
+    """Of one check, for its threads. ``lend`` has something done by another thread, if one can be had; None when the check is over."""
 
     def __init__(self, lend: Callable[[Callable[[], None]], None] | None = None) -> None:
         self.lend = lend
@@ -80,14 +80,15 @@ def meanwhile(work: Callable[[], object]) -> None:
     """In a check, have ``work`` done by another thread while this one waits for what needs no interpreter (the encoder). Only for what is asked for
     again by ``once`` or kept elsewhere: it may be done late or never, and what it raises is met by whoever asks."""
     shared = _CURRENT.get()
-    if shared is None or shared.lend is None:
+    lend = None if shared is None else shared.lend
+    if shared is None or lend is None:
         return
 
     def done() -> None:
         with sharing(shared), suppress(Exception):
             work()
 
-    shared.lend(done)
+    lend(done)
 
 
 def in_a_check() -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from charter.core.errors import MissingPartError
+from charter.judges._second_thread import SecondThread, started
 
 #: Seconds without two windows at once after which the second thread is used again: under load it would take others' time for little.
 QUIET_S = 1.0
@@ -54,7 +55,7 @@ class Network:
     def __init__(self, path: Path, threads: int = 2) -> None:
         shared = _shared(path) if threads > 1 else {}
         self._one = _session(path, 1, shared)
-        self._two = _session(path, 2, shared) if threads > 1 else None
+        self._two, self._second = started(lambda: _session(path, 2, shared)) if threads > 1 else (None, SecondThread(None))
         self._shared = shared  # onnxruntime reads it and does not hold it: the sessions go first
         _give_back()
         _NETWORKS.add(self)
@@ -68,7 +69,10 @@ class Network:
         readers = _READERS
         quiet = readers.enter()
         try:
-            session = self._two if alone and quiet and self._two is not None else self._one
+            session = self._one
+            if alone and quiet and self._two is not None:
+                session = self._two
+                self._second.place()
             return list(session.run(list(names), dict(feed)))
         finally:
             readers.leave()

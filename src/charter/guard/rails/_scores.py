@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cache
 from typing import Any, Literal, Protocol
@@ -26,6 +26,8 @@ Read = Callable[[Sequence[Conversation]], list[Verdict]]
 KEPT = 1024
 #: The judge on the shelf that knows every head.
 CLASSIFIER = "classifier"
+#: What the rails share that wait for one reading of the same text anyway (see ``Built.shares``).
+SHARED = "scores"
 
 
 class Scores(Protocol):
@@ -89,23 +91,31 @@ def replied(text: str, reply: str) -> Conversation:
 
 
 def begin(scores: Scores, texts: Iterable[str]) -> None:
-    """In a check, where other rails read the same: have the texts read as they stand before their other forms are looked for, which another rail's
-    thread then does meanwhile."""
-    if isinstance(scores, ClassifierScores) and in_a_check():
-        scores.begin([asked(text) for text in texts if any(letter.isalnum() for letter in text)])
+    """In a check: have the texts read as they stand before their other forms are looked for, which a thread that is lent does meanwhile. Rails that
+    come later find both done."""
+    if in_a_check():
+        _begin(scores, {text: asked(text) for text in texts})
 
 
 def begin_reply(scores: Scores, pair: Conversation) -> None:
-    """The same of a reply. One rail alone reads it, so a thread is lent for what the encoder is not needed for."""
-    said = pair.reply or ""
-    if isinstance(scores, ClassifierScores) and in_a_check() and any(letter.isalnum() for letter in said):
+    """The same of a reply."""
+    if in_a_check():
+        _begin(scores, {pair.reply or "": pair})
 
-        def rest() -> None:
-            scores.ahead([pair])
-            forms(said)
 
+def _begin(scores: Scores, wanted: Mapping[str, Conversation]) -> None:
+    worded = {text: conversation for text, conversation in wanted.items() if any(letter.isalnum() for letter in text)}
+    if not worded or not isinstance(scores, ClassifierScores):
+        return
+
+    def rest() -> None:
+        scores.ahead(list(worded.values()))
+        for text in worded:
+            forms(text)
+
+    if first(("begun", *(conversation.digest for conversation in worded.values()))):
         meanwhile(rest)
-        scores.begin([pair])
+    scores.begin(list(worded.values()))
 
 
 class RuleScores:

@@ -19,7 +19,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._rules import sign_of
 from charter.guard.rails._said import counted, say, worst
-from charter.guard.rails._scores import Scores, asked, begin, shipped
+from charter.guard.rails._scores import SHARED, Scores, asked, begin, shipped
 from charter.guard.rails._texts import by_message, quoted_blocks
 from charter.guard.segments import view
 
@@ -48,6 +48,7 @@ class InjectionRail:
     """The highest score of all that counts decides. A conversation without such text is safe with score 0."""
 
     name = "injection"
+    shares = SHARED
 
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores

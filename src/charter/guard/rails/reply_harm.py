@@ -15,7 +15,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import Scores, asked, begin_reply, replied, shipped
+from charter.guard.rails._scores import SHARED, Scores, asked, begin_reply, replied, shipped
 from charter.guard.rails._texts import ROLES, of_others, requests
 from charter.guard.segments import view
 
@@ -40,6 +40,7 @@ class ReplyHarmRail:
     """The highest score decides. An empty reply is ``failed``."""
 
     name = "reply_harm"
+    shares = SHARED
 
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores

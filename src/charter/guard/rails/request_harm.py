@@ -19,7 +19,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import HARMLESS, counted, say, worst
-from charter.guard.rails._scores import Head, Scores, asked, begin, shipped
+from charter.guard.rails._scores import SHARED, Head, Scores, asked, begin, shipped
 from charter.guard.rails._texts import ROLES, Role, by_message, of_others, spoken
 
 NOT_COVERED = (
@@ -58,6 +58,7 @@ class RequestHarmRail:
     something and nobody of ``roles`` has, there is nothing to find."""
 
     name = "request_harm"
+    shares = SHARED
     head: Head = "harmful_request"
 
     def __init__(self, config: Config, scores: Scores) -> None:
