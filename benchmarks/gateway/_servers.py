@@ -197,3 +197,25 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def window_ms() -> dict[str, float]:
+    """What the encoder takes for one window of 110 tokens on two threads, each after a pause: the machine's part of what is measured. Where the ninth
+    decile is far above the first, both processors are at times threads of one core: on a rented machine that changes by the second, and nothing
+    else tells."""
+    script = """
+import time, numpy
+from charter.judges._encoder import WEIGHTS
+from charter.judges._network import Network
+network, took = Network(WEIGHTS / "classifier.onnx"), []
+ids = numpy.arange(1000, 1110, dtype=numpy.int32)[None]
+feed = {"input_ids": ids, "token_type_ids": ids * 0, "position_ids": numpy.arange(110, dtype=numpy.int32)}
+for _ in range(160):
+    time.sleep(0.02)
+    began = time.perf_counter()
+    network.run(["logits"], feed, alone=True)
+    took.append(1000 * (time.perf_counter() - began))
+print(*numpy.quantile(took[10:], [0.1, 0.5, 0.9]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return dict(zip(("p10", "p50", "p90"), (round(float(each), 2) for each in done.stdout.split()), strict=True))

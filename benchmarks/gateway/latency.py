@@ -3,7 +3,8 @@
 Run: .venv/bin/python benchmarks/gateway/latency.py [--pairs 200] [--seconds 60] [--guard FILE] [--audit off] [--stub-encoder] [--out FILE.json]
 
 Alone: each request goes to the model server and through the gateway in turn, and the medians are compared; requests differ, so that no verdict
-comes from the cache. Under load: requests come at random times, whatever the answers do. Needs a quiet machine.
+comes from the cache. Under load: requests come at random times, whatever the answers do. Needs a quiet machine with two cores:
+``encoder_window_ms`` (before and after) says whether it was one.
 Bars: added p50 at most 15 ms (100 tokens) and 90 ms (1,000 tokens); at 10 requests/s of 100 tokens p99 at most 60 ms; the
 first text delayed by at most one window.
 """
@@ -79,6 +80,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = random.Random(1)
     found: dict[str, Any] = {"machine": _servers.machine(), "guard": given.guard, "audit": given.audit, "stub_encoder": given.stub_encoder}
+    found["encoder_window_ms"] = [_servers.window_ms()]
     lines = (f"audit: {{mode: '{given.audit}'}}",)
     with _servers.upstream() as behind, _servers.gateway(behind.url, given.guard, lines=lines, stub_encoder=given.stub_encoder) as server:
         found["start_s"] = round(server.started_s, 1)
@@ -102,6 +104,7 @@ def main() -> None:
             "cpu_ms_per_request": round(1000 * (server.cpu_exact_s() - cpu_s) / len(bodies), 2),
         }
         found["resident_mib"] = round(server.resident_mib(), 1)
+    found["encoder_window_ms"].append(_servers.window_ms())
     given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
