@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charter.guard._build import Built
-from charter.guard._plan import PATIENCE_S, Plan, Result
+from charter.guard._plan import PATIENCE_S, SHARING_S, Plan, Result
 from charter.guard.decision import Account
 from charter.guard.policy import OnlyIf, RailEntry
 
@@ -57,21 +57,34 @@ def test_rails_that_wait_for_one_reading_share_a_job():
     assert names(p.begin(PATIENCE_S)) == [["e"]]
     for label in "bde":
         p.hear(label, OK, PATIENCE_S)
-    assert p.wake_at() == 1.0, "the first of a job has its own time"
-    p.hear("a", OK, 0.5)
-    assert p.wake_at() == 2.5, "and the next one its own, from there"
-    assert p.expire(2.5) == [jobs[0]]
+    assert p.wake_at() == SHARING_S, "those behind the first wait a while"
+    p.hear("a", OK, 0.1)
+    assert p.wake_at() == 2.1, "and the next one its own, from there"
+    assert p.expire(2.1) == [jobs[0]]
     assert p.results["c"].status == "timeout"
     assert p.done
 
 
-def test_a_rail_that_hangs_does_not_keep_those_behind_it():
-    p = plan(built("a", 1, shares="x", shadow=True), built("c", 1, shares="x"))
+def test_rails_behind_one_that_takes_long_get_threads_of_their_own():
+    p = plan(built("a", 1, shares="x", shadow=True), built("c", 1, shares="x"), built("d", 1, shares="x"))
+    [job] = p.begin(0.0)
+    assert p.wake_at() == SHARING_S
+    assert p.begin(SHARING_S - 0.01) == []
+    assert names(p.begin(SHARING_S)) == [["c"], ["d"]]
+    assert job.left == ["a"]
+    p.hear("c", OK, 0.3)
+    p.hear("d", OK, 0.3)
+    assert p.expire(1.0) == [job]
+    assert (p.done, [p.results[n].status for n in "acd"]) == (True, ["timeout", "ok", "ok"])
+
+
+def test_rails_that_share_do_not_part_while_they_get_on():
+    p = plan(*(built(name, 1, shares="x") for name in "abcd"))
     p.begin(0.0)
-    p.expire(1.0)
-    assert names(p.begin(1.0)) == [["c"]]
-    p.hear("c", OK, 1.1)
-    assert (p.done, [p.results[n].status for n in "ac"]) == (True, ["timeout", "ok"])
+    for n, name in enumerate("abcd"):
+        assert p.begin(n * 0.2) == []
+        p.hear(name, OK, n * 0.2)
+    assert p.done
 
 
 def test_patience_with_cheap_rails_ends():

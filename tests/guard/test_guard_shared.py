@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -203,3 +204,23 @@ def test_a_check_leaves_nothing_to_the_collector_of_circles() -> None:
     finally:
         gc.enable()
     assert left < 20, "a check that is a circle leaves some 120 objects"
+
+
+def test_a_rail_that_takes_long_does_not_spend_the_deadline_of_those_that_share_its_reading() -> None:
+    class Takes:
+        version = "1"
+
+        def __init__(self, name: str, seconds: float, outcome: str) -> None:
+            self.name, self.seconds, self.outcome = name, seconds, outcome
+
+        def __call__(self, conversation: Conversation, stage: str) -> Verdict:
+            time.sleep(self.seconds)
+            score = float(self.outcome == "unsafe")
+            return Verdict(subject=conversation.id, outcome=self.outcome, score=score, judge=self.name, judge_version="1")
+
+    entries = (RailEntry(rail="jailbreak", shadow=True), RailEntry(rail="request_harm", on_error="allow"))
+    given = {"jailbreak": Takes("jailbreak", 3.0, "safe"), "request_harm": Takes("request_harm", 0.01, "unsafe")}
+    guard = Guard(GuardPolicy(name="t", version="1", input=entries, unguarded=("output",), deadline_ms=1500), rails=given)
+    guard.rails = {**guard.rails, "input": tuple(built._replace(shares="scores") for built in guard.rails["input"])}
+    checked = guard.check(Conversation.ask("hello"), "input")
+    assert (checked.action, checked.by) == ("block", ("request_harm",))

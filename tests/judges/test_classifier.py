@@ -15,7 +15,7 @@ from charter.core.rows import Conversation
 from charter.judges import _encoder, classifier
 from charter.judges._encoder import CARD, WEIGHTS
 from charter.judges._heads import HAZARDS, OPENAI_CATEGORIES, openai_categories
-from charter.judges._windows import LENGTH
+from charter.judges._windows import LENGTH, Window
 
 HARMLESS = (
     "How do I bake bread without a mixer?",
@@ -261,3 +261,28 @@ def test_package_data_is_small_and_calibrated() -> None:
     for name, head in card["heads"].items():
         assert head["points"]["safe"] <= head["points"]["unsafe"], name
         assert head["ece"] is None or head["ece"] <= 0.05, name
+
+
+@pytest.mark.parametrize("reply", [None, "In March, above an outward bud, with sharp shears."])
+@pytest.mark.parametrize("prompt", ["How do I prune roses?", "Wie schneide ich meine Rosen im Garten richtig zurück?"])
+def test_what_is_worked_out_ahead_is_the_same_and_not_worked_out_again(
+    judge: classifier.ClassifierJudge, prompt: str, reply: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Conversation.ask(prompt) if reply is None else Conversation.ask(prompt).with_reply(reply)
+    words = judge.scorer.encoder._words
+    assert words is not None
+    made: list[tuple[int, ...]] = []
+    numbers = words.numbers
+
+    def noted(window: Window) -> object:
+        made.append(tuple(window.ids))
+        return numbers(window)
+
+    judge.forget()
+    without = judge(asked)
+    judge.forget()
+    monkeypatch.setattr(words, "numbers", noted)
+    judge.ahead(asked)
+    [ahead] = made
+    assert judge(asked) == without
+    assert made.count(ahead) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from charter.core.processors import processors
-from charter.judges import _second_thread
+from charter.judges import _network, _second_thread
 from charter.judges._encoder import WEIGHTS
 from charter.judges._network import Network
 from charter.judges._second_thread import SecondThread, started
@@ -70,6 +72,39 @@ def test_the_system_is_asked_only_where_the_first_one_has_moved(
 
 
 @several
+def test_a_second_later_it_is_looked_at_again(sleeper: tuple[threading.Event, SecondThread], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else may have put all threads of the process elsewhere, and back."""
+    _, second = sleeper
+    now, asked = [5.0], []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {0, 1})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda thread, where: asked.append(sorted(where)))
+    monkeypatch.setattr(_second_thread.time, "monotonic", lambda: now[0])
+    second._here = lambda: 0
+    for now[0] in (5.0, 5.9, 6.1, 6.9, 7.2):
+        second.place()
+    assert asked == [[1]] * 3
+
+
+def test_a_process_that_is_forked_while_a_network_is_loaded_can_load_one() -> None:
+    script = """
+import os, threading
+from charter.judges._second_thread import started
+loading, go = threading.Event(), threading.Event()
+thread = threading.Thread(target=lambda: started(lambda: (loading.set(), go.wait(30))))
+thread.start()
+loading.wait(30)
+child = os.fork()
+if not child:
+    started(lambda: None)
+    os._exit(7)
+go.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.split() == ["7"], done.stderr
+
+
+@several
 def test_where_the_system_refuses_it_runs_where_it_may(sleeper: tuple[threading.Event, SecondThread], monkeypatch: pytest.MonkeyPatch) -> None:
     _, second = sleeper
 
@@ -106,7 +141,8 @@ def test_without_proc_or_the_call_nothing_is_placed(monkeypatch: pytest.MonkeyPa
 
 
 @several
-def test_the_networks_second_thread_is_known_and_placed() -> None:
+def test_the_networks_second_thread_is_known_and_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_network, "_READERS", _network._Readers())  # other tests may just have read two windows at once
     network = Network(WEIGHTS / "classifier.onnx")
     assert network._second._thread is not None
     ids = np.ones((1, 9), np.int32)

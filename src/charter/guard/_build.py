@@ -23,7 +23,8 @@ COSTS = tuple(TIMEOUT_MS)
 
 class Built(NamedTuple):
     """A rail, ready. ``tier`` is its place in ``COSTS``; ``longest`` the characters of the longest thing it finds, 0 if it finds no spans;
-    ``shares`` what it waits for together with other rails of the same cost: they run in one thread, one after another. '': a thread of its own."""
+    ``shares`` (``SHARES`` of its module) what it waits for together with other rails of the same cost: they run in one thread, one after another. '':
+    a thread of its own."""
 
     label: str
     entry: RailEntry
@@ -70,7 +71,9 @@ def _built(entry: RailEntry, stage: Stage, given: Mapping[str, RailCall], shared
     timeout_ms = entry.timeout_ms or TIMEOUT_MS[cost]
     version = getattr(call, "version", "")
     key = json.dumps([entry.rail if module else entry.label, entry.settings, str(version), stage], sort_keys=True, default=str)
-    return Built(entry.label, entry, call, COSTS.index(cost), timeout_ms / 1000, int(getattr(call, "longest", 0)), key, getattr(call, "shares", ""))
+    return Built(
+        entry.label, entry, call, COSTS.index(cost), timeout_ms / 1000, int(getattr(call, "longest", 0)), key, str(getattr(module, "SHARES", ""))
+    )
 
 
 def _from_shelf(module: ModuleType, settings: dict[str, Any], where: str) -> RailCall:

@@ -111,9 +111,10 @@ class Driver:
         def work() -> None:
             with sharing(self._shared), stopping.until(lambda: job.cancelled or self._over):
                 for built in job.rails:
-                    if job.cancelled:
-                        return
-                    self._hear(built.label, ask(built, self._conversation, self._stage))
+                    with self._lock:  # another thread may have taken it over
+                        wanted = not job.cancelled and built.label in job.left
+                    if wanted:
+                        self._hear(built.label, ask(built, self._conversation, self._stage))
 
         try:
             self._tickets[job] = self._pools[job.rails[0].tier].submit(work, time.monotonic() + job.time_s)
@@ -126,7 +127,8 @@ class Driver:
 
         def wanted() -> None:
             if not self._over:
-                work()
+                with stopping.until(lambda: self._over):
+                    work()
 
         with suppress(ExhaustedError):
             self._pools[_LOCAL].submit(wanted, time.monotonic() + TIMEOUT_MS["local"] / 1000)

@@ -9,7 +9,7 @@ has it read, the others find it, and nobody is woken for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from charter.guard._build import Built
 from charter.guard.decision import Account, Status
 
 PATIENCE_S = 0.03
+#: How long rails wait behind another one that shares their reading, before each gets a thread of its own: none spends the others' deadline.
+SHARING_S = 0.25
 
 
 class Result(NamedTuple):
@@ -41,6 +43,8 @@ class Job:
     cancelled: bool = False
     left: list[str] = field(default_factory=list)
     due_at: float = math.inf
+    #: When those behind the first of them are taken out of it.
+    parts_at: float = math.inf
 
     @property
     def time_s(self) -> float:
@@ -59,6 +63,7 @@ class Plan:
         self._waiting: list[Built] = list(rails)
         self._jobs: list[Job] = []
         self._opened: dict[int, float] = {}
+        self._apart: set[str] = set()
         self._weigh, self._deadline_at = weigh, deadline_at
 
     @property
@@ -84,19 +89,20 @@ class Plan:
             if label in job.left:
                 job.left.remove(label)
                 if job.left:
-                    job.due_at = now_s + self._rails[job.left[0]].timeout_s
+                    self._next(job, now_s)
         if self.decided:
             self._cancel_rest()
 
     def begin(self, now_s: float) -> list[Job]:
         """The jobs to start now."""
+        self._part(now_s)
         jobs: list[Job] = []
         for tier in sorted({built.tier for built in self._waiting}):
             if not self._open(tier, now_s):
                 break
             ready = [built for built in self._waiting if built.tier == tier and self._wanted(built)]
             self._waiting = [built for built in self._waiting if built not in ready and built.label not in self.results]
-            jobs += [self._job(group, now_s) for group in _groups(ready, tier)]
+            jobs += [self._job(group, now_s) for group in _groups(ready, tier, self._apart)]
         self._jobs += jobs
         return jobs
 
@@ -118,14 +124,29 @@ class Plan:
 
     def wake_at(self) -> float:
         """When to look again if nothing is heard."""
-        times = [self._deadline_at, *(job.due_at for job in self._running)]
+        times = [self._deadline_at, *(min(job.due_at, job.parts_at) for job in self._running)]
         if self._waiting and self._opened:
             patience_ends = max(self._opened.values()) + PATIENCE_S
             times += [patience_ends] if any(built.tier not in self._opened for built in self._waiting) else []
         return min(times)
 
     def _job(self, group: list[Built], now_s: float) -> Job:
-        return Job(group, left=[built.label for built in group], due_at=now_s + group[0].timeout_s)
+        job = Job(group, left=[built.label for built in group])
+        self._next(job, now_s)
+        return job
+
+    def _next(self, job: Job, now_s: float) -> None:
+        """The clocks of the first that is left of a job."""
+        job.due_at = now_s + self._rails[job.left[0]].timeout_s
+        job.parts_at = now_s + SHARING_S if len(job.left) > 1 and job.rails[0].shares else math.inf
+
+    def _part(self, now_s: float) -> None:
+        """Rails that wait too long behind one that shares their reading wait for threads of their own."""
+        for job in self._running:
+            if job.parts_at <= now_s:
+                behind, job.left, job.parts_at = job.left[1:], job.left[:1], math.inf
+                self._apart.update(behind)
+                self._waiting = [*(self._rails[label] for label in behind), *self._waiting]
 
     def _open(self, tier: int, now_s: float) -> bool:
         if tier in self._opened:
@@ -166,11 +187,12 @@ class Plan:
             yield from (self._rails[label] for label in job.left)
 
 
-def _groups(ready: Sequence[Built], tier: int) -> list[list[Built]]:
-    """Which rails of one cost share a thread, in their order."""
+def _groups(ready: Sequence[Built], tier: int, apart: Set[str]) -> list[list[Built]]:
+    """Which rails of one cost share a thread, in their order; those of ``apart`` do not."""
     groups: dict[str, list[Built]] = {}
     for built in ready:
-        name = "" if tier == 0 else f"of {built.shares}" if built.shares else f"alone {built.label}"
+        shares = built.shares if built.label not in apart else ""
+        name = "" if tier == 0 else f"of {shares}" if shares else f"alone {built.label}"
         groups.setdefault(name, []).append(built)
     return list(groups.values())
 

@@ -47,7 +47,7 @@ SHIPPED = "cd088604e0e7b229c5ef711ebeb41ed4788e777c84c35f39d4c6cce6953bea22"
 SHORT = 2000
 #: Windows whose numbers are kept: about 1 KB each.
 KEPT = 2048
-#: Short texts whose tokens are kept, by the text's hash: a request is read again beside its reply.
+#: Short texts whose tokens are kept, by the text's hash: a request is read again beside its reply. And windows whose words' numbers are.
 CUT = 32
 K = TypeVar("K")
 V = TypeVar("V")
@@ -83,6 +83,7 @@ class Encoder:
         #: Whether kinds of content are looked for in passages: weights without words were calibrated on the highest window.
         self.passages = self._words is not None
         self._kept: Kept[_Key, Seen] = Kept(KEPT)
+        self._said: Kept[_Key, NDArray[np.float32]] = Kept(CUT)
         self._cut: Kept[bytes, Tokens] = Kept(CUT)
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -125,8 +126,16 @@ class Encoder:
         return piece
 
     def words(self, window: Window) -> NDArray[np.float32]:
-        """What the words of a window add to its raw numbers: (outputs,), part of what ``run`` gives."""
-        return self._words.numbers(window) if self._words is not None else np.zeros(len(self.outputs), np.float32)
+        """What the words of a window add to its raw numbers: (outputs,), part of what ``run`` gives. Kept for a while: another thread may ask for it
+        while the network reads the window."""
+        if self._words is None:
+            return np.zeros(len(self.outputs), np.float32)
+        key = _key(window)
+        known = self._said.get([key])
+        if not known:
+            self._said.put(known := {key: self._words.numbers(window)})
+            known[key].flags.writeable = False
+        return known[key]
 
     def run(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Raw numbers, in the order of ``windows``; equal windows are read once, and lately read ones not again: a guard reads a request before it is
@@ -160,8 +169,8 @@ class Encoder:
 
     def forget(self) -> None:
         """Read every window anew from here on: for measurements."""
-        self._kept.clear()
-        self._cut.clear()
+        for kept in (self._kept, self._said, self._cut):
+            kept.clear()
         if self._plain is not None:
             self._plain.forget()
 

@@ -65,10 +65,11 @@ class Reader:
         return known[key].gloss
 
     def texts(self, texts: Sequence[str]) -> list[Reading]:
-        """Readings of whole texts, in order."""
+        """Readings of whole texts, in order. The texts go first: another thread may make their glosses meanwhile."""
         tokens = self._encoder.tokens(texts)
+        plain = raw_texts(self._encoder, tokens)
         glossed = {n: found for n, text in enumerate(texts) if (found := self._words(text)) is not None}
-        return self._together(raw_texts(self._encoder, [*tokens, *glossed.values()]), tokens, glossed)
+        return self._together([*plain, *raw_texts(self._encoder, list(glossed.values()))] if glossed else plain, tokens, glossed)
 
     def pairs(self, pairs: Sequence[tuple[str, str]], lay: Callable[[Tokens, Tokens], list[Window]]) -> list[Reading]:
         """Readings of the second text of each pair, as ``lay`` puts it beside the first. Where either has a gloss, both are read once more by

@@ -13,7 +13,7 @@ import numpy as np
 
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
-from charter.judges._encoder import Encoder, Kept
+from charter.judges._encoder import SHORT, Encoder, Kept
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
 from charter.judges._raw import Raw, span_of
 from charter.judges._readings import Reader, Reading
@@ -87,6 +87,16 @@ class Scorer:
         known = self._signs.get([key]) or {key: self._phrases(text)}
         self._signs.put(known)
         return known[key]
+
+    def ahead(self, text: str, reply: str | None = None) -> None:
+        """Work out what the network is not needed for of a short text, or of a short reply to it: see ``stock``. In the order in which it is asked
+        for."""
+        if len(text) + len(reply or "") <= SHORT:
+            read = self.encoder.tokens([text])[0]
+            windows = self.encoder.text(read) if reply is None else self.encoder.reply(read, self.encoder.tokens([reply])[0])
+            if len(windows) == 1:
+                self.encoder.words(windows[0])
+        self.stock(text)
 
     def _phrases(self, text: str) -> dict[str, float]:
         found, words = _stock.scores(STOCK, text), self._reader.gloss(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import TypeVar
 
 S = TypeVar("S")
 
+#: Seconds after which it is looked at again where the thread may run: processors are taken from a process and given back.
+_AGAIN_S = 1.0
 _TASKS = Path("/proc/self/task")
 _STARTING = threading.Lock()
 
@@ -26,19 +29,21 @@ class SecondThread:
     def __init__(self, thread: int | None) -> None:
         self._thread, self._here = thread, _here() if thread is not None else None
         self._on: frozenset[int] = frozenset()
+        self._until_s = float("-inf")
 
     def place(self) -> None:
-        """The second thread anywhere but on the processor of the thread that calls this. A system call only where that thread has moved."""
+        """The second thread anywhere but on the processor of the thread that calls this. A system call only where that thread has moved, and now and
+        then."""
         if self._here is None or self._thread is None:
             return
-        here = self._here()
-        if self._on and here not in self._on:
+        here, now_s = self._here(), time.monotonic()
+        if self._on and here not in self._on and now_s < self._until_s:
             return
         try:
             elsewhere = os.sched_getaffinity(0) - {here}
             if here >= 0 and elsewhere:
                 os.sched_setaffinity(self._thread, elsewhere)
-                self._on = frozenset(elsewhere)
+                self._on, self._until_s = frozenset(elsewhere), now_s + _AGAIN_S
         except OSError:  # processors were taken from the process, or such calls are forbidden: it runs where it may
             self._thread = None
 
@@ -50,6 +55,16 @@ def started(start: Callable[[], S]) -> tuple[S, SecondThread]:
         made = start()
         new = _threads() - before
     return made, SecondThread(new.pop() if len(new) == 1 else None)
+
+
+def _forked() -> None:
+    """Another thread may have held the lock when the process was forked, and is not there to give it back."""
+    global _STARTING
+    _STARTING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _threads() -> set[int]:

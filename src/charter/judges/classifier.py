@@ -106,9 +106,10 @@ class ClassifierJudge:
 
     def ahead(self, conversation: Conversation) -> None:
         """Work out what needs no encoder and will be asked for: for a thread that would wait while another one reads the same conversation."""
-        self.scorer.stock(conversation.prompt)
-        if conversation.reply is not None and self._subject != "request":
-            self._said(conversation.prompt, conversation.reply)
+        reply = conversation.reply if self._subject != "request" else None
+        self.scorer.ahead(conversation.prompt, reply)
+        if reply is not None:
+            self._said(conversation.prompt, reply)
 
     def score(self, subjects: Sequence[str | tuple[str, str]], operators: Sequence[str] = ()) -> dict[str, Floats]:
         """Probabilities by head of texts, or of (request, reply) pairs: arrays of shape (n,), nan where a head does not apply.

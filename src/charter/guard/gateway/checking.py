@@ -82,8 +82,8 @@ class Checking:
         if not self.active and not (self.blocks_media and any(has_media(s.located.conversation, "output") for s in said)):
             self.exchange.bypass.append("unguarded")
             return []
-        conversations = [self._conversation(each) for each in said]
-        found = list(await asyncio.gather(*(self.guard.acheck(conversation, "output") for conversation in conversations)))
+        checks = [self.guard.acheck(self._conversation(each), "output") for each in said]
+        found = [await checks[0]] if len(checks) == 1 else list(await asyncio.gather(*checks))
         for each, checked in zip(said, found, strict=True):
             self.exchange.heard(checked, each.choice)
             if not checked.unavailable:

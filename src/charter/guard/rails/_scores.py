@@ -26,7 +26,7 @@ Read = Callable[[Sequence[Conversation]], list[Verdict]]
 KEPT = 1024
 #: The judge on the shelf that knows every head.
 CLASSIFIER = "classifier"
-#: What the rails share that wait for one reading of the same text anyway (see ``Built.shares``).
+#: ``SHARES`` of the rails that wait for one reading of the same text anyway (see ``Built.shares``).
 SHARED = "scores"
 
 
@@ -111,6 +111,7 @@ def _begin(scores: Scores, wanted: Mapping[str, Conversation]) -> None:
     def rest() -> None:
         scores.ahead(list(worded.values()))
         for text in worded:
+            stopping.check()
             forms(text)
 
     if first(("begun", *(conversation.digest for conversation in worded.values()))):

@@ -28,6 +28,7 @@ NOT_COVERED = (
     "descriptions of tools, orders in words of their own. What a system message says is taken for the operator's."
 )
 COST = "local"
+SHARES = SHARED
 STAGES = ("input",)
 OWN_LABEL = True
 #: How sure the stock phrases must be of a text around the chat, that it is read.
@@ -48,7 +49,6 @@ class InjectionRail:
     """The highest score of all that counts decides. A conversation without such text is safe with score 0."""
 
     name = "injection"
-    shares = SHARED
 
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores

@@ -8,13 +8,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from charter.guard.rails import request_harm
-from charter.guard.rails._scores import shipped
+from charter.guard.rails._scores import SHARED, shipped
 from charter.guard.rails._texts import Role
 
 NOT_COVERED = (
     "Attacks spread over many turns in harmless words, in pictures, in languages or codes the scores do not know, and new tricks in plain words."
 )
 COST = "local"
+SHARES = SHARED
 STAGES = ("input",)
 OWN_LABEL = True
 

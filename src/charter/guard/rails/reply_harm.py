@@ -21,6 +21,7 @@ from charter.guard.segments import view
 
 NOT_COVERED = "Harm that needs knowledge to see (a wrong dose, a false claim), harm spread over several replies, and what the judge behind it misses."
 COST = "local"
+SHARES = SHARED
 STAGES = ("output",)
 
 
@@ -40,7 +41,6 @@ class ReplyHarmRail:
     """The highest score decides. An empty reply is ``failed``."""
 
     name = "reply_harm"
-    shares = SHARED
 
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores

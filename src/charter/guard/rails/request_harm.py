@@ -27,6 +27,7 @@ NOT_COVERED = (
     "or worded there as if it were forbidden. It does not look for jailbreaks or injections."
 )
 COST = "local"
+SHARES = SHARED
 STAGES = ("input",)
 
 
@@ -58,7 +59,6 @@ class RequestHarmRail:
     something and nobody of ``roles`` has, there is nothing to find."""
 
     name = "request_harm"
-    shares = SHARED
     head: Head = "harmful_request"
 
     def __init__(self, config: Config, scores: Scores) -> None:

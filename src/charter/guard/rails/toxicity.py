@@ -14,13 +14,14 @@ from charter.guard.policy import Stage
 from charter.guard.rails import request_harm
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import shipped
+from charter.guard.rails._scores import SHARED, shipped
 from charter.guard.rails._texts import by_message
 
 NOT_COVERED = (
     "Polite contempt, irony, dog whistles, reclaimed words, quotation and other languages. Toxic words in a harmless text raise false alarms."
 )
 COST = "local"
+SHARES = SHARED
 OWN_LABEL = True
 
 
