@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.core.errors import InputError
+from charter.core.processors import processors
 from charter.core.rows import Conversation, Sampling, Verdict
 from charter.core.shapes import Model
 from charter.guard import _guarded, _wrapping
@@ -55,7 +55,7 @@ class Guard:
         self.rails = build_rails(whole, self.charter, rails or {})
         self._assembler = Assembler(self.policy, self.charter)
         self._cache = VerdictCache(self.policy.cache)
-        local = (os.cpu_count() or 1) + 1
+        local = processors() + 1
         self._pools = {tier: Workers(cost, REMOTE_THREADS if cost == "remote" else local) for tier, cost in enumerate(COSTS)}
         self._batches = Workers("batch", BATCHES)
 

@@ -1,4 +1,5 @@
-"""What clients hear of the model server's own errors: its code and parameter by name, its words once rails have read them, its status."""
+"""What clients hear of the model server's own errors: its code and parameter by name, its words once rails have read them, its status; and where it
+is sent its key."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from charter.guard.gateway import config
+from charter.guard.gateway.upstream import Upstream
 from charter.guard.gateway.upstream_errors import Told, told, upstream_error
 from charter.guard.gateway.wire import errors
 
@@ -83,3 +86,23 @@ def test_an_answer_that_is_no_error_and_no_answer_is_told_by_its_own_status() ->
 @pytest.mark.parametrize(("given", "seconds"), [("7", 7), ("1.5", 2), ("0.001", 1), ("a, b", None), ("-1", None), ("9" * 6, None)])
 def test_how_long_to_wait_is_whole_seconds(given: str, seconds: int | None) -> None:
     assert error_of(429, {}, **{"retry-after": given}).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "native", "sent"),
+    [
+        ("http://127.0.0.1:8000/v1", False, {"authorization"}),
+        ("http://127.0.0.1:8000/v1", True, {"authorization", "x-api-key"}),
+        ("https://api.anthropic.com/v1", False, {"authorization"}),
+        ("https://api.anthropic.com/v1", True, {"x-api-key"}),
+        ("https://API.Anthropic.com/v1", True, {"x-api-key"}),
+        ("https://notanthropic.com/v1", True, {"authorization", "x-api-key"}),
+    ],
+)
+def test_the_key_stands_where_the_server_looks_for_it(url: str, native: bool, sent: set[str]) -> None:
+    """Anthropic's own server refuses a key that comes as a bearer token, whatever else comes with it."""
+    signed = Upstream(config.Upstream(url=url), "secret")._signed(native)
+    assert (signed.keys(), {value.removeprefix("Bearer ") for value in signed.values()}) == (sent, {"secret"})
+    own = config.Upstream(url=url, headers={"Authorization": "Basic abc"})
+    assert Upstream(own, "secret")._signed(native).keys() == sent - {"authorization"}
+    assert not Upstream(config.Upstream(url=url))._signed(native)

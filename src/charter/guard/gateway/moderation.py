@@ -7,12 +7,12 @@ categories); a category is flagged where the heads that make it are at their ope
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from charter.core.processors import processors
 from charter.guard._workers import Workers, away
 from charter.judges._heads import HAZARDS, OPENAI_CATEGORIES, openai_categories
 
@@ -63,7 +63,7 @@ class Moderator:
         self.model = model
         self.thresholds = {name: _product(points[factor] for factor in FACTORS[name]) for name in OPENAI_CATEGORIES}
         self._read, self._timeout_s = read, timeout_s
-        self._threads = Workers("moderation", max(1, (os.cpu_count() or 1) - 1))
+        self._threads = Workers("moderation", max(1, processors() - 1))
 
     async def results(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """One result for each text, in the form of ``/v1/moderations``. Raises ModerationError."""

@@ -7,12 +7,15 @@ import asyncio
 from collections.abc import Mapping
 
 import aiohttp
+from yarl import URL
 
 from charter.guard.gateway.config import Upstream as UpstreamConfig
 from charter.guard.gateway.wire.errors import GatewayError
 
 #: A little under what servers close idle connections after (uvicorn: 5 s), so that no request meets a connection that is just being closed.
 _KEEPALIVE_S = 4.0
+#: Whose own servers know a key from a bearer token.
+ANTHROPIC = "anthropic.com"
 
 
 class UpstreamLostError(Exception):
@@ -71,14 +74,15 @@ class Upstream:
     def __init__(self, config: UpstreamConfig, key: str = "") -> None:
         self._config = config
         self._key = key
+        host = (URL(config.url).host or "").lower()
+        self._of_anthropic = host == ANTHROPIC or host.endswith(f".{ANTHROPIC}")
+        self._signs_itself = any(name.lower() == "authorization" for name in config.headers)
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         connector = aiohttp.TCPConnector(limit=self._config.connections, keepalive_timeout=_KEEPALIVE_S)
         timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=self._config.connect_s, sock_read=None)
         headers = {"accept-encoding": "identity", "user-agent": "charter", **self._config.headers}
-        if self._key:
-            headers.setdefault("authorization", f"Bearer {self._key}")
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, headers=headers, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
@@ -91,8 +95,7 @@ class Upstream:
         """``path`` stands behind the base URL. Raises GatewayError: 502 unreachable, 504 late, 502 for an answer that must not be read."""
         if self._session is None:
             raise RuntimeError("the upstream is not open")
-        if self._key and "anthropic-version" in headers:
-            headers = {**headers, "x-api-key": self._key}
+        headers = {**headers, **self._signed("anthropic-version" in headers)}
         try:
             async with asyncio.timeout(self._config.first_byte_s):
                 response = await self._session.request(method, self._config.url + path, data=body, headers=headers, allow_redirects=False)
@@ -105,6 +108,14 @@ class Upstream:
             response.close()
             raise bad_answer()
         return Answer(response, self._config)
+
+    def _signed(self, native: bool) -> dict[str, str]:
+        """The key as the server looks for it. ``native``: the request is in Anthropic's dialect. Servers that speak it take the key in either place;
+        Anthropic's own takes a bearer token for something else than a key, and refuses it."""
+        if not self._key:
+            return {}
+        own = {"x-api-key": self._key} if native else {}
+        return own if (native and self._of_anthropic) or self._signs_itself else {**own, "authorization": f"Bearer {self._key}"}
 
 
 def unreachable() -> GatewayError:
