@@ -58,7 +58,7 @@ class Tokens(NamedTuple):
     """Token ids of a text, and where in the text each one starts and ends."""
 
     ids: list[int]
-    offsets: list[tuple[int, int]]
+    offsets: Sequence[tuple[int, int]]
 
 
 class Encoder:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, overload
 
 _PLAIN = re.compile(r"[\t\n\r -Z\\-~]*")
 _WORD = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
@@ -27,6 +27,30 @@ def fits(tokenizer: str) -> bool:
     return kinds == ["BertNormalizer", "BertPreTokenizer"] and all("[" in mark["content"] for mark in made["added_tokens"])
 
 
+class Places(Sequence[tuple[int, int]]):
+    """Where each piece starts and ends, worked out when somebody asks: of a text that one window holds nobody does."""
+
+    def __init__(self, text: str, word: Callable[[str], _Said]) -> None:
+        self._text, self._word = text, word
+        self._found: list[tuple[int, int]] | None = None
+
+    def _all(self) -> list[tuple[int, int]]:
+        if self._found is None:
+            words = ((found.start(), self._word(found[0])[1]) for found in _WORD.finditer(self._text))
+            self._found = [(start + first, start + last) for start, places in words for first, last in places]
+        return self._found
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[int, int]]: ...
+    def __getitem__(self, at: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
+        return self._all()[at]
+
+
 class PlainPieces:
     """``encode`` gives for a word what the tokenizer does."""
 
@@ -37,22 +61,12 @@ class PlainPieces:
 
         self._word = lru_cache(maxsize=KEPT)(word)
 
-    def __call__(self, text: str) -> tuple[list[int], list[tuple[int, int]]] | None:
+    def __call__(self, text: str) -> tuple[list[int], Places] | None:
         """Token ids and where each starts and ends; None for a text that only the tokenizer can cut."""
         if not text.isascii() or not _PLAIN.fullmatch(text):
             return None
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        for found in _WORD.finditer(text):
-            start, end = found.span()
-            of_word, places = self._word(found[0])
-            if len(of_word) == 1:
-                ids.append(of_word[0])
-                offsets.append((start, end))
-            else:
-                ids += of_word
-                offsets += [(start + first, start + last) for first, last in places]
-        return ids, offsets
+        word = self._word
+        return [number for found in _WORD.findall(text) for number in word(found)[0]], Places(text, word)
 
     def forget(self) -> None:
         self._word.cache_clear()

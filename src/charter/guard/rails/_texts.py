@@ -73,7 +73,13 @@ def without_past(conversation: Conversation) -> Conversation:
     """Without the model's turns before the last message of a user. What stands after it is not past: the model is to go on with it."""
     last = max((n for n, message in enumerate(conversation.messages) if message.role == "user"), default=-1)
     kept = [message for n, message in enumerate(conversation.messages) if message.role != "assistant" or n > last]
-    return Conversation(messages=tuple(kept))
+    return Conversation(messages=tuple(kept)) if len(kept) < len(conversation.messages) else conversation  # laid out already
+
+
+def unanswered(conversation: Conversation) -> Conversation:
+    """What a reply answers; the same object for all rails of a check, which lay out its texts once."""
+    _, left = alike(("unanswered", id(conversation)), lambda: (conversation, conversation.without_reply))
+    return left
 
 
 def spoken(conversation: Conversation, roles: Sequence[Role], joined_chars: int) -> tuple[list[str], list[str]]:
@@ -90,7 +96,7 @@ def passages(texts: Iterable[str], chars: int) -> list[str]:
 
 def requests(conversation: Conversation, joined_chars: int) -> list[str]:
     """What a reply answers: the last user message, and the end of all user turns as one text."""
-    turns = by_message(conversation.without_reply, ("user",))
+    turns = by_message(unanswered(conversation), ("user",))
     if not turns:
         return [""]
     joined = ["\n".join(turns)[-joined_chars:]] if joined_chars and len(turns) > 1 else []

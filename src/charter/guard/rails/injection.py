@@ -78,7 +78,8 @@ class InjectionRail:
         """What comes from elsewhere: tool results, documents and quoted blocks; long ones also in passages, but for documents: they come in
         pieces, and in such numbers that a second reading would take too long."""
         foreign = by_message(conversation, ("tool",))
-        results = by_message(Conversation(messages=tuple(m for m in conversation.messages if not m.around)), ("tool",))
+        said = tuple(m for m in conversation.messages if not m.around)
+        results = by_message(Conversation(messages=said), ("tool",)) if len(said) < len(conversation.messages) else foreign
         blocks = quoted_blocks(by_message(conversation, ("system", "user", "assistant", "tool")))
         size = self._config.passage_chars
         passages = [text[at : at + size] for text in (*results, *blocks) if len(text) > size for at in range(0, len(text), size * 3 // 4)]
@@ -96,8 +97,10 @@ class InjectionRail:
 def _described(conversation: Conversation) -> list[str]:
     """Of descriptions of tools and what else stands around the chat: each text that holds a stock phrase of injections, between its neighbours, which
     say what it belongs to. The scores alone take names, and honest orders to call one tool before another, for injections."""
-    around = Conversation(messages=tuple(m for m in conversation.messages if m.around and m.role == "system"))
-    texts = [segment.text for segment in view(around, "input").segments]
+    around = tuple(m for m in conversation.messages if m.around and m.role == "system")
+    if not around:
+        return []
+    texts = [segment.text for segment in view(Conversation(messages=around), "input").segments]
     found = [n for n, text in enumerate(texts) if any(sign_of("injection", form) >= SIGN for form in all_forms([text]))]
     return _worded(["\n".join(texts[max(0, n - 1) : n + 2]) for n in found])
 

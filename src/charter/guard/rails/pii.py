@@ -19,6 +19,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails import _personal
 from charter.guard.rails._personal import Finder, Hit
 from charter.guard.rails._said import say, say_found
+from charter.guard.rails._texts import unanswered
 from charter.guard.segments import view
 
 NOT_COVERED = (
@@ -70,7 +71,7 @@ class PiiRail:
         text = view(conversation, stage).text
         hits, fine = self.find(text, self._config.at_least), set(self._allowed)
         if hits and stage == "output" and self._config.known:
-            asked = view(conversation.without_reply, "input").text
+            asked = view(unanswered(conversation), "input").text
             fine |= {_bare(asked[hit.start : hit.end]) for hit in self.find(asked, at_least=0.0)}
         hits = [hit for hit in hits if _bare(text[hit.start : hit.end]) not in fine]
         if not hits:

@@ -16,7 +16,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
 from charter.guard.rails._scores import SHARED, Scores, asked, begin_reply, replied, shipped
-from charter.guard.rails._texts import ROLES, of_others, requests
+from charter.guard.rails._texts import ROLES, of_others, requests, unanswered
 from charter.guard.segments import view
 
 NOT_COVERED = "Harm that needs knowledge to see (a wrong dose, a false claim), harm spread over several replies, and what the judge behind it misses."
@@ -64,7 +64,7 @@ class ReplyHarmRail:
 
     def _asked_by_others(self, conversations: Sequence[Conversation]) -> list[list[str]]:
         """Texts of others that look like a harmful request. The input rails have had them read as they stand: that reading is kept."""
-        texts = [of_others(conversation.without_reply, ROLES) if _says(conversation) else [] for conversation in conversations]
+        texts = [of_others(unanswered(conversation), ROLES) if _says(conversation) else [] for conversation in conversations]
         every = list(dict.fromkeys(text for own in texts for text in own))
         found = dict(zip(every, self._scores("harmful_request", [asked(text) for text in every]), strict=True)) if every else {}
         return [[text for text in own if (found[text].score or 0.0) >= self._config.other_roles or found[text].outcome == "failed"] for own in texts]
