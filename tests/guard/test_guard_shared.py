@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -184,26 +185,26 @@ def test_a_lent_thread_does_not_begin_for_a_check_that_is_over() -> None:
 
 
 def test_a_check_leaves_nothing_to_the_collector_of_circles() -> None:
-    """Its rounds take milliseconds, under somebody's request."""
-    entries = (RailEntry(rail="length"), RailEntry(rail="jailbreak"), RailEntry(rail="injection"), RailEntry(rail="request_harm"))
-    guard = Guard(GuardPolicy(name="t", version="1", input=entries, output=(RailEntry(rail="pii"), RailEntry(rail="reply_harm"))))
-
-    def check(number: int) -> None:
-        assert guard.check(Conversation.ask(f"How do I prune {number} roses?"), "input").passes
-        assert guard.check(Conversation.ask("How do I prune roses?").with_reply(f"In March, {number} of them."), "output").passes
-
-    check(0)
-    guard.settle()
-    gc.collect()
-    gc.disable()
-    try:
-        for number in range(1, 6):
-            check(number)
-        guard.settle()
-        left = gc.collect()
-    finally:
-        gc.enable()
-    assert left < 20, "a check that is a circle leaves some 120 objects"
+    """Its rounds take milliseconds, under somebody's request. In a process of its own: others' threads leave circles too."""
+    script = """
+import gc
+from charter import Guard
+from charter.core.rows import Conversation
+guard = Guard()
+def check(number):
+    assert guard.check(Conversation.ask(f"How do I prune {number} roses?"), "input").passes
+    assert guard.check(Conversation.ask("How do I prune roses?").with_reply(f"In March, {number} of them."), "output").passes
+check(0)
+guard.settle()
+gc.collect()
+gc.disable()
+for number in range(1, 6):
+    check(number)
+guard.settle()
+print(gc.collect())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert int(done.stdout or -1) in range(20), f"a check that is a circle leaves some 120 objects; {done.stdout} {done.stderr}"
 
 
 def test_a_rail_that_takes_long_does_not_spend_the_deadline_of_those_that_share_its_reading() -> None:

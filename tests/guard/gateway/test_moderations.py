@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from openai.types import Moderation, ModerationCreateResponse
 
+from charter.guard.gateway import moderation
 from charter.guard.gateway.config import GatewayConfig
 from charter.guard.gateway.gate import OpenGate
 from charter.guard.gateway.local import LocalCall
@@ -141,7 +142,7 @@ def test_a_moderator_that_hangs_is_an_error() -> None:
 
 def test_who_waits_no_longer_does_not_make_room_for_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many threads as before are at work after any number of time-outs, and the loop's own threads are not among them."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(moderation, "processors", lambda: 3)
     go, lock, inside, most = threading.Event(), threading.Lock(), [0], [0]
 
     def hang(texts: Sequence[str]) -> list[dict[str, float]]:
