@@ -225,3 +225,25 @@ def test_a_rail_that_takes_long_does_not_spend_the_deadline_of_those_that_share_
     guard.rails = {**guard.rails, "input": tuple(built._replace(shares="scores") for built in guard.rails["input"])}
     checked = guard.check(Conversation.ask("hello"), "input")
     assert (checked.action, checked.by) == ("block", ("request_harm",))
+
+
+def test_of_a_text_that_was_read_before_nothing_is_worked_out_ahead() -> None:
+    class Looks(Reads):
+        def __init__(self) -> None:
+            super().__init__()
+            self.forms_known.set()
+            self.ahead_of: list[str] = []
+
+        def ahead(self, conversation: Conversation) -> None:
+            self.ahead_of.append(conversation.prompt)
+
+    judge = Looks()
+    rails = {"request_harm": request_harm.RequestHarmRail(request_harm.Config(), ClassifierScores(judge))}
+    policy = GuardPolicy(name="t", version="1", input=(RailEntry(rail="request_harm"),), unguarded=("output",), cache=0)
+    guard = Guard(policy, rails=rails)
+    for text in ("How do I prune roses?", "How do I prune roses?", "And apples?"):
+        assert guard.check(Conversation.ask(text), "input").passes
+        guard.settle()
+    assert judge.read == ["How do I prune roses?", "And apples?"]
+    assert set(judge.ahead_of) <= set(judge.read)
+    assert judge.ahead_of.count("How do I prune roses?") <= 1

@@ -72,6 +72,10 @@ class ClassifierScores:
         futures = self._read.begin(conversations)
         self.ahead([conversation for conversation in conversations if not futures[conversation.digest].done()])
 
+    def unread(self, conversations: Sequence[Conversation]) -> list[Conversation]:
+        """Those whose reading nobody has begun, or it is forgotten: of the others there is nothing to do ahead."""
+        return self._read.unknown(conversations)
+
     def ahead(self, conversations: Sequence[Conversation]) -> None:
         """Do what needs no encoder of a reading that another thread has begun, or is about to."""
         if self._ahead is not None:
@@ -108,13 +112,15 @@ def _begin(scores: Scores, wanted: Mapping[str, Conversation]) -> None:
     if not worded or not isinstance(scores, ClassifierScores):
         return
 
+    unread = scores.unread(list(worded.values()))
+
     def rest() -> None:
-        scores.ahead(list(worded.values()))
+        scores.ahead(unread)
         for text in worded:
             stopping.check()
             forms(text)
 
-    if first(("begun", *(conversation.digest for conversation in worded.values()))):
+    if unread and first(("begun", *(conversation.digest for conversation in worded.values()))):
         meanwhile(rest)
     scores.begin(list(worded.values()))
 
@@ -153,6 +159,10 @@ class _Once:
                 return [futures[key].result() for key in keys]
             except stopping.StoppedError:  # the check that read it is over, and this one waits: it reads itself
                 stopping.check()
+
+    def unknown(self, conversations: Sequence[Conversation]) -> list[Conversation]:
+        with self._lock:
+            return [conversation for conversation in conversations if conversation.digest not in self._kept]
 
     def begin(self, conversations: Sequence[Conversation], keys: Sequence[str] = ()) -> dict[str, Future[Verdict]]:
         """Readings by key; those that nobody else had begun are done. ``keys``: the conversations' digests, where they are known."""
