@@ -14,6 +14,7 @@ from charter.core.rows import Metric
 judges_app = typer.Typer(no_args_is_help=True, help="Judges: measured against people, put to work on rows, and their cards.")
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress; the log file still tells")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="ask again about rows whose verdict failed, after a lost connection say")]
 JudgeArgument = Annotated[str, typer.Argument(metavar="JUDGE", help="a name, NAME:MODEL, YAML such as 'cascade: [refusal, harm]', or a YAML file")]
 
 
@@ -25,6 +26,7 @@ def measure(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="a random part of each set, for judges that cost money")] = None,
     out: Annotated[Path, typer.Option("--out", help="folder for verdicts and cards; running it again goes on")] = Path("runs/judges"),
     cards: Annotated[Path | None, typer.Option("--cards", help="folder for the cards (default: OUT/cards)")] = None,
+    retry_failed: Retry = False,
     quiet: Quiet = False,
 ) -> None:
     """Judge human-labelled rows and write a card for each judge: figures with intervals, by hazard, latency (JSON and Markdown)."""
@@ -43,7 +45,9 @@ def measure(
     built = [build_measured(spec) for spec in judges or measuring.judges_without_model()]
     with alone_in(out), terminal.reporter(out / "charter.log", quiet) as reporter:
         for judge in built:
-            done = measuring.measure_judge(judge, folder, out, sets=sets or (), limit=limit, cards=cards, reporter=reporter)
+            done = measuring.measure_judge(
+                judge, folder, out, sets=sets or (), limit=limit, cards=cards, retry_failed=retry_failed, reporter=reporter
+            )
             for name, why in done.skipped.items():
                 reporter.say(f"not measured on {name}: {why}")
             _show_card(done.card)
@@ -58,6 +62,7 @@ def score(
     data: Annotated[Path, typer.Option("--data", help='JSONL rows {"id", "system"?, "prompt"?, "reply"?}')],
     out: Annotated[Path, typer.Option("--out", help="JSONL to append a verdict row per id to; running it again goes on")],
     untested: Annotated[bool, typer.Option("--untested", help="leave out the self-test of a judge that asks a model; every row says so")] = False,
+    retry_failed: Retry = False,
     quiet: Quiet = False,
 ) -> None:
     """Judge anybody's rows: outcome, score, scores by head, refusal, hazards and spans for every id."""
@@ -65,8 +70,10 @@ def score(
     from charter.recipes import judging
 
     with terminal.reporter(out.with_name(out.name + ".log"), quiet) as reporter:
-        done = judging.score_rows(judge, data, out, untested=untested, reporter=reporter)
+        done = judging.score_rows(judge, data, out, untested=untested, retry_failed=retry_failed, reporter=reporter)
     typer.echo(", ".join(f"{count} {name}" for name, count in done.outcomes.items()))
+    if done.retry:
+        typer.echo(f"{done.retry} of the failed may come out otherwise in another try: the same command with --retry-failed")
     if done.usage is not None:
         _show_usage(done.usage)
     typer.echo(f"rows: {out}")

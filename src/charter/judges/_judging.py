@@ -97,11 +97,16 @@ def stored_verdicts(judge: Judge, log: RowLog[Verdict]) -> dict[str, Verdict]:
     return found
 
 
-def judge_rows(judge: Judge, rows: Sequence[tuple[str, Conversation]], log: RowLog[Verdict], reporter: Reporter = SILENT) -> dict[str, Verdict]:
+def judge_rows(
+    judge: Judge, rows: Sequence[tuple[str, Conversation]], log: RowLog[Verdict], reporter: Reporter = SILENT, retry_failed: bool = False
+) -> dict[str, Verdict]:
     """Verdicts by key for every (key, conversation), from the log where they are there: they are filed by what was judged, so that rows which
     move, or files which change under one name, never get the verdicts of others. Groups are cut before anything is looked up, so a resumed run asks
-    in the same groups as an unbroken one. Raises what the judge raises when nothing can be asked at all."""
+    in the same groups as an unbroken one. With ``retry_failed`` the judge is asked again about what its verdict failed on, and about that alone.
+    Raises what the judge raises when nothing can be asked at all."""
     stored = stored_verdicts(judge, log)
+    if retry_failed:
+        stored |= _retry(judge, [conversation for _, conversation in rows if _has_failed(stored.get(conversation.id))], log, reporter)
     groups = [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
     waiting = [group for group in groups if any(conversation.id not in stored for _, conversation in group)]
     with reporter.track(f"verdicts: {judge.name}", len(rows), len(rows) - sum(map(len, waiting))) as advance:
@@ -111,3 +116,20 @@ def judge_rows(judge: Judge, rows: Sequence[tuple[str, Conversation]], log: RowL
             advance(len(group))
     stored = stored_verdicts(judge, log) if waiting else stored
     return {key: stored[conversation.id] for key, conversation in rows}
+
+
+def _has_failed(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.outcome == "failed"
+
+
+def _retry(judge: Judge, conversations: Sequence[Conversation], log: RowLog[Verdict], reporter: Reporter) -> dict[str, Verdict]:
+    """New verdicts by the id of the conversation, written as they come: the later one holds."""
+    made = dict[str, Verdict]()
+    with reporter.track(f"verdicts that failed: {judge.name}", len(conversations), 0) as advance:
+        for start in range(0, len(conversations), GROUP):
+            group = conversations[start : start + GROUP]
+            found = dict(zip([c.id for c in group], judge_conversations(judge, group), strict=True))
+            log.replace((key_of(judge, id), verdict) for id, verdict in found.items())
+            made |= found
+            advance(len(group))
+    return made

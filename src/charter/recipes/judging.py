@@ -34,9 +34,10 @@ class Row(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """How many rows came out how, and what a cascade did."""
+    """How many rows came out how, ``retry`` of them failed for no lack of text, and what a cascade did."""
 
     outcomes: dict[str, int]
+    retry: int
     usage: Usage | None
     selftest: str
 
@@ -49,8 +50,9 @@ def trusted_judge(spec: Any, trust: bool = False) -> Judge:
     return judge
 
 
-def score_rows(spec: str, data: Path, out: Path, *, untested: bool = False, reporter: Reporter = SILENT) -> Scored:
+def score_rows(spec: str, data: Path, out: Path, *, untested: bool = False, retry_failed: bool = False, reporter: Reporter = SILENT) -> Scored:
     """A verdict row for every row of ``data``, appended to ``out``; running it again goes on. Every input row is checked before anything is asked.
+    With ``retry_failed`` the rows whose verdict failed are asked about again, and they alone; the new verdict takes the place of the old one.
 
     Raises DataError naming the file and the row of a broken one, StoreError where ``out`` holds other verdicts, ModelError for a judge that asks a
     model and does not pass the self-test (unless ``untested``, which every row then says).
@@ -64,16 +66,35 @@ def score_rows(spec: str, data: Path, out: Path, *, untested: bool = False, repo
         found = None if untested else _prequalify.require(judge)
         selftest = "bypassed" if found is None else found.summary()
         reporter.say(f"self-test of {judge.name}: {selftest}")
-    groups = [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
-    waiting = [group for group in groups if any(key_of(row.id) not in results for row in group)]
-    with reporter.track(f"verdicts: {judge.name}", len(rows), len(rows) - sum(map(len, waiting))) as advance:
-        for group in waiting:
-            verdicts = judge_conversations(judge, [row.conversation for row in group], [row.nothing for row in group])
-            results.append(result_row(row, verdict, untested and bool(selftest)) for row, verdict in zip(group, verdicts, strict=True))
+
+    def asked(group: Sequence[Row]) -> list[dict[str, Any]]:
+        verdicts = judge_conversations(judge, [row.conversation for row in group], [row.nothing for row in group])
+        return [result_row(row, verdict, untested and bool(selftest)) for row, verdict in zip(group, verdicts, strict=True)]
+
+    waiting = [group for group in _cut(rows) if any(key_of(row.id) not in results for row in group)]
+    failed = _cut(_failed(rows, results)) if retry_failed else []
+    with reporter.track(f"verdicts: {judge.name}", len(rows), len(rows) - sum(map(len, waiting)) - sum(map(len, failed))) as advance:
+        for group in failed:
+            results.replace(asked(group))
             advance(len(group))
+        for group in waiting:
+            results.append(asked(group))
+            advance(len(group))
+    results.compact()
     said = [row["outcome"] for row in results.rows().values()]
     usage = _usage(judge, results) if isinstance(judge, Cascade) else None
-    return Scored({name: said.count(name) for name in ("safe", "unsafe", "unsure", "failed") if name in said}, usage, selftest)
+    outcomes = {name: said.count(name) for name in ("safe", "unsafe", "unsure", "failed") if name in said}
+    return Scored(outcomes, len(_failed(rows, results)), usage, selftest)
+
+
+def _cut(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    return [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
+
+
+def _failed(rows: Sequence[Row], results: ResultFile) -> list[Row]:
+    """Rows with a failed verdict that another try may better: of an empty text there is nothing to ask."""
+    found = results.rows()
+    return [row for row in rows if not row.nothing and found.get(key_of(row.id), {}).get("outcome") == "failed"]
 
 
 def _usage(judge: Cascade, results: ResultFile) -> Usage:

@@ -44,12 +44,14 @@ class Measured(NamedTuple):
 
 
 def measure_judge(
-    judge: Judge, data: Path, out: Path, *, sets: Sequence[str] = (), limit: int | None = None, cards: Path | None = None, reporter: Reporter = SILENT
-) -> Measured:
+    judge: Judge, data: Path, out: Path, *, sets: Sequence[str] = (), limit: int | None = None, cards: Path | None = None,
+    retry_failed: bool = False, reporter: Reporter = SILENT,
+) -> Measured:  # fmt: skip
     """Measure one judge on the judge sets that it has an answer for, and write its card (JSON and Markdown) to ``cards`` or ``out``/cards.
 
-    Verdicts are kept in ``out``/verdicts, so that a stopped measuring goes on. ``limit`` takes a seeded random part of each set. With ``sets`` given,
-    rows of an older card of the same version on other sets are kept. Raises DataError for data that is missing, if sets were named.
+    Verdicts are kept in ``out``/verdicts, so that a stopped measuring goes on; with ``retry_failed`` the failed ones are asked for again. ``limit``
+    takes a seeded random part of each set. With ``sets`` given, rows of an older card of the same version on other sets are kept. Raises DataError
+    for data that is missing, if sets were named.
     """
     chosen, skipped = _sets(judge, data, sets)
     log = RowLog(out / "verdicts" / file_name(name_of(judge)).replace(".json", ".jsonl"), Verdict)
@@ -61,7 +63,7 @@ def measure_judge(
         part, items = _part(items, limit)
         if len(times) < TIMED and not (old and old.latency):
             times += _time(judge, items, log, TIMED - len(times))
-        verdicts = judge_rows(judge, [(item.key, item.conversation) for item in items.items], log, reporter)
+        verdicts = judge_rows(judge, [(item.key, item.conversation) for item in items.items], log, reporter, retry_failed)
         row = measure(judge, items, verdicts, part)
         rows.append(row.model_copy(update={"steps": _steps(judge, verdicts.values())}) if isinstance(judge, Cascade) else row)
     card = _card(judge, rows, times, selftest, old, bool(sets))
