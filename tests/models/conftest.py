@@ -32,6 +32,7 @@ class ChatServer(ThreadingHTTPServer):
         self.models: Answer = Answer({"object": "list", "data": [{"id": "tiny"}, {"id": "large"}]})
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.at: list[float] = []
         self.busy = self.most_busy = 0
         self.lock = threading.Lock()
@@ -82,6 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             number = len(server.requests)
             server.requests.append({**request, "path": self.path})
             server.keys.append(self.headers.get("Authorization", ""))
+            server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.at.append(time.monotonic())
             server.busy += 1
             server.most_busy = max(server.busy, server.most_busy)

@@ -14,6 +14,7 @@ import pytest
 from charter.core.errors import InputError, ModelError, NoModelError
 from charter.core.rows import Conversation, Message, Part, Reply, Sampling, ToolCall
 from charter.models import load_model
+from charter.models._embeddings import UrlEmbedder
 from charter.models._raw import load_raw
 
 ASK = Conversation.ask
@@ -384,6 +385,25 @@ def test_a_refused_key_stops_at_once_and_is_shown_nowhere(server: Any, monkeypat
     reply = model.reply([ASK("x")], Sampling())[0]
     assert "you sent ***" in reply.error
     assert "sk-secret" not in "".join([str(caught.value), caplog.text, repr(vars(model)), reply.error])
+
+
+def test_what_names_an_account_of_openai_goes_where_its_key_goes(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"OPENAI_API_KEY": "sk-of-openai", "OPENAI_ORG_ID": "org-mine", "OPENAI_PROJECT_ID": "proj_mine"}
+    for name, value in (named | {"OPENAI_CUSTOM_HEADERS": "X-Secret: hidden\nAuthorization: Bearer other"}).items():
+        monkeypatch.setenv(name, value)
+    for load in (load_model, load_raw):
+        load(server.spec).reply([ASK("x")], Sampling())
+    server.behave = lambda number, request: server.answer({"data": [{"index": 0, "embedding": [1.0, 0.0]}], "model": "tiny", "object": "list"})
+    UrlEmbedder(server.spec.removeprefix("openai:")).embed(["x"])
+    assert len(server.headers) == 3
+    for headers in server.headers:
+        assert headers["authorization"] == "Bearer none"
+        assert not {"openai-organization", "openai-project", "x-secret"} & headers.keys()
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    server.behave = lambda number, request: server.say("hello")
+    load_model("openai:tiny").reply([ASK("x")], Sampling())
+    sent = server.headers[-1]
+    assert (sent["openai-organization"], sent["openai-project"], sent["x-secret"]) == ("org-mine", "proj_mine", "hidden")
 
 
 def test_the_key_of_openai_is_sent_to_no_other_server(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

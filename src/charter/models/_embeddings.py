@@ -95,6 +95,7 @@ class UrlEmbedder:
 
         key = os.environ.get(self._key_env, "") if self._key_env else ""
         client = openai.OpenAI(base_url=self._where.url, api_key=key or "none", timeout=TIMEOUT_S, max_retries=2)
+        self._where.strip(client)
         try:
             with client:
                 answer = client.embeddings.create(model=self._where.name, input=list(texts), encoding_format="float")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from charter.core.errors import InputError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
 
 OFFICIAL = "https://api.openai.com/v1"
 SAMPLE = "openai:MODEL@http://localhost:8000/v1"
@@ -34,6 +37,13 @@ class Endpoint(NamedTuple):
         """The environment variable whose key this server is sent without being told: OPENAI_API_KEY goes to OpenAI, and to the one server that
         OPENAI_BASE_URL names beside it. '' for any other: whoever runs it would have the key."""
         return KEY if self.is_openai or self.url == os.environ.get(BASE_URL, "").rstrip("/") else ""
+
+    def strip(self, client: OpenAI | AsyncOpenAI) -> None:
+        """Take from the client what it read from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS, unless this server is sent OpenAI's key
+        too: it names an account, and headers may hold a password."""
+        if not self.key_variable:
+            client.organization = client.project = None
+            client._custom_headers = {}  # the only way: every copy of a client reads the environment again
 
 
 def endpoint(argument: str, default_url: str = "") -> Endpoint:

@@ -269,7 +269,9 @@ class OpenAIModel:
 
         limit = Timeout(self.config.timeout_s, connect=min(CONNECT_S, self.config.timeout_s))
         # retries are ours, so that budgets see every request
-        return AsyncOpenAI(api_key=self._key() or "none", base_url=self.where.url, max_retries=0, timeout=limit)
+        client = AsyncOpenAI(api_key=self._key() or "none", base_url=self.where.url, max_retries=0, timeout=limit)
+        self.where.strip(client)
+        return client
 
     def _key(self) -> str:
         """Read when needed and kept nowhere; '' for a server that is sent none."""
