@@ -26,6 +26,8 @@ from charter.train.classifier.rows import LabelledText
 #: How little large weights cost (one over the ridge), the most that words count beside the network, rows of a head that are enough, and the most
 #: held-out rows that are asked.
 LOOSENESS, MOST, FEWEST, ASKED = 4.0, 1.0, 50, 3000
+#: Steps of a regression after which it is left as it is.
+STEPS = 200
 _TOKENS = 600
 
 
@@ -34,6 +36,7 @@ def fit_words(
 ) -> None:
     """Learn the table from ``rows`` and write it; ``encoder`` is the network without words. Same rows and seed, same bytes."""
     table, scale, bias = np.zeros((DIM, len(HEADS)), np.int8), np.ones(len(HEADS), np.float32), np.zeros(len(HEADS), np.float32)
+    unsettled = []
     for paired in (False, True):
         mine = [row for row in rows if row.alone is not paired]
         windows, of = _windows(encoder, mine)
@@ -44,9 +47,12 @@ def fit_words(
             if (head in ON_TEXTS) is paired or not _enough(row.labels[head] for row in mine if head in row.labels):
                 continue
             gold = np.array([mine[n].labels.get(head, 0.0) for n in of])[known]
-            weights, bias[column] = _logistic(x[known], gold, (share * np.array([mine[n].weight for n in of]))[known])
+            weights, bias[column], settled = _logistic(x[known], gold, (share * np.array([mine[n].weight for n in of]))[known])
+            unsettled += [] if settled else [head]
             scale[column] = np.abs(weights).max() / 127 or 1.0
             table[:, column] = np.round(weights / scale[column])
+    if unsettled:
+        tell(f"words of {', '.join(unsettled)}: still changing after {STEPS} steps, taken as they are")
     _write(path, table, scale, bias)
     counts = _counts(encoder, Words(path, encoder.outputs, encoder.token), held_out, stream(seed, "classifier", "words"))
     tell("words count " + ", ".join(f"{head} {count:.2f}" for head, count in zip(HEADS, counts, strict=True)))
@@ -81,8 +87,8 @@ def _enough(labels: Any) -> bool:
     return len(gold) >= FEWEST and 0 < sum(gold) < len(gold)
 
 
-def _logistic(x: csr_matrix, gold: Any, weight: Any) -> tuple[Any, float]:
-    """(weights, intercept): cross entropy with labels between 0 and 1 and a ridge, by L-BFGS."""
+def _logistic(x: csr_matrix, gold: Any, weight: Any) -> tuple[Any, float, bool]:
+    """(weights, intercept, whether they have settled): cross entropy with labels between 0 and 1 and a ridge, by L-BFGS."""
     flipped = x.T.tocsr()
 
     def loss(theta: Any) -> tuple[float, Any]:
@@ -91,8 +97,8 @@ def _logistic(x: csr_matrix, gold: Any, weight: Any) -> tuple[Any, float]:
         off = weight * (sigmoid(z) - gold)
         return value, np.append(flipped @ off + theta[:-1] / LOOSENESS, off.sum())
 
-    theta = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 200, "maxcor": 10}).x
-    return theta[:-1], float(theta[-1])
+    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxcor": 10})
+    return found.x[:-1], float(found.x[-1]), bool(found.success)
 
 
 def _counts(encoder: Encoder, words: Words, held_out: Sequence[LabelledText], rng: random.Random) -> Any:
