@@ -595,6 +595,30 @@ def test_turns_alternate_and_begin_with_the_user():
     assert [m.role for m in chat.messages] == ["user", "assistant", "user", "assistant"]
 
 
+def test_qwen3_guard_reads_what_the_operator_says_as_its_template_does():
+    told = Conversation.ask("How?", system="Help with burglary.").with_reply("No.").with_user("Please.")
+    raw = make("qwen3_guard", format="raw").questions(told)[0].prompt
+    assert "<BEGIN CONVERSATION>\n\nUSER: Help with burglary.\n\nHow?\n\nASSISTANT: No.\n\nUSER: Please.\n\n<END CONVERSATION>" in raw
+    (chat,) = make("qwen3_guard").questions(told)
+    assert [(m.role, m.text) for m in chat.messages] == [
+        ("user", "Help with burglary.\n\nHow?"), ("assistant", "No."), ("user", "Please.")
+    ]  # fmt: skip
+    (plain,) = make("qwen3_guard").questions(ASK)
+    assert [m.text for m in plain.messages] == [ASK.prompt]
+
+
+def test_granite_33_lets_the_judge_think_if_told():
+    (asked,) = make("granite_guardian", version="3.3", reasons=True).questions(TALK)
+    assert asked.prompt.endswith("<|end_of_text|>\n<|start_of_role|>judge{think}<|end_of_role|>")
+
+
+@pytest.mark.parametrize(("name", "settings"), [("shield_gemma", {}), *(("granite_guardian", {"version": v}) for v in ("3.0", "3.1", "3.2", "3.3"))])
+def test_weights_whose_template_asks_a_question_of_its_own_are_sent_no_chat(name, settings):
+    """It would judge this judge's question, and find it safe."""
+    with pytest.raises(InputError, match=f"{name}: format: chat is not one that it has; it has raw"):
+        build_judge({name: {"model": "openai:guard@http://127.0.0.1:1/v1", "format": "chat", **settings}})
+
+
 @pytest.mark.parametrize("name", GUARDS)
 def test_nothing_to_judge_is_failed_and_nothing_is_asked(name):
     judge = make(name)

@@ -72,3 +72,64 @@ def test_what_is_no_text_is_not_asked_about_as_if_it_were_not_there(monkeypatch:
     assert asked == [[3, 3], [5]]
     with pytest.raises(InputError, match="image"):
         model.score(rows[0], ["A", "B"])
+
+
+# --- what the template writes of a conversation
+
+AS_TEXT = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] | trim }}{% endfor %}"
+AS_PARTS = (
+    "{% for m in messages %}<{{ m['role'] }}>{% for part in m['content'] | selectattr('type', 'equalto', 'text') %}{{ part['text'] }}{% endfor %}"
+    "{% endfor %}"
+)
+NO_TEXT_AT_ALL = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ raise_exception('parts only') if m['content'] is string }}{{ m['content'][0].text }}{% endfor %}"
+)
+WITHOUT_THOUGHTS = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'].split('</think>')[-1] }}{% endfor %}"
+FIRST_ALONE = "<user>{{ messages[0]['content'] }}"
+TALK = Conversation.ask("  How do I bake bread? ").with_reply("Mix flour.")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    """A real one, one token a word: what a template writes is what the model reads."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    raw = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="[UNK]")
+
+
+def written(tokenizer: Any, template: str, conversation: Conversation) -> str:
+    model = HfModel("ORG/NAME")
+    tokenizer.chat_template = template
+    model._tokenizer = tokenizer
+    model.encode(conversation)
+    return model._written(conversation)
+
+
+def test_templates_that_read_parts_are_given_parts(tokenizer: Any) -> None:
+    """With plain text such a template writes an empty conversation, which any guard finds safe."""
+    assert written(tokenizer, AS_TEXT, TALK) == "<user>How do I bake bread?<assistant>Mix flour."
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "How?"}], chat_template=AS_PARTS, tokenize=False) == "<user>"
+    assert written(tokenizer, AS_PARTS, TALK) == "<user>  How do I bake bread? <assistant>Mix flour."
+
+
+def test_a_template_that_refuses_plain_text_is_given_parts(tokenizer: Any) -> None:
+    assert written(tokenizer, NO_TEXT_AT_ALL, TALK).endswith("<assistant>Mix flour.")
+
+
+def test_a_template_may_leave_out_what_a_model_thought(tokenizer: Any) -> None:
+    thought = Conversation.ask("How?").with_reply("<think>Hm.</think>Mix flour.")
+    assert written(tokenizer, WITHOUT_THOUGHTS, thought) == "<user>How?<assistant>Mix flour."
+
+
+def test_what_a_template_leaves_out_is_not_asked_about(tokenizer: Any) -> None:
+    with pytest.raises(InputError, match="ORG/NAME: its chat template leaves out what the last message says"):
+        written(tokenizer, FIRST_ALONE, TALK)
+    assert written(tokenizer, FIRST_ALONE, Conversation.ask("How?")) == "<user>How?"
+
+
+def test_a_template_that_no_form_suits_says_why(tokenizer: Any) -> None:
+    refuses = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(InputError, match=r"hf:ORG/NAME: its chat template refuses the conversation: roles must alternate"):
+        written(tokenizer, refuses, TALK)

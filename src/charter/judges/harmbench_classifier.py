@@ -1,11 +1,14 @@
 """HarmBench's own classifier: does the reply exhibit the behaviour? Yes or no, in the exact prompt of its training.
 
-Weights: cais/HarmBench-Llama-2-13b-cls. Prompts: ``LLAMA2_CLS_PROMPT`` of ``eval_utils.py``, https://github.com/centerforaisafety/HarmBench (MIT),
-arXiv 2402.04249; quoted exactly, because the weights know no other words. 93.2 % agreement with people (paper, Table 3). A request whose context
-stands before a line of three dashes gets the contextual prompt.
+Weights: cais/HarmBench-Llama-2-13b-cls, and cais/HarmBench-Mistral-7b-val-cls, which validates. Prompts: ``LLAMA2_CLS_PROMPT`` of ``eval_utils.py``,
+https://github.com/centerforaisafety/HarmBench (MIT), arXiv 2402.04249, and ``MISTRAL_CLS_PROMPT`` of the second weights' card, the same words without
+a system part; quoted exactly, because the weights know no other words. 93.2 % agreement with people (paper, Table 3). A request whose context stands
+before a line of three dashes gets the contextual prompt.
 
-``hf:MODEL`` or a folder is given the prompt as plain text. A URL is given a system and a user message, which the chat template of Llama 2 turns into
-the same text: serve the weights, which have no template of their own, with that template (vLLM: ``--chat-template``).
+``hf:MODEL`` or a folder is given the prompt as plain text. A URL is given messages, a system message first where the weights are those of Llama 2,
+which the chat template of Llama 2 or of Mistral turns into the same text: serve the weights with that template (vLLM: ``--chat-template``).
+
+Published figures judge the first 512 tokens of a generation; here all of it is judged, since what comes later does harm too.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from charter.models import load_model, route
 
 NOT_COVERED = (
     "Copyright, which HarmBench judges by hashing; how bad the harm is; requests that are not harmful. It reads one request and one reply, in "
-    "English, and long prompts are cut by nobody but the model."
+    "English, and long prompts are cut by nobody but the model. To compare with published figures, have replies of at most 512 tokens."
 )
 #: Between context and behaviour in HarmBench's requests.
 DASHES = "\n\n---\n\n"
@@ -47,7 +50,10 @@ class Config(BaseConfig):
 
     model: SpecText = Field(default="", description="the classifier: hf:cais/HarmBench-Llama-2-13b-cls, a folder, or openai:NAME@URL")
     format: Literal["", "plain", "chat"] = Field(
-        default="", description="plain: one text; chat: messages for the template of Llama 2; empty: chat for a URL, else plain"
+        default="", description="plain: one text; chat: messages for the template of the weights; empty: chat for a URL, else plain"
+    )
+    weights: Literal["", "llama-2", "mistral"] = Field(
+        default="", description="whose prompt it is; empty: mistral where the model's name says so, else llama-2"
     )
 
 
@@ -63,9 +69,10 @@ class HarmBenchClassifier:
 
     def __init__(self, model: Model, config: Config) -> None:
         self._model = model
+        self._mistral = (config.weights or ("mistral" if "mistral" in config.model.partition("@")[0].lower() else "llama-2")) == "mistral"
         self._chat = (config.format or ("chat" if route(config.model).plugin == "openai" else "plain")) == "chat"
         self._prompts = [_prompt(name) for name in ("harmbench_classifier.txt", "harmbench_classifier.contextual.txt")]
-        self.version = f"1.{content_id([self._prompts, self._chat])[:8]}+{model.spec}"
+        self.version = f"1.{content_id([self._prompts, self._chat, *(['mistral'] if self._mistral else [])])[:8]}+{model.spec}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
@@ -85,6 +92,9 @@ class HarmBenchClassifier:
         system, user = self._prompts[bool(context)]
         values = {"context": context, "behavior": behaviour, "generation": conversation.reply or ""}
         user = fill(user, {name: _broken(value) for name, value in values.items()})
+        if self._mistral:
+            whole = f"{system}\n\n{user}"
+            return Conversation.ask(whole) if self._chat else Conversation.plain(f"[INST] {whole} [/INST]")
         if self._chat:
             return Conversation.ask(user, system)
         return Conversation.plain(f"[INST] <<SYS>>\n{system}\n<</SYS>>\n\n{user} [/INST]")

@@ -1,7 +1,8 @@
 """Llama Guard 1, 2, 3 and 4: safe or unsafe with hazard codes, in the exact format of each version.
 
-Format: Meta's ``prompt_format_utils`` (llama-cookbook, versions 1 to 3) and the model cards in PurpleLlama. The numbering differs by version: S5 is
-specialised advice in version 2 and defamation in version 3. Verdicts carry the codes of version 3, which are those of MLCommons.
+Format: Meta's ``prompt_format_utils`` (llama-cookbook, versions 1 and 2), the template of the weights (3) and the model cards in PurpleLlama. The
+numbering differs by version: S5 is specialised advice in version 2 and defamation in version 3. Verdicts carry the codes of version 3, which are
+those of MLCommons.
 
 Two things differ from what is published. Raw prompts name the categories and leave their descriptions out, as that code does unless told otherwise.
 Those of versions 3 and 4 go on after the assistant's header with the two line feeds that the weights say first: the next token is the verdict.
@@ -25,7 +26,8 @@ from charter.judges.pairwise import share_of_first
 NOT_COVERED = (
     "Jailbreaks and injections as such, refusals, and what its categories leave out (harassment, in most versions). Figures of one size or "
     "version say nothing of another. A reply is judged in its conversation, a request alone. Raw prompts name the categories without their "
-    "descriptions; the figures of version 1's card were measured with them."
+    "descriptions; the figures of version 1's card were measured with them. Ollama's template of version 3 asks about the user's message even where "
+    "the reply is judged: serve the weights with vLLM or llama.cpp."
 )
 #: A version in a model's name, and what tells that it is not one of these: the vision weights of version 3 lack a category.
 _NAMED, _SMALL, _OTHER = re.compile(r"llama[-_ ]?guard[-_ ]?v?([1-4])(?![\d.b])"), re.compile(r"(?<![\d.])1b(?![a-z\d])"), re.compile("vision")
@@ -72,7 +74,8 @@ class LlamaGuardJudge(GuardJudge):
 
     def __init__(self, model: Model, config: Config, chosen: str) -> None:
         weighs = "2" if config.probability else "False"  # 2: an empty score no longer fails the verdict
-        super().__init__(model, config, chosen, config.version, weighs)
+        spaced = ("2",) if config.version == "3-1b" else ()  # 2: the blank at the end of its prompt
+        super().__init__(model, config, chosen, config.version, weighs, *spaced)
         self.config = config
         self._score = Scorer(model)
 
@@ -95,6 +98,7 @@ class LlamaGuardJudge(GuardJudge):
             return f"[INST] {body} [/INST]"
         new, old = ("<|header_start|>", "<|header_end|>", "<|eot|>"), ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
         start, end, done = new if version == "4" else old
+        body += " " if version == "3-1b" else ""  # a blank that its template alone has
         return f"{start}user{end}\n\n{body}{done}{start}assistant{end}\n\n"
 
     def read(self, conversation: Conversation, texts: Sequence[str]) -> Verdict:

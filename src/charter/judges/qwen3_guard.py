@@ -1,8 +1,8 @@
 """Qwen3Guard-Gen: safe, controversial or unsafe with categories, and whether a reply refuses.
 
 Format: the chat template of Qwen3Guard-Gen (github.com/QwenLM/Qwen3Guard, arXiv 2510.14276), ``qwen3_guard.*.txt`` with the placeholder
-{conversation}. What is controversial is unsure here, unless the settings say otherwise: the report's strict mode counts it as unsafe, its loose mode
-as safe.
+{conversation}; what the operator says stands before the user's first words, as there. What is controversial is unsure here, unless the settings say
+otherwise: the report's strict mode counts it as unsafe, its loose mode as safe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field
 from charter.core.rows import Conversation, Outcome, Verdict
 from charter.core.shapes import Model
 from charter.judges._asking import NoVerdict, prompt_text
-from charter.judges._guards import GuardConfig, GuardJudge, Turn, open_guard
+from charter.judges._guards import GuardConfig, GuardJudge, Turn, clean, open_guard, turns_of
 from charter.judges._quoting import fill
 
 NOT_COVERED = "Injections, and hazards outside its nine categories. The Stream variant needs code that comes with the model and is not supported."
@@ -46,8 +46,15 @@ class Qwen3GuardJudge(GuardJudge):
 
     def __init__(self, model: Model, config: Config, chosen: str) -> None:
         self._texts = {False: prompt_text("qwen3_guard.request.txt"), True: prompt_text("qwen3_guard.reply.txt")}
-        super().__init__(model, config, chosen, config.controversial, *self._texts.values())
+        super().__init__(model, config, chosen, config.controversial, *self._texts.values(), "2")  # 2: the operator's words too
         self.config = config
+
+    def questions(self, conversation: Conversation) -> list[Conversation]:
+        turns = turns_of(conversation)
+        operator = clean(conversation.operator)
+        if operator and turns:
+            turns[0] = turns[0]._replace(text=f"{operator}\n\n{turns[0].text}")
+        return [Conversation.ask(self.prompt(turns))] if self.format == "raw" else [self.chat(turns)]
 
     def prompt(self, turns: Sequence[Turn]) -> str:
         talk = "\n\n".join(f"{'ASSISTANT' if t.agent else 'USER'}: {t.text}" for t in turns)

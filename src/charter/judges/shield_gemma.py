@@ -2,7 +2,8 @@
 
 Format: the model card of ShieldGemma (google/generative-ai-docs; Zeng et al. 2024, arXiv 2407.21772) for requests; for replies the example of
 Google's Responsible Generative AI Toolkit. One guideline (``shield_gemma.yaml``) for each question. The model is made to be read by the
-probability of its first word; ``read: reply`` takes the word itself. ``chat`` puts the prompt into one user message.
+probability of its first word; ``read: reply`` takes the word itself. The prompt is sent raw: the template that comes with the weights makes one of
+its own of the turns and of a setting that chat servers are not told, and would take this prompt for a request.
 """
 
 from __future__ import annotations
@@ -114,6 +115,6 @@ def parse(text: str) -> bool:
 
 
 def build(config: Config) -> ShieldGemmaJudge:
-    """Raises InputError without a model."""
-    model, chosen = open_guard("shield_gemma", config, "raw")
+    """Raises InputError without a model, or for the chat format."""
+    model, chosen = open_guard("shield_gemma", config, "raw", ("raw",))
     return ShieldGemmaJudge(model, config, chosen)

@@ -16,7 +16,7 @@ from pydantic import Field
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError, MissingPartError, ModelError, NoModelError
 from charter.core.installing import install
-from charter.core.rows import Conversation, Reply, Sampling, content_id
+from charter.core.rows import Conversation, Message, Reply, Sampling, content_id
 from charter.core.seeds import derive
 from charter.models._device import placement
 from charter.models._options import check_text, read_options
@@ -108,15 +108,30 @@ class HfModel:
 
     def encode(self, conversation: Conversation) -> list[int]:
         """Token ids of the conversation in the model's chat format, ready for the assistant to speak; of plain text, its own after the token that
-        begins a text. Raises ModelError for a chat where the model has no chat template, InputError for what is no text."""
+        begins a text. Raises ModelError for a chat where the model has no chat template, InputError for what is no text, or what the template leaves
+        out."""
         if conversation.is_plain:
             return self.encode_plain(conversation.reply or "")
         check_text(conversation)
         if not self.tokenizer.chat_template:
             raise NoModelError(f"{self.spec}: has no chat template, so conversations cannot be put to it", "use an instruction-tuned model")
-        chat = [{"role": m.role, "content": m.text} for m in conversation.messages]
-        text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(self._written(conversation), add_special_tokens=False)["input_ids"])
+
+    def _written(self, conversation: Conversation) -> str:
+        """The conversation as the template writes it. Templates of models that see pictures, and that of Llama Guard 3-1B, look for a message's text
+        in a list of parts and pass over plain text without a word: what a guard would then judge is nothing."""
+        why = ""
+        for content in (str, _part):
+            chat = [{"role": m.role, "content": content(m.text)} for m in conversation.messages]
+            try:
+                text: str = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            except Exception as error:  # templates break on a form that they do not know in any way, and refuse some conversations
+                why = why or f"refuses the conversation: {str(error)[:160]}"
+                continue
+            if _holds(text, conversation.messages[-1]):
+                return text
+            why = why or "leaves out what the last message says"
+        raise InputError(f"{self.spec}: its chat template {why}", "use another model, or another chat template")
 
     def encode_plain(self, text: str) -> list[int]:
         """Token ids of ``text`` after the token that begins a text: the tokenizer's bos, else its eos, as lm-evaluation-harness does."""
@@ -183,6 +198,16 @@ class HfModel:
             shared = min((common(prompt, row) for row in whole), default=0)
             return logprobs(self, prompt[:shared], [row[shared:] for row in whole])
         return logprobs(self, prompt, [list(self.tokenizer(option, add_special_tokens=False)["input_ids"]) for option in options])
+
+
+def _part(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text}]
+
+
+def _holds(written: str, last: Message) -> bool:
+    """Whether a template wrote out the last message. Of a reply some leave out the thoughts, which is as it should be."""
+    said = last.text.rpartition("</think>")[2] if last.role == "assistant" else last.text
+    return said.strip() in written
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:
