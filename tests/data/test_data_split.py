@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.core.rows import Conversation, Example, Message, Source
+from charter.data import dedupe
 from charter.data.allowed import why_not_allowed
-from charter.data.dedupe import HeldOut, NearDuplicates, edits, shingles, similarity
+from charter.data.dedupe import HeldOut, NearDuplicates, Reworded, edits, shingles, similarity
 from charter.data.sources import starter
 from charter.data.split import held_out_topics
 
@@ -152,3 +157,67 @@ def test_edits_are_counted_as_they_are_defined(a: list[str], b: list[str]) -> No
 
     assert edits(a, b) == slow(len(a), len(b))
     assert edits(a, b, inside=True) == min(edits(a, b[i:j]) for i in range(len(b) + 1) for j in range(i, len(b) + 1))
+
+
+def table(a: Sequence[str], b: Sequence[str], inside: bool) -> int:
+    """``edits`` by the whole table."""
+    row = [0] * (len(b) + 1) if inside else list(range(len(b) + 1))
+    for number, word in enumerate(a, 1):
+        last, row = row, [number]
+        for place, other in enumerate(b, 1):
+            row.append(min(last[place] + 1, row[-1] + 1, last[place - 1] + (word != other)))
+    return min(row) if inside else row[-1]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 90), st.integers(0, 90), st.integers(1, 30), st.booleans())
+def test_edits_of_longer_texts_are_those_of_the_whole_table(seed: int, mine: int, others: int, words: int, inside: bool) -> None:
+    rng = random.Random(seed)
+    a, b = ([f"w{rng.randrange(words)}" for _ in range(count)] for count in (mine, others))
+    assert edits(a, b, inside) == table(a, b, inside)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 100_000), st.floats(0.5, 0.95))
+def test_narrowing_a_text_down_finds_what_aligning_all_of_it_finds(seed: int, least: float) -> None:
+    """Prompts planted in a text with some words changed, put in or left out: the same shares, whether or not the text is narrowed down first."""
+    rng = random.Random(seed)
+    vocabulary = [f"w{n}" for n in range(rng.choice((12, 60, 400)))]
+    prompts = [" ".join(rng.choices(vocabulary, k=rng.randint(1, 24))) for _ in range(6)]
+    text = rng.choices(vocabulary, k=rng.randint(0, 120))
+    for prompt in rng.choices(prompts, k=2):
+        changed = [word for word in prompt.split() for word in rng.choice(([word], [word], [word], [word], [], ["other"], [word, "more"]))]
+        place = rng.randint(0, len(text))
+        text[place:place] = changed
+    whole = " ".join(text)
+    usual = Reworded(prompts).closest(whole, least)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dedupe, "_LONG", 1)
+        assert Reworded(prompts).closest(whole, least) == usual
+    shares = []
+    for prompt in (one.split() for one in prompts):
+        inside = len(prompt) >= 8
+        size = len(prompt) if inside else max(len(prompt), len(text))
+        shares.append(1 - table(prompt, text, inside) / size if set(prompt) & set(text) else 0.0)
+    assert usual == max((share for share in shares if share >= least), default=0.0)
+
+
+def test_long_texts_are_compared_in_no_time_and_what_stands_in_them_is_found() -> None:
+    rng = random.Random(0)
+    vocabulary = [*"the a of to in is and that how do i what".split()] * 20 + [f"word{n}" for n in range(600)]
+    held = HeldOut([" ".join(rng.choices(vocabulary, k=14)) for _ in range(300)])
+    prompt = " ".join(rng.choices(vocabulary, k=14))
+    large = rng.choices(vocabulary, k=16_000)
+    words = rng.choices(vocabulary, k=4_000)
+    start = time.process_time()
+    assert not held.has_like(" ".join(large))
+    assert HeldOut([prompt]).has_like(" ".join([*large[:9_000], prompt, *large[9_000:]]))
+    assert not HeldOut([" ".join(words)]).has_like(" ".join(rng.sample(words, len(words))))
+    assert time.process_time() - start < 5.0, "took over ten seconds when every word was compared with every other"
+
+
+def test_which_of_the_held_out_texts_is_alike_is_told() -> None:
+    held = HeldOut([HELD, "How do I bake rye bread?", "H0w d0 1 b4ke ry3 br3ad?", "Where is the attic?"])
+    assert held.alike("Could you bake rye bread") == {1, 2}
+    assert held.alike(f"Stay in character. {HELD} Answer as a pirate.") == {0}
+    assert held.alike("What is in the attic?") == set()

@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from charter.data.disguise import may_be_disguised, undisguised
 
 #: Kana, ideographs, Thai, Lao, Burmese and Khmer, which are written without blanks: each character counts as a word, or a sentence would be one.
@@ -21,6 +23,8 @@ _SMALL = frozenset(
 LIKE_SHINGLES, LIKE_WORDS = 0.7, 0.85
 #: Words from which a prompt is looked for inside longer texts, too; a character that counts as a word is half of one here.
 _INSIDE = 8
+#: Words from which a text is narrowed down to where a prompt may stand before the two are aligned.
+_LONG = 200
 
 
 def words_of(text: str) -> list[str]:
@@ -57,9 +61,17 @@ class NearDuplicates:
 
     def closest(self, text: str) -> float:
         """Highest similarity to any text added before, 0 if there is none."""
+        return max(self._shares(text).values(), default=0.0)
+
+    def alike(self, text: str, least: float) -> set[int]:
+        """Numbers, in the order in which they were added, of the texts with at least this similarity."""
+        return {number for number, share in self._shares(text).items() if share >= least}
+
+    def _shares(self, text: str) -> dict[int, float]:
+        """Similarity to every text that shares anything."""
         wanted = shingles(text)
         shared = Counter(number for shingle in wanted for number in self._index.get(shingle, ()))
-        return max((n / len(wanted | self._sets[number]) for number, n in shared.items()), default=0.0)
+        return {number: n / (len(wanted) + len(self._sets[number]) - n) for number, n in shared.items()}
 
 
 class Reworded:
@@ -69,44 +81,87 @@ class Reworded:
         self._words = [words_of(text) for text in texts]
         self._bags = [Counter(words) for words in self._words]
         self._may_stand_inside = [_long_enough(words) for words in self._words]
-        self._cores = {core for words in self._words if len(core := _core(words)) > 1}
+        self._cores: dict[tuple[str, ...], set[int]] = {}
         self._index: dict[str, list[int]] = {}
-        for number, bag in enumerate(self._bags):
+        for number, (words, bag) in enumerate(zip(self._words, self._bags, strict=True)):
+            if len(core := _core(words)) > 1:
+                self._cores.setdefault(core, set()).add(number)
             for word in bag.keys() - _SMALL:
                 self._index.setdefault(word, []).append(number)
 
     def closest(self, text: str, least: float) -> float:
         """Highest share of words that stand as they stood, 0 if none reaches ``least``; 1 where only small words differ. A prompt of eight words or
         more may also stand inside ``text``."""
-        words = words_of(text)
-        if _core(words) in self._cores:
-            return 1.0
-        bag = Counter(words)
-        maybe = {number for word in bag for number in self._index.get(word, ())}
-        return max((found for number in maybe if (found := self._share(number, words, bag, least)) >= least), default=0.0)
+        return max(self._shares(text, least).values(), default=0.0)
 
-    def _share(self, number: int, words: Sequence[str], bag: Counter[str], least: float) -> float:
+    def alike(self, text: str, least: float) -> set[int]:
+        """Numbers, in the order in which they were given, of the prompts of which such a share of words stands as it stood."""
+        return set(self._shares(text, least))
+
+    def _shares(self, text: str, least: float) -> dict[int, float]:
+        """The prompts that reach ``least``, and what they reach."""
+        words = _Text(words_of(text))
+        maybe = {number for word in words.bag for number in self._index.get(word, ())}
+        found = {number: share for number in maybe if (share := self._share(number, words, least)) >= least}
+        return found | dict.fromkeys(self._cores.get(_core(words.words), ()), 1.0)
+
+    def _share(self, number: int, text: _Text, least: float) -> float:
         """0 where too few words are the same, wherever they stand, for it to be worth aligning them."""
         mine, theirs = self._words[number], self._bags[number]
         inside = self._may_stand_inside[number]
-        size = len(mine) if inside else max(len(words), len(mine))
-        if min(len(words), len(mine)) < least * size:
+        size = len(mine) if inside else max(len(text.words), len(mine))
+        if min(len(text.words), len(mine)) < least * size:
             return 0.0
-        shared = sum(min(count, bag[word]) for word, count in theirs.items() if word in bag)
-        return 1 - edits(mine, words, inside) / size if shared >= least * size else 0.0
+        shared = sum(min(count, text.bag[word]) for word, count in theirs.items() if word in text.bag)
+        if shared < least * size:
+            return 0.0
+        stretches = text.stretches(mine, least) if inside else [text.words]
+        return max((1 - edits(mine, words, inside) / size for words in stretches), default=0.0)
+
+
+class _Text:
+    """A text that prompts are looked for in."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words, self.bag = words, Counter(words)
+        self._numbers = {word: number for number, word in enumerate(self.bag)}
+        self._as_numbers = np.array([self._numbers[word] for word in words], np.int64) if len(words) >= _LONG else None
+
+    def stretches(self, prompt: Sequence[str], least: float) -> list[Sequence[str]]:
+        """Of a long text the stretches that hold every place where the prompt may stand with a share of ``least`` of its words left; all of a short
+        one. A prompt with so many changes leaves the rest of its words in a stretch that is longer by no more than the changes."""
+        changes = int((1 - least) * len(prompt)) + 1
+        width, needed = len(prompt) + changes, len(prompt) - changes
+        if self._as_numbers is None or width >= len(self.words):
+            return [self.words]
+        wanted = np.zeros(len(self._numbers) + 1, np.int64)
+        wanted[[self._numbers[word] for word in set(prompt) if word in self._numbers]] = 1
+        so_far = np.concatenate([[0], np.cumsum(wanted[self._as_numbers])])
+        starts = np.flatnonzero(so_far[width:] - so_far[:-width] >= needed)
+        if not len(starts):
+            return []
+        breaks = np.flatnonzero(np.diff(starts) > 1)
+        firsts, lasts = starts[np.concatenate([[0], breaks + 1])], starts[np.concatenate([breaks, [len(starts) - 1]])]
+        return [self.words[first : last + width] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
 
 
 class HeldOut:
     """Texts that nothing like them may be learned beside."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        forms = [form for text in texts for form in _forms(text)]
-        self._shingled, self._reworded = NearDuplicates(forms), Reworded(forms)
+        forms = [(form, number) for number, text in enumerate(texts) for form in _forms(text)]
+        self._of = [number for _, number in forms]
+        self._shingled, self._reworded = NearDuplicates([form for form, _ in forms]), Reworded([form for form, _ in forms])
 
     def has_like(self, text: str) -> bool:
         """Whether ``text`` is, or nearly is, one of them, by word 3-grams, or, where it is short, by the words left as they were. It is read as it
         stands and with disguises (invisible and look-alike letters, digits for letters) undone."""
         return any(self._shingled.closest(form) >= LIKE_SHINGLES or self._reworded.closest(form, LIKE_WORDS) >= LIKE_WORDS for form in _forms(text))
+
+    def alike(self, text: str) -> set[int]:
+        """Which of them ``text`` is, or nearly is: their numbers in the order in which they were given."""
+        found = {n for form in _forms(text) for n in self._shingled.alike(form, LIKE_SHINGLES) | self._reworded.alike(form, LIKE_WORDS)}
+        return {self._of[number] for number in found}
 
 
 def _forms(text: str) -> list[str]:
@@ -124,10 +179,25 @@ def _core(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def edits(a: Sequence[str], b: Sequence[str], inside: bool = False) -> int:
-    """Words to put in, take out or change to make ``a`` of ``b``; with ``inside``, of any stretch of ``b``."""
-    row = [0] * (len(b) + 1) if inside else list(range(len(b) + 1))
-    for number, word in enumerate(a, 1):
-        last, row = row, [number]
-        for place, other in enumerate(b, 1):
-            row.append(min(last[place] + 1, row[-1] + 1, last[place - 1] + (word != other)))
-    return min(row) if inside else row[-1]
+    """Words to put in, take out or change to make ``a`` of ``b``; with ``inside``, of any stretch of ``b``.
+
+    Bit-parallel (Myers 1999, Hyyrö 2003): one step for each word of ``b``, on numbers of as many bits as ``a`` has words, so that texts of
+    thousands of words take milliseconds.
+    """
+    if not a:
+        return 0 if inside else len(b)
+    every, last = (1 << len(a)) - 1, 1 << (len(a) - 1)
+    places: dict[str, int] = {}
+    for place, word in enumerate(a):
+        places[word] = places.get(word, 0) | 1 << place
+    up, down = every, 0  # where the column of the table goes up, and down, by one
+    count = fewest = len(a)
+    for word in b:
+        same = places.get(word, 0)
+        diagonal = (((same & up) + up) ^ up) | same | down
+        right_up, right_down = down | (every & ~(diagonal | up)), up & diagonal
+        count += bool(right_up & last) - bool(right_down & last)
+        fewest = min(fewest, count)
+        right_up = (right_up << 1 | (not inside)) & every
+        up, down = (right_down << 1 & every) | (every & ~(diagonal | right_up)), right_up & diagonal
+    return fewest if inside else count
