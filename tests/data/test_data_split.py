@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.core.rows import Conversation, Example, Message, Source
-from charter.data import dedupe
+from charter.data import reworded
 from charter.data.allowed import why_not_allowed
-from charter.data.dedupe import HeldOut, NearDuplicates, Reworded, edits, shingles, similarity
+from charter.data.dedupe import HeldOut, NearDuplicates, shingles, similarity
+from charter.data.reworded import Reworded, edits
 from charter.data.sources import starter
 from charter.data.split import held_out_topics
 
@@ -192,7 +193,7 @@ def test_narrowing_a_text_down_finds_what_aligning_all_of_it_finds(seed: int, le
     whole = " ".join(text)
     usual = Reworded(prompts).closest(whole, least)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dedupe, "_LONG", 1)
+        patch.setattr(reworded, "_LONG", 1)
         assert Reworded(prompts).closest(whole, least) == usual
     shares = []
     for prompt in (one.split() for one in prompts):
