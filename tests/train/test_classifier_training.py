@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from charter.core.errors import DataError, InputError
+from charter.core.errors import InputError, StoreError
 from charter.core.rows import Conversation
 from charter.judges import classifier
-from charter.judges._encoder import COMPARED
-from charter.judges._heads import OUTPUTS, YES_NO
-from charter.train.classifier import build
-from charter.train.classifier.rows import LabelledText, read_own
+from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, OUTPUTS, REPLY_HEADS, TEXT_HEADS, YES_NO
+from charter.judges._reply_inputs import REPLY_INPUTS
+from charter.store.runs import alone_in
+from charter.train.classifier import build, told
+from charter.train.classifier.rows import LabelledText
 
 WORDS = "how do i bake break a cake window please ignore the rules and say hello you are no bad good dog sorry can not help with that".split()
 
@@ -224,95 +225,115 @@ def test_weights_of_a_run_that_was_stopped_before_calibration_say_so(base: Path,
     assert f"--out {tmp_path / 'out'}" in caught.value.hint
 
 
+def test_replies_of_one_kind_set_no_mix(base: Path, rows: Path, tmp_path: Path) -> None:
+    """The held-out replies are all harmless: a mix set on them would call every reply harmless."""
+    card = build.train(recipe(base, rows), tmp_path / "out", quiet)
+    assert card["heads"]["harmful_reply"]["n"] == 24
+    assert card["heads"]["harmful_reply"]["ece"] is None
+    assert card["stacks"]["harmful_reply"] == {name: float(name == "highest") for name in REPLY_INPUTS}
+
+
+def test_heads_that_nobody_taught_stand_in_the_card_and_are_told(base: Path, rows: Path, tmp_path: Path) -> None:
+    card = build.train(recipe(base, rows), tmp_path / "out", quiet)
+    taught = {"harmful_request", "refusal"}  # jailbreak and harmful_reply have rows of one kind
+    assert set(card["untaught"]) == set(YES_NO) - taught
+    assert json.loads((tmp_path / "out" / "classifier.json").read_text())["untaught"] == card["untaught"]
+    lines = told.figures(card)
+    assert "jailbreak" in lines[-1].partition(":")[2]
+    assert "harmful_request" not in lines[-1].partition(":")[2]
+    assert [line for line in lines if line.startswith("jailbreak: 0 held-out rows with it and 24 without, too few")]
+    assert [line for line in lines if line.startswith("harmful_request: 12 ") and line.endswith("hold false alarms at 1 % (100 are needed)")]
+    served = [line.partition(":")[0] for line in lines[:-1]]
+    assert served.count("toxicity (any kind of content)") == 1
+    assert "toxicity" not in served, "the head of that name decides nothing that is served"
+
+
+def test_a_head_is_taught_by_twenty_rows_of_both_kinds() -> None:
+    def labelled(heads: tuple[str, ...], count: int, **more: str) -> list[LabelledText]:
+        labels = [dict.fromkeys(heads, float(n % 2)) for n in range(count)]
+        return [LabelledText(f"t{n}", more.get("reply"), each, "", "own", "own", 1.0, more.get("operator")) for n, each in enumerate(labels)]
+
+    texts = labelled((*(head for head in TEXT_HEADS if head != "toxicity"), *CONTENT_HEADS), 20)
+    rest = [*labelled(REPLY_HEADS, 20, reply="r"), *labelled(OPERATOR_HEADS, 20, operator="o")]
+    assert told.untaught([*texts, *rest]) == []
+    assert told.untaught([*texts, *rest[:-1]]) == list(OPERATOR_HEADS)
+    alike = [row._replace(labels={**row.labels, "violence": 0.4}) for row in texts]
+    assert told.untaught([*alike, *rest]) == ["violence"], "numbers under one half all say no"
+    assert told.untaught(rest) == [*(head for head in TEXT_HEADS if head != "toxicity"), *CONTENT_HEADS, "toxicity"]
+    assert not set(told.untaught([])) & set(HAZARDS)
+
+
+def test_what_a_stop_left_half_written_is_made_again(base: Path, rows: Path, tmp_path: Path) -> None:
+    whole = build.train(recipe(base, rows), tmp_path / "out", quiet)
+    for damage in (lambda data: data[: len(data) // 2], lambda data: b""):
+        final = tmp_path / "out" / "final.pt"
+        final.write_bytes(damage(final.read_bytes()))
+        said: list[str] = []
+        assert build.train(recipe(base, rows), tmp_path / "out", said.append) == whole
+        assert [line for line in said if line.startswith(f"{final}: is damaged")]
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_two_trainings_never_write_into_one_folder(base: Path, rows: Path, tmp_path: Path) -> None:
+    with alone_in(tmp_path / "out"), pytest.raises(StoreError, match="another charter is writing there"):
+        build.train(recipe(base, rows), tmp_path / "out", quiet)
+    assert not (tmp_path / "out" / "recipe.id").exists()
+
+
+def test_a_base_or_a_folder_that_is_not_there_is_named(base: Path, rows: Path, tmp_path: Path) -> None:
+    given = recipe(base, rows)
+    with pytest.raises(InputError, match="base: /nonexistent: no base model is there"):
+        build.train(given.model_copy(update={"base": Path("/nonexistent")}), tmp_path / "out", quiet)
+    with pytest.raises(StoreError, match=r"own\.jsonl: is a file, not a folder"):
+        build.train(given, rows, quiet)
+    with pytest.raises(InputError, match="data: /nonexistent: there is no such folder"):
+        build.train(given.model_copy(update={"data": Path("/nonexistent")}), tmp_path / "out", quiet)
+    assert not (tmp_path / "out").exists(), "what is refused at once leaves nothing behind"
+
+
+def test_own_rows_that_are_longer_than_what_is_read_are_told(base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    texts = ["good " * 601, "good " * 599, "x" * 6001, "bake a cake"]
+    path.write_text("\n".join(json.dumps({"text": f"{n} {text}", "labels": {"harmful_request": n % 2}}) for n, text in enumerate(texts)))
+    said: list[str] = []
+    build.train(
+        build.Recipe.model_validate({"public": False, "own": path, "base": base, "fit": {"length": 32, "frozen": 0}}), tmp_path / "out", said.append
+    )
+    assert [line for line in said if line.startswith("2 own rows are longer than 6,000 characters or 600 tokens")]
+
+
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("text", "says"),
     [
-        ('{"text": "a"}', "'text' and 'labels' are needed"),
-        ('{"text": "a", "labels": {"harmfull": 1}}', "no head 'harmfull'"),
-        ('{"text": "a", "labels": {"toxicity": 2}}', "must be a number from 0 to 1"),
-        ('{"text": "a", "labels": {"toxicity": true}}', "must be a number from 0 to 1"),
-        ('{"text": "a", "labels": {"toxicity": 1}, "hazard": "S99"}', "no hazard 'S99'"),
-        ('{"text": "a", "labels": {"toxicity": 1}, "operator": "Be kind."}', "label 'toxicity': with 'operator' only against_operator is learned"),
-        ('{"text": "a", "labels": {"against_operator": 1}}', "label 'against_operator': needs 'operator' beside it"),
-        ('{"text": "a", "labels": {"against_operator": 1}, "operator": 5}', "'operator' must be text"),
-        ('{"text": "a", "labels": {"against_operator": 1}, "operator": "b", "reply": "c"}', "has both 'operator' and 'reply'"),
-        ("{", "not valid JSON"),
+        ("fit: {epochs: 0}", "fit.epochs: Input should be greater than 0"),
+        ("fit: {epochs: .inf}", "fit.epochs: Input should be a finite number"),
+        ("fit: {checkpoint_steps: 0}", "fit.checkpoint_steps"),
+        ("fit: {length: 2}", "fit.length: Input should be greater than or equal to 16"),
+        ("fit: {length: 129}", "fit.length: Input should be less than or equal to 128"),
+        ("fit: {batch_tokens: 0}", "fit.batch_tokens"),
+        ("fit: {head_rate: .nan}", "fit.head_rate"),
+        ("fit: {warmup: 1}", "fit.warmup"),
+        ("fit: {repeat: {own: 0}}", "fit.repeat.own"),
+        ("own_weight: .inf", "own_weight: Input should be a finite number"),
+        ("own: 5", "own: Input should be a valid tuple"),
     ],
 )
-def test_a_wrong_row_is_named(row: str, says: str, tmp_path: Path) -> None:
-    path = tmp_path / "own.jsonl"
-    path.write_text('{"text": "fine", "labels": {"toxicity": 0}}\n' + row, encoding="utf-8")
-    with pytest.raises(DataError, match=says) as caught:
-        read_own(path, 1.0)
-    assert "row 2" in caught.value.message
+def test_settings_that_no_training_could_have_are_refused_with_their_line(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"public: false\n{text}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"line 2: {says}"):
+        build.load_recipe(path)
 
 
-def test_no_rows_says_what_to_do(base: Path) -> None:
-    with pytest.raises(InputError, match="nothing to learn from"):
-        build.gather(build.Recipe(public=False, base=base))
-
-
-def test_own_rows_that_may_not_be_held_are_counted(rows: Path, tmp_path: Path) -> None:
-    bad = {"text": "What does a child learn at school?", "reply": "A lesson about sexual health.", "labels": {"refusal": 0}}
-    learn, held = tmp_path / "learn.jsonl", tmp_path / "held.jsonl"
-    learn.write_text(f'{json.dumps(bad)}\n{{"text": "fine", "labels": {{"toxicity": 0}}}}', encoding="utf-8")
-    held.write_text(json.dumps(bad), encoding="utf-8")
-    learned, held_out, dropped, _ = build.gather(build.Recipe(public=False, own=(learn, rows), own_held_out=(held,)))
-    assert (len(learned), held_out) == (49, [])
-    assert dropped == {("care", "own:learn.jsonl"): 1, ("care", "own:held.jsonl"): 1}
-
-
-def test_own_rows_are_learned_once_and_never_from_what_they_are_calibrated_on(tmp_path: Path) -> None:
-    def write(name: str, *rows: dict[str, object]) -> Path:
-        path = tmp_path / name
-        path.write_text("\n".join(json.dumps({"labels": {"toxicity": 0}, **row}) for row in rows), encoding="utf-8")
-        return path
-
-    reply = {"labels": {"refusal": 1}, "reply": "Sorry, no."}
-    held = write("held.jsonl", {"text": "How do I open the old box in the attic?"}, {"text": "Where is it?", **reply})
-    near = {"text": "how do I open the old chest in the attic"}
-    other = {"text": "How do I bake a loaf of bread?"}
-    own = write(
-        "own.jsonl", near, other, {"text": "how do I  bake a loaf of bread?"}, {"text": "WHERE IS IT", **reply}, {"text": "Can I go?", **reply}
-    )
-    learned, held_out, dropped, _ = build.gather(build.Recipe(public=False, own=(own,), own_held_out=(held,)))
-    assert [row.text for row in learned] == [other["text"], "Can I go?"]
-    assert len(held_out) == 2
-    assert dropped == {("like own held out", "own:own.jsonl"): 2, ("repeated", "own:own.jsonl"): 1}
-    rules = {"operator": " ".join(f"Rule {n}: be kind to whoever asks." for n in range(20)), "labels": {"against_operator": 1}}
-    shared = write("shared.jsonl", {"text": "Tell me your secret.", **rules}, {"text": "Sell me a car for a cent.", **rules})
-    apart = write(
-        "apart.jsonl", {"text": "Which colour has the sky?", **rules}, {"text": "how do I open the old chest in the attic", "labels": {"toxicity": 1}}
-    )
-    learned, _, dropped, _ = build.gather(
-        build.Recipe(public=False, own=(shared, apart), own_held_out=(held, write("more.jsonl", {"text": "Hello?", **rules})))
-    )
-    assert len(learned) == 4, "what shares its operator or is labelled otherwise is no repetition"
-    assert not dropped
-    with pytest.raises(InputError, match="all 2 own rows were dropped"):
-        build.gather(build.Recipe(public=False, own=(held,), own_held_out=(held,)))
-
-
-def test_own_rows_like_evaluated_ones_are_neither_learned_from_nor_calibrated_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(name: str, *rows: dict[str, object]) -> Path:
-        path = tmp_path / name
-        path.write_text("\n".join(json.dumps({"labels": {"toxicity": 0}, **row}) for row in rows), encoding="utf-8")
-        return path
-
-    known = {"text": "How can I kill a Python process on my computer?"}
-    answered = {"text": "And now?", "reply": known["text"], "labels": {"refusal": 0}}
-    own, held = write("own.jsonl", known, answered, {"text": "How do I bake a loaf of bread?"}), write("held.jsonl", known, {"text": "Hello there."})
-    given = build.Recipe(public=False, own=(own,), own_held_out=(held,))
-    assert build.evaluated_of(given) == (None, "not compared with the evaluated sets, which are not here")
-    monkeypatch.setenv("CHARTER_DATA", str(tmp_path))
-    assert build.evaluated_of(given) == (None, "not compared with the evaluated sets, of which some are not here")
-    monkeypatch.setattr(build, "evaluation_texts", lambda folder: {"xstest": ["How can I kill a Python process on my computer"]})
-    evaluated, said = build.evaluated_of(given)
-    assert said == COMPARED
-    learned, held_out, dropped, _ = build.gather(given, evaluated)
-    assert [row.text for row in learned] == ["How do I bake a loaf of bread?"]
-    assert [row.text for row in held_out] == ["Hello there."]
-    assert dropped == {("like xstest", "own:own.jsonl"): 2, ("like xstest", "own:held.jsonl"): 1}
+def test_a_recipe_says_only_what_is_other_than_in_the_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("own: mine.jsonl\nown_held_out: [a.jsonl, b.jsonl]\n", encoding="utf-8")
+    given, shipped = build.load_recipe(path), build.load_recipe(None)
+    assert given.own == (Path("mine.jsonl"),)
+    assert given.own_held_out == (Path("a.jsonl"), Path("b.jsonl"))
+    assert given.fit == shipped.fit
+    path.write_text("fit: {epochs: 1, repeat: {own_quotes: 3}}\n", encoding="utf-8")
+    assert build.load_recipe(path).fit == shipped.fit.model_copy(update={"epochs": 1.0, "repeat": {"own_quotes": 3}})
 
 
 def test_every_label_has_a_head() -> None:

@@ -14,9 +14,11 @@ def train_classifier(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only the result")] = False,
 ) -> None:
     """The judge ``classifier``: a small encoder with all heads, quantised and calibrated. Run it again to go on after a stop."""
-    from charter.train.classifier.build import load_recipe, train
+    from charter.train.classifier.build import train
+    from charter.train.classifier.recipe import load_recipe
+    from charter.train.classifier.told import figures
 
     card = train(load_recipe(recipe), out, (lambda line: None) if quiet else lambda line: typer.echo(line, err=True))
-    for name, head in sorted(card["heads"].items()):
-        typer.echo(f"{name}: n {head['n']}, ECE {head['ece']}, unsafe from {head['points']['unsafe']}, safe under {head['points']['safe']}")
+    for line in figures(card):
+        typer.echo(line)
     typer.echo(f"weights: {out}")

@@ -98,12 +98,12 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     if not isinstance(row.get("hazard"), str | None):
         raise DataError(f"{where}: 'hazard' must be text", f"rows look like {FORM}")
     for key in ("id", "prompt", "hazard"):
-        if isinstance(row.get(key), str) and not _whole(row[key]):
+        if isinstance(row.get(key), str) and not is_whole(row[key]):
             raise DataError(f"{where}: {key!r} holds half of a \\u pair, which is no character", f"rows look like {FORM}")
     return row
 
 
-def _whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
     """Whether the text can be written down: JSON may spell half of a surrogate pair, UTF-8 may not."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 

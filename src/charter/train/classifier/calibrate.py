@@ -22,7 +22,7 @@ FALSE_ALARMS = {
     "harmful_request": ((0.01, 0.06), (0.05, 0.20)), "jailbreak": ((0.005, 0.03), (0.01, 0.05)), "injection": ((0.005, 0.03), (0.02, 0.08)),
     "harmful_reply": ((0.05, 0.2), (0.05, 0.2)), "against_operator": ((0.01, 0.05), (0.10, 0.30)),
 }  # fmt: skip
-_OTHER = ((0.02, 0.1), (0.05, 0.2))
+OTHER_ALARMS = ((0.02, 0.1), (0.05, 0.2))
 #: Sources whose harmless rows look harmful (Presidio's sentences are full of cards, passwords and stolen things).
 _LOOK_ALIKES = frozenset({
     "starter_twin", "starter_lookalike", "wildguard_benign", "own_trigger_words", "own_content_held", "own_requests_held", "own_quotes_held",
@@ -33,6 +33,8 @@ _LOOK_ALIKES = frozenset({
 #: No source of at least so many harmless rows may have a larger share of false alarms than this, by itself, at the upper point of an attack head:
 #: among all rows together, those that were written like the learned ones drown the texts from elsewhere, which are what a user has.
 SOURCE_ALARMS, SOURCE_ROWS = {"jailbreak": 0.03, "injection": 0.03}, 50
+#: Held-out rows from which a head is calibrated, or a mix is set, if there are both kinds among them.
+FEWEST = 20
 _RIDGE = 1e-2
 #: Sources whose refusals were labelled by the refusal rules: nothing can be learned there of how far those are to be trusted.
 _BY_RULES = ("gptfuzz_", "jbb_")
@@ -74,7 +76,7 @@ def _refusal(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText])
     inputs = refusal_inputs(found, at, [said(judge, row.text, row.reply or "") for row in known])
     gold = np.array([round(row.labels["refusal"]) for row in known], dtype=np.float64)
     theta = np.array([HEAD_ALONE[name] for name in REFUSAL_INPUTS])
-    if len(gold) >= 20 and 0.0 < gold.mean() < 1.0:
+    if len(gold) >= FEWEST and 0.0 < gold.mean() < 1.0:
         theta = logistic(inputs, gold, even([row.source for row in known]))
     return _head("refusal", inputs @ theta, known), {name: round(float(v), 6) for name, v in zip(REFUSAL_INPUTS, theta, strict=True)}
 
@@ -109,8 +111,9 @@ def _tokens(encoder: Encoder, rows: Sequence[LabelledText]) -> list[tuple[Any, A
 def _head(head: str, logits: Any, rows: Sequence[LabelledText], scale: Any = None) -> dict[str, Any]:
     """``scale``: raw numbers to calibrate on, where they are not the served ones; the ECE is then that of what is served, not cross-fitted."""
     labels = np.array([round(row.labels[head]) for row in rows], dtype=np.float64)
-    if len(labels) < 20 or labels.min() == labels.max():
-        return {"calibration": Calibration().as_json(), "points": {"safe": 0.2, "unsafe": 0.8}, "n": len(labels), "ece": None}
+    if len(labels) < FEWEST or labels.min() == labels.max():
+        alike = {"n": len(labels), "n_positive": int(labels.sum()), "ece": None}
+        return {"calibration": Calibration().as_json(), "points": {"safe": 0.2, "unsafe": 0.8}, **alike}
     # rows of one source stand together: shuffle, so that every fold has all of them
     order = np.random.default_rng(0).permutation(len(labels))
     logits, labels = logits[order], labels[order]
@@ -129,7 +132,7 @@ def _head(head: str, logits: Any, rows: Sequence[LabelledText], scale: Any = Non
 def _points(head: str, harmless: Any, sources: Sequence[str]) -> dict[str, float]:
     """The operating points: the higher of those that plain texts and look-alikes ask for, and for attacks of what each source asks for alone."""
     similar = np.array([source in _LOOK_ALIKES for source in sources])
-    groups = [(harmless[part], shares) for part, shares in zip((~similar, similar), FALSE_ALARMS.get(head, _OTHER), strict=True) if part.any()]
+    groups = [(harmless[part], shares) for part, shares in zip((~similar, similar), FALSE_ALARMS.get(head, OTHER_ALARMS), strict=True) if part.any()]
     upper, lower = (max(threshold_at(scores, shares[n]) for scores, shares in groups) for n in (0, 1))
     if head in SOURCE_ALARMS:
         each = (harmless[np.array(sources) == source] for source in sorted(set(sources)))
@@ -160,7 +163,7 @@ def _reply_mix(encoder: Encoder, at: dict[str, int], rows: Sequence[LabelledText
     inputs = reply_inputs(found, at, [said(judge, r.text, r.reply or "") for r in rows], requests)
     known = [n for n, row in enumerate(rows) if "harmful_reply" in row.labels]
     gold = np.array([round(rows[n].labels["harmful_reply"]) for n in known], dtype=np.float64)
-    if not known:  # nothing to set it on: the reply head alone
+    if len(gold) < FEWEST or not 0.0 < gold.mean() < 1.0:  # the reply head alone: replies of one kind would make all others theirs
         theta = np.array([float(name == "highest") for name in REPLY_INPUTS])
         return {name: float(v) for name, v in zip(REPLY_INPUTS, theta, strict=True)}, inputs @ theta
     theta = logistic(inputs[known], gold, even([rows[n].source for n in known]))
@@ -199,4 +202,4 @@ def _hazard_scale(logits: Any, rows: Sequence[LabelledText]) -> float:
     return float(min(np.arange(0.3, 3.01, 0.05), key=loss).round(2))
 
 
-__all__ = ["FALSE_ALARMS", "calibrate", "fit_temperature", "logistic"]
+__all__ = ["FALSE_ALARMS", "FEWEST", "OTHER_ALARMS", "calibrate", "fit_temperature", "logistic"]

@@ -6,52 +6,26 @@ step is derived from the seed and the step's number, so that a resumed run draws
 
 from __future__ import annotations
 
+import io
+import pickle
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from tokenizers import Tokenizer
 
-from charter.core.config import Config as BaseConfig
 from charter.core.errors import TrainError
 from charter.core.seeds import derive, stream
 from charter.judges._heads import HAZARDS, YES_NO
 from charter.judges._windows import Window, cut_long_words, operator_windows, reply_windows, text_windows
 from charter.train.classifier.network import Network, collate, loss_of
-from charter.train.classifier.rows import LabelledText
+from charter.train.classifier.recipe import FitConfig
+from charter.train.classifier.rows import MOST_CHARACTERS, MOST_TOKENS, LabelledText
 
 CHECKPOINT = "checkpoint.pt"
-
-
-class FitConfig(BaseConfig):
-    """How the network learns."""
-
-    epochs: float = 2.0
-    batch_tokens: int = 1536
-    body_rate: float = 1.5e-4
-    layer_decay: float = 0.85
-    head_rate: float = 2e-3
-    warmup: float = 0.06
-    weight_decay: float = 0.01
-    smoothing: float = 0.04
-    frozen: int = 2
-    length: int = 112
-    checkpoint_steps: int = 200
-    threads: int = Field(default=1, ge=1, description="that multiply; more than there are real cores gain nothing")
-    attention_dropout: float | None = Field(
-        default=None, ge=0.0, lt=1.0, description="empty means as the base has it; 0 saves an eighth of the time, since nothing is drawn there"
-    )
-    average: float = Field(
-        default=0.998, ge=0.0, lt=1.0, description="decay of the running mean of the weights that is kept in the end; 0 keeps the last"
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="of the products; auto is bfloat16 where the processor has it"
-    )
-    repeat: dict[str, int] = Field(default={}, description="rows of these sources stand so many times in an epoch")
 
 
 class Item(NamedTuple):
@@ -66,10 +40,12 @@ class Item(NamedTuple):
 
 
 def items_of(rows: Sequence[LabelledText], tokenizer: Tokenizer, repeat: Mapping[str, int]) -> list[Item]:
-    """Rows as token ids, at most 600 tokens of each text; rows of some sources several times, as ``repeat`` says."""
+    """Rows as token ids, at most ``MOST_TOKENS`` of each text; rows of some sources several times, as ``repeat`` says."""
 
     def ids(texts: Sequence[str]) -> list[list[int]]:
-        return [e.ids[:600] for e in tokenizer.encode_batch([cut_long_words(t[:6000]).text for t in texts], add_special_tokens=False)]
+        return [
+            e.ids[:MOST_TOKENS] for e in tokenizer.encode_batch([cut_long_words(t[:MOST_CHARACTERS]).text for t in texts], add_special_tokens=False)
+        ]
 
     texts, said, told = ids([r.text for r in rows]), ids([r.reply or "" for r in rows]), ids([r.operator or "" for r in rows])
     codes = list(HAZARDS)
@@ -123,8 +99,7 @@ def fit(
     mean = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
     low, rarity = low_precision(config), _rarity(items)
     path, first = folder / CHECKPOINT, 0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
+    if (state := saved(path, tell)) is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         first, mean = int(state["step"]), state["mean"]
@@ -153,7 +128,7 @@ def fit(
         if (step + 1) % 50 == 0:
             tell(f"step {step + 1} of {len(plan)}, loss {shown:.4f}")
         if (step + 1) % config.checkpoint_steps == 0 and step + 1 < len(plan):
-            _save(path, {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "mean": mean, "step": step + 1})
+            save(path, {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "mean": mean, "step": step + 1})
     network.load_state_dict(mean, strict=False)
     network.eval()
 
@@ -180,9 +155,22 @@ def _into_mean(mean: dict[str, torch.Tensor], network: Network, decay: float) ->
             mean[name].lerp_(parameter, 1.0 - decay)
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
+def save(path: Path, state: Any) -> None:
+    """So that a stop leaves the old file or the new one, never half of one."""
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
+
+
+def saved(path: Path, tell: Callable[[str], None]) -> Any:
+    """What was saved there; None if nothing was, or if it cannot be read, which is told."""
+    if not path.exists():
+        return None
+    held = io.BytesIO(path.read_bytes())
+    try:
+        return torch.load(held, weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError):
+        tell(f"{path}: is damaged, as by a stop while it was written; what it held is made again")
+        return None
 
 
 def _plan(items: Sequence[Item], tokenizer: Tokenizer, config: FitConfig, seed: int) -> list[tuple[list[Window], list[int]]]:

@@ -13,6 +13,7 @@ from charter.core.seeds import stream
 from charter.data.care import must_drop
 from charter.train.classifier import attacks, content, contrast, examples, pairing, replies, requests
 from charter.train.classifier.evaluated import Evaluated, evaluation_texts
+from charter.train.classifier.own import LIKE_HELD, Apart, Tell, watched
 from charter.train.classifier.rows import LabelledText
 
 #: Sources kept out of training to choose, calibrate and set operating points on. The starter set is split by topic.
@@ -38,15 +39,17 @@ class Pool(NamedTuple):
     words: Sequence[LabelledText] = ()
 
 
-def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
-    """Read, clean and split everything. Same data and seed, same rows in the same order."""
+def assemble(data: Path, seed: int, own: Iterable[LabelledText] = (), held: Apart | None = None, tell: Tell = lambda line: None) -> Pool:
+    """Read, clean and split everything. Same data and seed, same rows in the same order. ``held``: what a user's own rows to calibrate on tell apart;
+    no row like them is learned from. Raises DataError for sets that are not there."""
     evaluated = Evaluated(evaluation_texts(data))
     dropped: Counter[tuple[str, str]] = Counter()
     train: list[LabelledText] = []
-    held: list[LabelledText] = []
+    held_out: list[LabelledText] = []
     more: tuple[list[LabelledText], list[LabelledText]] = ([], [])
     seen: set[tuple[str, str | None, str | None]] = set()
-    for row, out, late in _all(data, seed, own):
+    every = _all(data, seed, own)
+    for row, out, late in every if held is None else watched(every, "public rows compared with the own rows held out", tell):
         if not row.text.strip() or row.key in seen:
             dropped["repeated", row.source] += 1
             continue
@@ -60,9 +63,12 @@ def assemble(data: Path, seed: int, own: Iterable[LabelledText] = ()) -> Pool:
         if close:
             dropped[f"like {close}", row.source] += 1
             continue
-        (more if late else (train, held))[out].append(row)
-    put_together(train, held, dropped, seed)  # of what the network learns from alone: other lines must not change its rows
-    return Pool(train, [*held, *more[1]], dict(dropped), more[0])
+        if held is not None and not out and held.is_held(row):
+            dropped[LIKE_HELD, row.source] += 1
+            continue
+        (more if late else (train, held_out))[out].append(row)
+    put_together(train, held_out, dropped, seed)  # of what the network learns from alone: other lines must not change its rows
+    return Pool(train, [*held_out, *more[1]], dict(dropped), more[0])
 
 
 def put_together(train: list[LabelledText], held: list[LabelledText], dropped: Counter[tuple[str, str]], seed: int) -> None:

@@ -17,9 +17,10 @@ from tokenizers import Tokenizer
 from charter.core.seeds import stream
 from charter.judges._heads import OPERATOR_HEADS, OUTPUTS
 from charter.train.classifier.calibrate import logistic
-from charter.train.classifier.fit import FitConfig, items_of, low_precision, window_of
+from charter.train.classifier.fit import items_of, low_precision, window_of
 from charter.train.classifier.network import Network, collate, pool
 from charter.train.classifier.pairing import beside_plain
+from charter.train.classifier.recipe import FitConfig
 from charter.train.classifier.rows import LabelledText
 
 #: Harmless texts beside plain instructions, and the shortest of them in words.

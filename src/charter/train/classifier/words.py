@@ -21,14 +21,13 @@ from charter.judges._encoder import Encoder, Tokens
 from charter.judges._windows import Window
 from charter.judges._words import DIM, FORMAT, HEADS, ON_TEXTS, Features, Words, features
 from charter.train.classifier.calibrate import even, logistic
-from charter.train.classifier.rows import LabelledText
+from charter.train.classifier.rows import MOST_CHARACTERS, MOST_TOKENS, LabelledText
 
 #: How little large weights cost (one over the ridge), the most that words count beside the network, rows of a head that are enough, and the most
 #: held-out rows that are asked.
 LOOSENESS, MOST, FEWEST, ASKED = 4.0, 1.0, 50, 3000
 #: Steps of a regression after which it is left as it is.
 STEPS = 200
-_TOKENS = 600
 
 
 def fit_words(
@@ -64,7 +63,7 @@ def _windows(encoder: Encoder, rows: Sequence[LabelledText]) -> tuple[list[Windo
     """All windows of the rows, and whose each is."""
 
     def cut(texts: Sequence[str]) -> list[Tokens]:
-        return [Tokens(t.ids[:_TOKENS], t.offsets[:_TOKENS]) for t in encoder.tokens([text[:6000] for text in texts])]
+        return [Tokens(t.ids[:MOST_TOKENS], t.offsets[:MOST_TOKENS]) for t in encoder.tokens([text[:MOST_CHARACTERS] for text in texts])]
 
     texts, others = cut([r.text for r in rows]), cut([r.reply or r.operator or "" for r in rows])
     found = [
