@@ -138,7 +138,7 @@ def test_labels_that_contradict_each_other_are_nobody_s_whichever_came_first(tmp
         assert left == [(BREAD, {"jailbreak": 0.0}, ""), ("fine", {"harmful_request": 0.0}, "")]
         assert found.dropped == {("contradictory", "own:own.jsonl"): 3}
         assert said == [
-            f"own rows contradict each other on 3 labels, which are not used; the first is 'harmful_request' of {path}: row 2, and {path}: row 3"
+            f"own rows contradict each other, and such labels are not used: 3 in all, the first 'harmful_request' of {path}: row 2, and {path}: row 3"
         ]
 
 

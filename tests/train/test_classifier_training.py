@@ -284,6 +284,9 @@ def test_a_base_or_a_folder_that_is_not_there_is_named(base: Path, rows: Path, t
     given = recipe(base, rows)
     with pytest.raises(InputError, match="base: /nonexistent: no base model is there"):
         build.train(given.model_copy(update={"base": Path("/nonexistent")}), tmp_path / "out", quiet)
+    (rows.parent / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"tokenizer\.json: is no tokenizer"):
+        build.train(given.model_copy(update={"base": rows.parent}), tmp_path / "out", quiet)
     with pytest.raises(StoreError, match=r"own\.jsonl: is a file, not a folder"):
         build.train(given, rows, quiet)
     with pytest.raises(InputError, match="data: /nonexistent: there is no such folder"):

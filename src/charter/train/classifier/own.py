@@ -82,7 +82,7 @@ def once(placed: Sequence[Placed], dropped: Dropped, tell: Tell) -> list[Labelle
     if disputes:
         head, first, other = disputes[0]
         where = f"{first.path}: row {first.number}, and {other.path}: row {other.number}"
-        tell(f"own rows contradict each other on {len(disputes)} labels, which are not used; the first is {head!r} of {where}")
+        tell(f"own rows contradict each other, and such labels are not used: {len(disputes)} in all, the first {head!r} of {where}")
     return rows
 
 
