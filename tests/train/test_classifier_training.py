@@ -236,7 +236,7 @@ def test_replies_of_one_kind_set_no_mix(base: Path, rows: Path, tmp_path: Path) 
 def test_heads_that_nobody_taught_stand_in_the_card_and_are_told(base: Path, rows: Path, tmp_path: Path) -> None:
     card = build.train(recipe(base, rows), tmp_path / "out", quiet)
     taught = {"harmful_request", "refusal"}  # jailbreak and harmful_reply have rows of one kind
-    assert set(card["untaught"]) == set(YES_NO) - taught
+    assert set(card["untaught"]) == (set(YES_NO) | {"hazards"}) - taught
     assert json.loads((tmp_path / "out" / "classifier.json").read_text())["untaught"] == card["untaught"]
     lines = told.figures(card)
     assert "jailbreak" in lines[-1].partition(":")[2]
@@ -255,12 +255,16 @@ def test_a_head_is_taught_by_twenty_rows_of_both_kinds() -> None:
 
     texts = labelled((*(head for head in TEXT_HEADS if head != "toxicity"), *CONTENT_HEADS), 20)
     rest = [*labelled(REPLY_HEADS, 20, reply="r"), *labelled(OPERATOR_HEADS, 20, operator="o")]
+    named = [row._replace(labels={}, hazard=f"S{1 + n % 2}") for n, row in enumerate(texts)]
+    rest += named
     assert told.untaught([*texts, *rest]) == []
-    assert told.untaught([*texts, *rest[:-1]]) == list(OPERATOR_HEADS)
+    assert told.untaught([*texts, *rest[:-1]]) == ["hazards"]
+    assert told.untaught([*texts, *rest[:-20], *(row._replace(hazard="S1") for row in named)]) == ["hazards"]
+    assert told.untaught([*texts, *rest[:-21], *named]) == list(OPERATOR_HEADS)
     alike = [row._replace(labels={**row.labels, "violence": 0.4}) for row in texts]
     assert told.untaught([*alike, *rest]) == ["violence"], "numbers under one half all say no"
     assert told.untaught(rest) == [*(head for head in TEXT_HEADS if head != "toxicity"), *CONTENT_HEADS, "toxicity"]
-    assert not set(told.untaught([])) & set(HAZARDS)
+    assert not set(told.untaught([])) & set(HAZARDS), "one word for them all"
 
 
 def test_what_a_stop_left_half_written_is_made_again(base: Path, rows: Path, tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ def reasons(dropped: Mapping[tuple[str, str], int]) -> str:
 
 
 def untaught(rows: Sequence[LabelledText]) -> list[str]:
-    """The heads that no row taught: fewer than ``FEWEST`` rows are labelled for them, or all alike. What is served as ``toxicity`` is made of the
-    kinds of content, and taught where one of them is."""
+    """The heads that no row taught: fewer than ``FEWEST`` rows are labelled for them, or all alike; ``hazards`` stands for them all. What is served
+    as ``toxicity`` is made of the kinds of content, and is listed where none of them is taught."""
     heads = [head for head in YES_NO if head != UNSERVED and not _teach([row.labels[head] for row in rows if head in row.labels])]
+    named = [row.hazard for row in rows if row.hazard]
+    heads += ["hazards"] if len(named) < FEWEST or len(set(named)) < 2 else []
     return [*heads, UNSERVED] if set(CONTENT_HEADS) <= set(heads) else heads
 
 
