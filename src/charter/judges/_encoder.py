@@ -26,6 +26,7 @@ from charter.core import stopping
 from charter.core.errors import InputError, MissingPartError, ModelError
 from charter.core.installing import RESTORE
 from charter.core.processors import processors
+from charter.judges._card_check import UNTAUGHT, check_files
 from charter.judges._network import Network
 from charter.judges._plain_pieces import PlainPieces, fits
 from charter.judges._sentences import Seen, weigher
@@ -65,8 +66,8 @@ class Encoder:
     """Raw numbers (n, outputs) of windows. ``card`` is the JSON beside the weights; ``version`` is the hash of the files."""
 
     def __init__(self, folder: Path = WEIGHTS, threads: int = 0) -> None:
-        self.card = read_card(folder)
-        files = {name: _checked(folder / name, digest) for name, digest in self.card["files"].items()}
+        self.folder, self.card = folder, read_card(folder)
+        files = checked_files(folder, self.card)
         self.version = version_of(self.card)
         self.outputs: tuple[str, ...] = tuple(self.card["outputs"])
         self.length = int(self.card["length"])
@@ -240,17 +241,26 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder / CARD}: is missing or not of this version of Charter", _way_back(folder)) from None
     if folder == WEIGHTS and hashlib.sha256(held).hexdigest() != SHIPPED:
         raise InputError(f"{folder / CARD}: the classifier's weights were altered (the card's checksum differs)", RESTORE)
+    try:
+        check_files(card)
+    except ValueError as error:
+        raise InputError(f"{folder / CARD}: {error}", _way_back(folder)) from None
     return card
 
 
 def version_of(card: dict[str, Any]) -> str:
-    """Format and hash of everything that decides a verdict: the files, the calibration and the operating points."""
-    text = json.dumps({k: card[k] for k in ("files", "heads", "stacks")}, sort_keys=True)
+    """Format and hash of everything that decides a verdict: the files, the calibration, the operating points, and what was not taught."""
+    text = json.dumps({k: card[k] for k in ("files", "heads", "stacks", UNTAUGHT) if k != UNTAUGHT or card.get(k)}, sort_keys=True)
     return f"{card['format']}.{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _way_back(folder: Path) -> str:
     return RESTORE if folder == WEIGHTS else RETRAIN
+
+
+def checked_files(folder: Path, card: Mapping[str, Any]) -> dict[str, Path]:
+    """The files of a card, by name. Raises InputError where one is missing or is another one than the card says."""
+    return {name: _checked(folder / name, digest) for name, digest in card["files"].items()}
 
 
 def _checked(path: Path, digest: str) -> Path:

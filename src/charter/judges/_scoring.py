@@ -13,6 +13,7 @@ import numpy as np
 
 from charter.judges import _stock
 from charter.judges._calibration import Calibration, Floats
+from charter.judges._card_check import untaught_of
 from charter.judges._encoder import SHORT, Encoder, Kept
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, TEXT_HEADS
 from charter.judges._raw import Raw, span_of
@@ -31,10 +32,13 @@ KEPT = 256
 
 class Scored(NamedTuple):
     """Probabilities by head, each of shape (n,); nan where the head does not apply. ``spans`` are the characters of the window or sentence that was
-    worst for the head, one dictionary for each text, only where the text is longer than one window, or a sentence or a gloss was read beside it."""
+    worst for the head, one dictionary for each text, only where the text is longer than one window, or a sentence or a gloss was read beside it.
+    ``asks`` is how harmful the texts are as requests to the mix that judges replies to them, which knows that number whether or not the head was
+    taught; nobody else reads it."""
 
     probabilities: dict[str, Floats]
     spans: list[dict[str, tuple[int, int]]]
+    asks: Floats = np.zeros(0)
 
 
 class Deed(NamedTuple):
@@ -52,12 +56,16 @@ class Scorer:
 
     def __init__(self, encoder: Encoder, other_languages: bool = True) -> None:
         self.encoder, self._reader = encoder, Reader(encoder, other_languages)
-        self.heads = {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
+        #: Heads that these weights learned nothing of: their numbers are by chance, and are no scores.
+        self.untaught = untaught_of(encoder.card)
+        self.heads = dict.fromkeys(self.untaught, Calibration())
+        self.heads |= {name: Calibration.from_json(head["calibration"]) for name, head in encoder.card["heads"].items()}
         self.stacks: Mapping[str, Mapping[str, float]] = encoder.card["stacks"]
         self._at = {name: n for n, name in enumerate(encoder.outputs)}
         #: Whether these weights read a text beside the operator's instructions, and a reply for whether it does what was asked: older ones do not.
-        self.reads_operators = all(head in self.heads and head in self._at for head in OPERATOR_HEADS)
-        self.reads_achieved = "achieved" in self.heads and "achieved" in self._at
+        self.reads_operators = all(head in self.heads and head in self._at for head in OPERATOR_HEADS) and self.untaught.isdisjoint(OPERATOR_HEADS)
+        self.reads_achieved = "achieved" in self.heads and "achieved" in self._at and "achieved" not in self.untaught
+        self._located = tuple(head for head in ON_TEXTS if head not in self.untaught)
         self._hazard_scale = float(self.stacks["hazards"]["scale"])
         self._kept: OrderedDict[bytes, Scored] = OrderedDict()
         self._signs: Kept[bytes, dict[str, float]] = Kept(KEPT)
@@ -120,7 +128,11 @@ class Scorer:
         rows = [self._at_least(self._reckon(r.highest.tolist()), self.stock(text)) for (r, *_), text in zip(found, texts, strict=True)]
         columns = np.array([list(row.values()) for row in rows], dtype=np.float64).reshape(len(texts), len(SCORES))
         scores = {name: columns[:, n] for n, name in enumerate(SCORES)}
-        return Scored(scores, [self._spans(each, ON_TEXTS) for each in found])
+        return Scored(self._taught(scores), [self._spans(each, self._located) for each in found], scores["harmful_request"])
+
+    def _taught(self, scores: dict[str, Floats]) -> dict[str, Floats]:
+        """Nothing where the weights learned nothing."""
+        return scores if not self.untaught else {n: np.full(len(v), np.nan) if n in self.untaught else v for n, v in scores.items()}
 
     def _spans(self, read: Reading, heads: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Where each head is highest, if there is more than one place."""
@@ -132,8 +144,8 @@ class Scorer:
         return self._reader.pairs(pairs, self.encoder.reply)
 
     def replies(self, read: Sequence[Reading], rules: Sequence[Said], requests: Floats) -> Scored:
-        """Heads on (request, reply) from what the encoder read. ``rules`` is what the refusal rules say, ``requests`` the probabilities that the
-        requests are harmful. Of a reply that is read by its words too, the higher number of each head counts."""
+        """Heads on (request, reply) from what the encoder read. ``rules`` is what the refusal rules say, ``requests`` how harmful the requests
+        are (``asks``). Of a reply that is read by its words too, the higher number of each head counts."""
         plain, words = [each.plain for each in read], [each.by_words for each in read]
         harm, refusal = self._harm(plain, rules, requests), self._refusal(plain, rules)
         if any(each.by_words is not each.plain for each in read):
@@ -141,7 +153,8 @@ class Scorer:
         scores = {"harmful_reply": self.heads["harmful_reply"](harm), "refusal": refusal}
         if self.reads_achieved:
             scores["achieved"] = self._achieved([each.raw for each in read])
-        return Scored(scores, [self._spans(each, ("harmful_reply",)) for each in read])
+        located = ("harmful_reply",) if "harmful_reply" not in self.untaught else ()
+        return Scored(self._taught(scores), [self._spans(each, located) for each in read])
 
     def _harm(self, found: Sequence[Raw], rules: Sequence[Said], requests: Floats) -> Floats:
         mix = self.stacks["harmful_reply"]
@@ -189,7 +202,7 @@ class Scorer:
     def _at_least(self, scores: dict[str, float], stock: Mapping[str, float]) -> dict[str, float]:
         """Stock phrases that are sure reach the operating point, wherever the encoder's own harmless texts have put it."""
         points = self.encoder.card["heads"]
-        sure = {head: max(value, points[head]["points"]["unsafe"]) for head, value in stock.items() if value >= SURE}
+        sure = {head: max(v, points[head]["points"]["unsafe"]) for head, v in stock.items() if v >= SURE and head not in self.untaught}
         return scores | {head: max(scores[head], value) for head, value in sure.items()}
 
     def _reckon(self, high: Sequence[float]) -> dict[str, float]:

@@ -101,8 +101,10 @@ def probability(said: Said, deed: Deed) -> float:
 
 
 def build(config: Config) -> AchievedJudge:
-    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered, or of a Charter before this head."""
-    encoder = classifier.build(classifier.Config(weights=config.weights))
+    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered, of a Charter before this head, or
+    were not taught one of the heads that it asks."""
+    encoder = classifier.build(classifier.Config(weights=config.weights), by_any=True)
+    encoder.need("the judge achieved", "achieved", "harmful_reply", "refusal")
     if not encoder.scorer.reads_achieved:
         raise InputError("these weights do not say whether a reply does what was asked", "charter train classifier, or leave weights empty")
     return AchievedJudge(encoder)

@@ -21,8 +21,10 @@ from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Verdict
 from charter.judges import _stock, refusal
 from charter.judges._calibration import Floats
-from charter.judges._encoder import WEIGHTS, Encoder, Kept, shipped
-from charter.judges._heads import HAZARDS, OPERATOR_HEADS, openai_categories
+from charter.judges._encoder import CARD, RETRAIN, Encoder, Kept
+from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, REPLY_HEADS, TEXT_HEADS, openai_categories
+from charter.judges._loaded import loaded
+from charter.judges._points_check import check_heads
 from charter.judges._reply_inputs import Said, said
 from charter.judges._scoring import Scored, Scorer
 
@@ -33,8 +35,11 @@ NOT_COVERED = (
 )
 #: Heads that decide the outcome, by what is judged.
 DECIDING = {"request": ("harmful_request", "jailbreak", "injection"), "reply": ("harmful_reply",), "content": ("toxicity",)}
+#: Heads that a verdict has, by what is judged.
+ANY = {kind: (*heads, *CONTENT_HEADS) for kind, heads in (("request", TEXT_HEADS), ("reply", (*REPLY_HEADS, *TEXT_HEADS)), ("content", TEXT_HEADS))}
 #: A hazard is named from this share of the softmax, and only beside a verdict that is not safe.
 NAMED = 0.35
+TEACH = "rows with these labels in the recipe (docs/classifier.md), then charter train classifier; or leave weights empty for the shipped ones"
 #: Replies of which is kept what the refusal rules said.
 KEPT = 256
 
@@ -57,24 +62,44 @@ class ClassifierJudge:
     """``outcome`` is unsafe at or over a deciding head's upper operating point, safe under all the lower ones, else unsure. ``score`` is the
     highest deciding probability; ``scores`` has every head; ``label`` is the refusal label of the refusal rules where there is a reply;
     ``spans`` point into the judged text where it is longer than one window or was also read by its English words. No text that a reader sees is
-    ``failed``."""
+    ``failed``, and so is a question to which the weights were taught no head. Heads of ``untaught`` give no score and decide nothing.
+
+    ``by_any``: where none of the deciding heads was taught, the others decide: for callers that read single heads of ``scores``. Raises InputError
+    where nothing that decides was taught.
+    """
 
     name = "classifier"
-    #: What it answers, for measuring; a head's own answer is its score at the upper operating point.
-    answers = ("harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal")
-    names_hazards = True
+    #: What it answers, for measuring, as far as it was taught; a head's own answer is its score at the upper operating point.
+    answers: tuple[str, ...] = ("harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal")
 
-    def __init__(self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True, other_languages: bool = True) -> None:
+    def __init__(
+        self, encoder: Encoder, subject: str = "auto", content_of_replies: bool = True, other_languages: bool = True, by_any: bool = False
+    ) -> None:
         self.scorer = Scorer(encoder, other_languages)
+        self.untaught = self.scorer.untaught
+        self.answers = self._taught(type(self).answers)
+        self.names_hazards = bool(self._taught(tuple(HAZARDS)))
+        self._deciding = {kind: self._taught(heads) or (self._taught(ANY[kind]) if by_any else ()) for kind, heads in DECIDING.items()}
+        if not any(self._deciding[kind] for kind in (("request", "reply") if subject == "auto" else (subject,))):
+            self.need("its verdict", *(DECIDING[subject] if subject != "auto" else (*DECIDING["request"], *DECIDING["reply"])))
         self._refusal = refusal.build(refusal.Config())
         self._rules: Kept[bytes, Said] = Kept(KEPT)
         self.version = f"{encoder.version}+{_stock.version()}+{self._refusal.version}" + (f"+{gloss_lists.version()}" if other_languages else "")
         self._subject, self._content = subject, content_of_replies or subject == "content"
         heads = encoder.card["heads"]
-        self.points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | {
-            "toxicity": heads["moderation"]["points"]
-        }
+        served = {"toxicity": heads["moderation"]["points"]} if "moderation" in heads else {}
+        self.points: dict[str, dict[str, float]] = {name: head["points"] for name, head in heads.items()} | served
         self.thresholds = {name: self.points[name]["unsafe"] for name in self.answers}
+
+    def need(self, who: str, *heads: str) -> None:
+        """Raises InputError where the weights were not taught all of ``heads``, naming who needs them."""
+        missing = [head for head in heads if head in self.untaught]
+        if missing:
+            folder = self.scorer.encoder.folder
+            raise InputError(f"{folder / CARD}: {who} needs {', '.join(missing)}, which no row taught these weights (untaught)", TEACH)
+
+    def _taught(self, heads: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(head for head in heads if head not in self.untaught)
 
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]
@@ -86,7 +111,7 @@ class ClassifierJudge:
         )
         replied = [n for n, c in enumerate(conversations) if c.reply is not None and self._subject != "request"]
         pairs = [(conversations[n].prompt, conversations[n].reply or "") for n in replied]
-        asked = prompts.probabilities["harmful_request"][replied] if replied else np.zeros(0)
+        asked = prompts.asks[replied] if replied else np.zeros(0)
         read = self.scorer.read_replies(pairs) if replied else None  # first: another thread may ask the rules meanwhile
         rules = [self._said(*pair) for pair in pairs]
         replies = self.scorer.replies(read, rules, asked) if read is not None else None
@@ -126,7 +151,7 @@ class ClassifierJudge:
         if replied:
             pairs = [s for s in subjects if not isinstance(s, str)]
             read, rules = self.scorer.read_replies(pairs), [self._said(*pair) for pair in pairs]
-            for name, values in self.scorer.replies(read, rules, found["harmful_request"][replied]).probabilities.items():
+            for name, values in self.scorer.replies(read, rules, texts.asks[replied]).probabilities.items():
                 extra[name][replied] = values
             for name, values in self.scorer.texts([p[1] for p in pairs]).probabilities.items():
                 if name not in DECIDING["request"]:
@@ -141,7 +166,8 @@ class ClassifierJudge:
         found = self.scorer.beside([(operators[n], texts[n]) for n in told])
         against, injection = np.full(len(texts), np.nan), scored.probabilities["injection"].copy()
         against[told] = found
-        injection[told] = np.maximum(injection[told], self.scorer.as_injection(found))
+        if "injection" not in self.untaught:
+            injection[told] = np.maximum(injection[told], self.scorer.as_injection(found))
         return scored._replace(probabilities={**scored.probabilities, "injection": injection, OPERATOR_HEADS[0]: against})
 
     def _said(self, prompt: str, reply: str) -> Said:
@@ -159,6 +185,9 @@ class ClassifierJudge:
         if not seen(judged) or (subject == "reply" and k is None):
             why = "there is no text to judge" if not seen(judged) else "the conversation does not end in a reply"
             return Verdict(subject=c.id, outcome="failed", reason=why, judge=self.name, judge_version=self.version)
+        if not self._deciding[subject]:
+            why = f"these weights were not taught {', '.join(DECIDING[subject])}"
+            return Verdict(subject=c.id, outcome="failed", reason=why, judge=self.name, judge_version=self.version)
         scores = {name: float(values[n]) for name, values in prompts.probabilities.items() if not np.isnan(values[n])}
         spans = prompts.spans[n]
         if k is not None and replies is not None:
@@ -168,10 +197,11 @@ class ClassifierJudge:
             if content is not None:
                 scores |= {name: float(values[k]) for name, values in content.probabilities.items() if name not in DECIDING["request"]}
             scores |= {name: float(values[k]) for name, values in replies.probabilities.items()}
+            scores = {name: value for name, value in scores.items() if name not in self.untaught}
             spans = (content.spans[k] if content is not None else {}) | replies.spans[k]
-        heads = DECIDING[subject]
+        heads = [head for head in self._deciding[subject] if head in scores]
         outcome, worst = self._outcome(scores, heads)
-        hazards = [code for code in HAZARDS if scores[code] >= NAMED] if outcome != "safe" else []
+        hazards = [code for code in HAZARDS if scores.get(code, 0.0) >= NAMED] if outcome != "safe" else []
         reason = f"{worst} {scores[worst]:.2f}, unsafe from {self.points[worst]['unsafe']:.2f}"
         return Verdict.model_validate(
             {"subject": c.id, "outcome": outcome, "score": max(scores[h] for h in heads), "scores": {k: round(v, 6) for k, v in scores.items()},
@@ -188,16 +218,21 @@ class ClassifierJudge:
         return ("unsure", max(unsure, key=lambda h: scores[h])) if unsure else ("safe", worst)
 
 
-def build(config: Config) -> ClassifierJudge:
-    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing, altered, or not yet calibrated."""
-    own = config.weights is not None or config.threads
-    encoder = Encoder(config.weights or WEIGHTS, config.threads) if own else shipped()
-    if not encoder.card["heads"] or not encoder.card["stacks"]:
+def build(config: Config, by_any: bool = False) -> ClassifierJudge:
+    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing, altered, not yet calibrated, or were taught
+    nothing of ``subject``, and where their card lacks something."""
+    encoder = loaded(config.weights, config.threads)
+    card = encoder.card
+    if card.get("heads") == {} or card.get("stacks") == {}:
         raise InputError(
             f"{config.weights}: its training was stopped before it was calibrated",
             f"let it go on: charter train classifier RECIPE --out {config.weights}",
         )
-    return ClassifierJudge(encoder, config.subject, config.content_of_replies, config.other_languages)
+    try:
+        check_heads(card)
+    except ValueError as error:
+        raise InputError(f"{encoder.folder / CARD}: {error}", RETRAIN) from None
+    return ClassifierJudge(encoder, config.subject, config.content_of_replies, config.other_languages, by_any)
 
 
 __all__ = ["NOT_COVERED", "ClassifierJudge", "Config", "build", "openai_categories"]

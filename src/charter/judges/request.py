@@ -63,5 +63,7 @@ class RequestJudge:
 
 
 def build(config: Config) -> RequestJudge:
-    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered."""
-    return RequestJudge(classifier.build(classifier.Config(weights=config.weights)))
+    """A judge with the shipped weights or those of a folder. Raises InputError when they are missing or altered, or were not taught this head."""
+    encoder = classifier.build(classifier.Config(weights=config.weights), by_any=True)
+    encoder.need("the judge request", HEAD)
+    return RequestJudge(encoder)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pydantic import Field, model_validator
 
 from charter.core.config import Config as BaseConfig
+from charter.core.errors import InputError
 from charter.core.rows import Conversation, Verdict
 from charter.judges._algebra import Combined, by_score
 from charter.judges._spec import Spec, build_judge
@@ -41,6 +42,10 @@ class Threshold(Combined):
     def __init__(self, config: Config) -> None:
         super().__init__([build_judge(config.judge)], config.model_dump(include={"high", "low", "head"}))
         self._config = config
+        if config.head in getattr(self.parts[0], "untaught", ()):
+            raise InputError(
+                f"threshold: head: no row taught the weights of {self.parts[0].name} {config.head}", "docs/classifier.md says how to teach it"
+            )
         if config.head:
             #: The one thing that it then decides, whatever else its part answers.
             self.answers = (config.head,)

@@ -79,7 +79,7 @@ def _steps(judge: Cascade, verdicts: Iterable[Verdict]) -> Steps:
 
 
 def _sets(judge: Judge, data: Path, wanted: Sequence[str]) -> tuple[list[Items], dict[str, str]]:
-    answers = {*answers_of(judge)} | ({"hazard"} if getattr(judge, "names_hazards", False) or len(answers_of(judge)) > 3 else set())
+    answers = {*answers_of(judge)} | ({"hazard"} if getattr(judge, "names_hazards", len(answers_of(judge)) > 3) else set())
     chosen, skipped = [], {}
     for name in wanted or set_names():
         key, judge_set = load_set(name)
