@@ -198,11 +198,12 @@ def test_own_weights_are_loaded_once_for_all_threads_and_anew_when_they_are_alte
     folder, loads = own(), []
     encoder = _loaded.Encoder
 
-    def counted(*given: Any) -> Any:
-        loads.append(given)
-        return encoder(*given)
+    class Counted(encoder):  # type: ignore[misc, valid-type]
+        def __init__(self, *given: Any) -> None:
+            loads.append(given)
+            super().__init__(*given)
 
-    monkeypatch.setattr(_loaded, "Encoder", counted)
+    monkeypatch.setattr(_loaded, "Encoder", Counted)
     module = find("rails", "judge")
     rail = module.build(module.Config(judge="classifier", settings={"weights": str(folder)}))
     with ThreadPoolExecutor(6) as pool:

@@ -24,14 +24,15 @@ _STEPS = 1 << 31
 
 
 class Assembler:
-    """What a guard does after its rails have spoken. Holds no state of a check."""
+    """What a guard does after its rails have spoken. Holds no state of a check. ``weights``: versions of weights of the classifier that are not the
+    shipped ones; the policy names their folder, which may hold others tomorrow."""
 
-    def __init__(self, policy: GuardPolicy, charter: Charter) -> None:
+    def __init__(self, policy: GuardPolicy, charter: Charter, weights: Sequence[str] = ()) -> None:
         self._policy = policy
         self._hazards = Hazards(charter)
         self._voice = Voice(policy, charter)
         self._hash = policy.hash
-        self.label = f"{policy.name}@{policy.version}+{self._hash[:8]}"
+        self.label = "+".join([f"{policy.name}@{policy.version}", self._hash[:8], *sorted(set(weights))])
 
     def weigh(self, stage: Stage, built: Built, result: Result) -> Account:
         return weigh(self._policy, self._hazards, stage, built, result)

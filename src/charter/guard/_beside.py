@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from charter.core import registry
+from charter.core.config import parse_yaml, read_yaml
+from charter.core.errors import InputError
 from charter.guard.policy import STAGES, GuardPolicy
+from charter.judges._spec import ALIASES, MANY, ONE
 from charter.policy.load import shipped
 
 
@@ -46,7 +49,47 @@ def _settings(shelf: str, name: str, settings: dict[str, Any], folder: Path) -> 
             found[key] = value if value.startswith("~") else str(folder / value)
         elif key == "charter":
             found[key] = placed(value, folder, shipped())
-    inner = settings.get("settings")
-    if (shelf, name) == ("rails", "judge") and isinstance(inner, dict) and isinstance(settings.get("judge"), str):
-        found["settings"] = _settings("judges", settings["judge"], inner, folder)
+    if (shelf, name) == ("rails", "judge"):
+        judge, inner = settings.get("judge"), settings.get("settings")
+        if isinstance(inner, dict) and isinstance(judge, str) and judge in registry.names("judges"):
+            found["settings"] = _settings("judges", judge, inner, folder)
+        elif judge is not None:
+            found["judge"] = _judge(judge, folder)
+    for key in (ONE, MANY):
+        if shelf == "judges" and key in fields and key in settings:
+            found[key] = _judge(settings[key], folder)
     return found
+
+
+def _judge(spec: Any, folder: Path) -> Any:
+    """A judge, or a list of them, as it is written anywhere, with full paths; what is no judge as it is: whoever builds it says that best. A file
+    that holds one is read here: what it names lies beside it."""
+    if isinstance(spec, list):
+        return [_judge(one, folder) for one in spec]
+    if isinstance(spec, str):
+        return _text(spec.strip(), folder)
+    if not isinstance(spec, dict) or len(spec) != 1:
+        return spec
+    ((name, settings),) = spec.items()
+    real = ALIASES.get(str(name), str(name))
+    if real not in registry.names("judges"):
+        return spec
+    fields = registry.find("judges", real).Config.model_fields
+    if isinstance(settings, dict) and not (ONE in fields and len(settings) == 1 and not settings.keys() & fields.keys()):
+        return {name: _settings("judges", real, settings, folder)}
+    return {name: _judge(settings, folder)} if ONE in fields or MANY in fields else spec
+
+
+def _text(spec: str, folder: Path) -> Any:
+    is_yaml = spec[:1] in ("{", "[") or ": " in spec or "\n" in spec
+    is_file = not is_yaml and spec.endswith((".yaml", ".yml"))
+    if not is_yaml and not is_file:
+        return spec
+    path = Path(placed(spec, folder)).expanduser()
+    try:
+        document = read_yaml(path) if is_file else parse_yaml(spec, "judge")
+    except InputError:
+        return str(path) if is_file else spec
+    if document.problems or document.data == spec:
+        return str(path) if is_file else spec
+    return _judge(document.data, path.parent if is_file else folder)

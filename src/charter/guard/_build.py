@@ -23,8 +23,8 @@ COSTS = tuple(TIMEOUT_MS)
 
 class Built(NamedTuple):
     """A rail, ready. ``tier`` is its place in ``COSTS``; ``longest`` the characters of the longest thing it finds, 0 if it finds no spans;
-    ``shares`` (``SHARES`` of its module) what it waits for together with other rails of the same cost: they run in one thread, one after another. '':
-    a thread of its own."""
+    ``shares`` (of the rail, else ``SHARES`` of its module) what it waits for together with other rails of the same cost: they run in one thread, one
+    after another. '': a thread of its own."""
 
     label: str
     entry: RailEntry
@@ -71,9 +71,8 @@ def _built(entry: RailEntry, stage: Stage, given: Mapping[str, RailCall], shared
     timeout_ms = entry.timeout_ms or TIMEOUT_MS[cost]
     version = getattr(call, "version", "")
     key = json.dumps([entry.rail if module else entry.label, entry.settings, str(version), stage], sort_keys=True, default=str)
-    return Built(
-        entry.label, entry, call, COSTS.index(cost), timeout_ms / 1000, int(getattr(call, "longest", 0)), key, str(getattr(module, "SHARES", ""))
-    )
+    shares = "" if module is None else str(getattr(call, "shares", getattr(module, "SHARES", "")))
+    return Built(entry.label, entry, call, COSTS.index(cost), timeout_ms / 1000, int(getattr(call, "longest", 0)), key, shares)
 
 
 def _from_shelf(module: ModuleType, settings: dict[str, Any], where: str) -> RailCall:

@@ -53,7 +53,7 @@ class Guard:
         whole = anchored(self.policy)
         self.charter = charter or _charter(whole.charter)
         self.rails = build_rails(whole, self.charter, rails or {})
-        self._assembler = Assembler(self.policy, self.charter)
+        self._assembler = Assembler(self.policy, self.charter, [w for rails in self.rails.values() for built in rails for w in _weights(built)])
         self._cache = VerdictCache(self.policy.cache)
         local = processors() + 1
         self._pools = {tier: Workers(cost, REMOTE_THREADS if cost == "remote" else local) for tier, cost in enumerate(COSTS)}
@@ -154,7 +154,7 @@ class Guard:
 
     @property
     def label(self) -> str:
-        """Name, version and the beginning of the hash of the policy."""
+        """Name, version and the beginning of the hash of the policy, and the versions of own weights behind its rails."""
         return self._assembler.label
 
     def refusal(self, subject: str, *, unavailable: bool = False) -> str:
@@ -208,6 +208,11 @@ class Guard:
                 self._cache.put(built.fingerprint, conversation.digest, verdict)
             said[built.label] = account, verdict
         return self._assembler.finish(conversation, stage, [said[entry.label] for entry in self.policy.rails(stage)], began)
+
+
+def _weights(built: Built) -> tuple[str, ...]:
+    found: tuple[str, ...] = getattr(built.call, "weights", ())
+    return found
 
 
 def _charter(spec: str) -> Charter:

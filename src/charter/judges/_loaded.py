@@ -7,10 +7,11 @@ import json
 import os
 import threading
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from charter.core.processors import processors
-from charter.judges._encoder import WEIGHTS, Encoder, checked_files, read_card, shipped
+from charter.judges._encoder import WEIGHTS, Encoder, checked_files, read_card, shipped, version_of
 
 #: By folder, card and threads. What nobody uses any more is let go.
 _LOADED: WeakValueDictionary[tuple[str, str, int], Encoder] = WeakValueDictionary()
@@ -41,3 +42,11 @@ def loaded(folder: Path | None = None, threads: int = 0) -> Encoder:
         if encoder is None:
             encoder = _LOADED[key] = Encoder(place, threads)
     return encoder
+
+
+def own_versions(judge: Any) -> tuple[str, ...]:
+    """The versions of the weights behind a judge, or behind its parts, that are not the shipped ones; sorted."""
+    parts = (version for part in getattr(judge, "parts", ()) for version in own_versions(part))
+    encoder = getattr(getattr(judge, "scorer", None), "encoder", None)
+    found = {*parts, *([encoder.version] if isinstance(encoder, Encoder) else [])}
+    return tuple(sorted(found - {version_of(read_card(WEIGHTS))})) if found else ()

@@ -11,7 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Protocol
+from weakref import WeakValueDictionary
 
 from charter.core import registry, stopping
 from charter.core.rows import Conversation, Verdict
@@ -19,6 +21,7 @@ from charter.guard._shared import alike, first, in_a_check, meanwhile
 from charter.guard.rails import _rules
 from charter.guard.rails._disguise import forms
 from charter.judges import harm, refusal, request
+from charter.judges._loaded import own_versions
 
 Head = Literal["harmful_request", "harmful_reply", "jailbreak", "injection", "toxicity", "refusal"]
 Read = Callable[[Sequence[Conversation]], list[Verdict]]
@@ -31,9 +34,14 @@ SHARED = "scores"
 
 
 class Scores(Protocol):
-    """Gives, for each conversation, a Verdict whose ``score`` is the head's, or a failed one. Reads the last user message, or the final reply."""
+    """Gives, for each conversation, a Verdict whose ``score`` is the head's, or a failed one. Reads the last user message, or the final reply.
+
+    ``shares``: what rails with these scores wait for together. ``weights``: the versions of the weights behind them that are not the shipped ones.
+    """
 
     version: str
+    shares: str
+    weights: tuple[str, ...]
 
     def __call__(self, head: Head, conversations: Sequence[Conversation]) -> list[Verdict]: ...
 
@@ -48,8 +56,31 @@ def shipped() -> Scores:
 def warm() -> None:
     """Read now what the first texts would wait for, where rails of this process have their scores from the classifier: for servers. Judges that rails
     build for themselves are not among them."""
-    if shipped.cache_info().currsize and isinstance(scores := shipped(), ClassifierScores):
-        scores.warm()
+    with _lock:
+        found = [*_OWN.values(), *([shipped()] if shipped.cache_info().currsize else [])]
+    for scores in found:
+        if isinstance(scores, ClassifierScores):
+            scores.warm()
+
+
+#: Scores of own weights by their encoder's number, as long as a rail uses them: it lives as long as they do.
+_OWN: WeakValueDictionary[int, ClassifierScores] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def scores_of(weights: Path | None, rail: str, head: Head) -> Scores:
+    """The shipped scores, or those of own weights: the same for all rails of a process that use them. Raises InputError where the weights cannot be
+    loaded, or no row taught them the ``head`` that the rail asks: it would answer by chance."""
+    if weights is None:
+        return shipped()
+    module = registry.find("judges", CLASSIFIER)
+    judge = module.build(module.Config(weights=weights, content_of_replies=False), by_any=True)
+    judge.need(f"the rail {rail}", head)
+    with _lock:
+        scores = _OWN.get(id(judge.scorer.encoder))
+        if scores is None:
+            scores = _OWN[id(judge.scorer.encoder)] = ClassifierScores(judge)
+    return scores
 
 
 class ClassifierScores:
@@ -60,6 +91,8 @@ class ClassifierScores:
             module = registry.find("judges", CLASSIFIER)
             judge = module.build(module.Config(content_of_replies=False))  # rails ask for the content of a reply as of a text
         self.version = f"{judge.name}.{judge.version}"
+        self.weights = own_versions(judge)
+        self.shares = " ".join((SHARED, *self.weights))
         self._read = _Once(lambda conversations: _batch(judge, conversations))
         self._ahead: Callable[[Conversation], None] | None = getattr(judge, "ahead", None)
         self.warm: Callable[[], None] = getattr(judge, "warm", lambda: None)
@@ -80,7 +113,7 @@ class ClassifierScores:
         """Do what needs no encoder of a reading that another thread has begun, or is about to."""
         if self._ahead is not None:
             for conversation in conversations:
-                if first(("ahead", conversation.digest)):  # whoever comes next has something else to do
+                if first(("ahead", self.shares, conversation.digest)):  # whoever comes next has something else to do
                     self._ahead(conversation)
 
 
@@ -120,7 +153,7 @@ def _begin(scores: Scores, wanted: Mapping[str, Conversation]) -> None:
             stopping.check()
             forms(text)
 
-    if unread and first(("begun", *(conversation.digest for conversation in worded.values()))):
+    if unread and first(("begun", scores.shares, *(conversation.digest for conversation in worded.values()))):
         meanwhile(rest)
     scores.begin(list(worded.values()))
 
@@ -129,6 +162,8 @@ class RuleScores:
     """The harm judges and our own rules."""
 
     def __init__(self) -> None:
+        self.shares = SHARED
+        self.weights: tuple[str, ...] = ()
         judges: dict[Head, Any] = {
             "harmful_request": request.build(request.Config()),
             "harmful_reply": harm.build(harm.Config()),

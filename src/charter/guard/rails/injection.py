@@ -10,6 +10,7 @@ the judges' shelf, else from written rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import Field
 
@@ -19,7 +20,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._rules import sign_of
 from charter.guard.rails._said import counted, say, worst
-from charter.guard.rails._scores import SHARED, Scores, asked, begin, shipped
+from charter.guard.rails._scores import SHARED, Scores, asked, begin, scores_of
 from charter.guard.rails._texts import by_message, quoted_blocks
 from charter.guard.segments import view
 
@@ -43,6 +44,7 @@ class Config(BaseConfig):
         default=0.8, ge=0.0, le=1.0, description="score from which descriptions of tools count, where that is over the rail's threshold"
     )
     passage_chars: int = Field(default=2000, ge=200, description="long tool results and quoted texts are also read in passages of this length")
+    weights: Path | None = Field(default=None, description="folder of your own weights (charter train classifier); empty means the shipped ones")
 
 
 class InjectionRail:
@@ -53,6 +55,7 @@ class InjectionRail:
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores
         self.version = f"2+{scores.version}"
+        self.shares, self.weights = scores.shares, scores.weights
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         return self.many([conversation], stage)[0]
@@ -110,5 +113,5 @@ def _worded(texts: Sequence[str]) -> list[str]:
 
 
 def build(config: Config) -> InjectionRail:
-    """The rail on the shipped scores."""
-    return InjectionRail(config, shipped())
+    """The rail on the shipped scores, or on those of own weights. Raises InputError where these cannot be loaded or were not taught what it asks."""
+    return InjectionRail(config, scores_of(config.weights, "injection", "injection"))

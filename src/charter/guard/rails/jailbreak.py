@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from charter.guard.rails import request_harm
-from charter.guard.rails._scores import SHARED, shipped
+from charter.guard.rails._scores import SHARED, scores_of
 from charter.guard.rails._texts import Role
 
 NOT_COVERED = (
@@ -40,5 +40,5 @@ class JailbreakRail(request_harm.RequestHarmRail):
 
 
 def build(config: Config) -> JailbreakRail:
-    """The rail on the shipped scores."""
-    return JailbreakRail(config, shipped())
+    """The rail on the shipped scores, or on those of own weights. Raises InputError where these cannot be loaded or were not taught what it asks."""
+    return JailbreakRail(config, scores_of(config.weights, "jailbreak", "jailbreak"))

@@ -1,6 +1,7 @@
 """Any judge of the shelf as a rail: guard models (Llama Guard, ShieldGemma, WildGuard, Qwen3Guard, …), LLM judges, algebra of judges.
 
-``settings: {judge: llama_guard, settings: {model: "openai:NAME@URL", version: 3}}``. On the output it reads the conversation with its reply. On the
+``settings: {judge: llama_guard, settings: {model: "openai:NAME@URL", version: 3}}``, or ``judge`` as everywhere else (``{judge: "threshold: {judge:
+classifier, head: injection}"}``, a judge's file). On the output it reads the conversation with its reply. On the
 input it is asked about the last message of the users in its conversation, all their messages as one, and every text of another role as if a user had
 written it: the worst answer counts. What the model said before the users' last message is only what came before. A judge that gives no score decides
 by its own label.
@@ -17,7 +18,7 @@ from pydantic import Field
 
 from charter.core import registry
 from charter.core.config import Config as BaseConfig
-from charter.core.config import Document, parse
+from charter.core.config import Document, SpecText, parse
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Judge
@@ -25,6 +26,8 @@ from charter.guard.policy import Stage
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import say
 from charter.guard.rails._texts import ROLES, Role, of_others, without_past
+from charter.judges._loaded import own_versions
+from charter.judges._spec import build_judge
 
 NOT_COVERED = (
     "Whatever the judge behind it does not cover. It is asked again for every system message, tool result and document. "
@@ -38,8 +41,8 @@ EXAMPLE = {"judge": "request"}
 class Config(BaseConfig):
     """Which judge."""
 
-    judge: str = Field(min_length=1, description="a file on the judges' shelf: charter list judges")
-    settings: dict[str, Any] = Field(default={}, description="the judge's own settings")
+    judge: SpecText = Field(min_length=1, description="which judge: a name (charter list judges), or as wherever a judge is named, settings and all")
+    settings: dict[str, Any] = Field(default={}, description="the judge's own settings, where judge is a name")
     roles: tuple[Role, ...] = Field(
         default=ROLES,
         min_length=1,
@@ -62,6 +65,11 @@ class JudgeRail:
         self.cost = config.cost
         first = self._judge()
         self.version = f"2+{first.name}.{first.version}"
+        self.weights = own_versions(first)
+        if config.head in getattr(first, "untaught", ()):
+            raise InputError(
+                f"the rail judge: head: no row taught the weights of {first.name} {config.head}", "docs/classifier.md says how to teach it"
+            )
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         if stage == "output":
@@ -107,6 +115,12 @@ def _risk(verdict: Verdict) -> float:
 
 def build(config: Config) -> JudgeRail:
     """Raises InputError for a judge or a setting that does not exist, MissingPartError or ModelError where its model cannot be had."""
+    if config.judge not in registry.names("judges"):
+        if config.settings:
+            raise InputError(
+                f"the rail judge: settings stand beside {config.judge[:80]!r}, which is no name of a judge", "write them in one of the two places"
+            )
+        return JudgeRail(config, lambda: build_judge(config.judge))
     module = registry.find("judges", config.judge)
     settings = parse(module.Config, Document(f"judge {config.judge}", config.settings, {}, ()), "charter list judges")
 

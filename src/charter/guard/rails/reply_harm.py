@@ -7,6 +7,7 @@ against all the user's turns together, and against whatever else looks like a ha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import Field
 
@@ -15,7 +16,7 @@ from charter.core.rows import Conversation, Verdict
 from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import SHARED, Scores, asked, begin_reply, replied, shipped
+from charter.guard.rails._scores import SHARED, Scores, asked, begin_reply, replied, scores_of
 from charter.guard.rails._texts import ROLES, of_others, requests, unanswered
 from charter.guard.segments import view
 
@@ -35,6 +36,7 @@ class Config(BaseConfig):
         le=1.0,
         description="harm from which a text that is not a user's (system, tool, an earlier turn) is a request that the reply is also read against",
     )
+    weights: Path | None = Field(default=None, description="folder of your own weights (charter train classifier); empty means the shipped ones")
 
 
 class ReplyHarmRail:
@@ -45,6 +47,7 @@ class ReplyHarmRail:
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores
         self.version = f"2+{scores.version}"
+        self.shares, self.weights = scores.shares, scores.weights
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         return self.many([conversation], stage)[0]
@@ -83,5 +86,5 @@ def _says(conversation: Conversation) -> str:
 
 
 def build(config: Config) -> ReplyHarmRail:
-    """The rail on the shipped scores."""
-    return ReplyHarmRail(config, shipped())
+    """The rail on the shipped scores, or on those of own weights. Raises InputError where these cannot be loaded or were not taught what it asks."""
+    return ReplyHarmRail(config, scores_of(config.weights, "reply_harm", "harmful_reply"))

@@ -9,6 +9,7 @@ judges' shelf, else from the request judge (``_scores.py``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field
@@ -19,7 +20,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._forbidding import without_forbidding
 from charter.guard.rails._said import HARMLESS, counted, say, worst
-from charter.guard.rails._scores import SHARED, Head, Scores, asked, begin, shipped
+from charter.guard.rails._scores import SHARED, Head, Scores, asked, begin, scores_of
 from charter.guard.rails._texts import ROLES, Role, by_message, of_others, spoken
 
 NOT_COVERED = (
@@ -44,6 +45,7 @@ class Config(BaseConfig):
         default=0.93, ge=0.0, le=1.0, description="the same for the model's turns before the last of the user: in honest ones harms are spoken of"
     )
     joined_chars: int = Field(default=2000, ge=0, description="end of all user turns that is also read as one text; 0 reads messages only alone")
+    weights: Path | None = Field(default=None, description="folder of your own weights (charter train classifier); empty means the shipped ones")
 
 
 class _Texts(NamedTuple):
@@ -64,6 +66,7 @@ class RequestHarmRail:
     def __init__(self, config: Config, scores: Scores) -> None:
         self._config, self._scores = config, scores
         self.version = f"2+{scores.version}"
+        self.shares, self.weights = scores.shares, scores.weights
 
     def __call__(self, conversation: Conversation, stage: Stage) -> Verdict:
         return self.many([conversation], stage)[0]
@@ -114,5 +117,5 @@ def _counts(verdict: Verdict, least: float) -> bool:
 
 
 def build(config: Config) -> RequestHarmRail:
-    """The rail on the shipped scores."""
-    return RequestHarmRail(config, shipped())
+    """The rail on the shipped scores, or on those of own weights. Raises InputError where these cannot be loaded or were not taught what it asks."""
+    return RequestHarmRail(config, scores_of(config.weights, "request_harm", "harmful_request"))

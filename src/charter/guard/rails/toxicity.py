@@ -14,7 +14,7 @@ from charter.guard.policy import Stage
 from charter.guard.rails import request_harm
 from charter.guard.rails._disguise import all_forms
 from charter.guard.rails._said import say, worst
-from charter.guard.rails._scores import SHARED, shipped
+from charter.guard.rails._scores import SHARED, scores_of
 from charter.guard.rails._texts import by_message
 
 NOT_COVERED = (
@@ -53,5 +53,5 @@ class ToxicityRail(request_harm.RequestHarmRail):
 
 
 def build(config: Config) -> ToxicityRail:
-    """The rail on the shipped scores."""
-    return ToxicityRail(config, shipped())
+    """The rail on the shipped scores, or on those of own weights. Raises InputError where these cannot be loaded or were not taught what it asks."""
+    return ToxicityRail(config, scores_of(config.weights, "toxicity", "toxicity"))
