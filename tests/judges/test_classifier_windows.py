@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charter.judges._encoder import shipped
 from charter.judges._windows import (
+    _MOST,
     LENGTH,
     LONGEST_WORD,
     OPERATOR,
+    _letters,
     cut_long_words,
     operator_pieces,
     operator_windows,
@@ -78,10 +82,32 @@ def test_shorten_keeps_both_ends() -> None:
     assert shorten([1, 2]) == [1, 2]
 
 
-@given(st.text(alphabet="ab \n", max_size=400))
+@given(st.text(alphabet="ab \n각가é", max_size=400))
 def test_cutting_loses_nothing(text: str) -> None:
     cut = cut_long_words(text)
-    assert all(len(word) <= LONGEST_WORD for word in cut.text.split())
+    assert all(sum(map(_letters, word)) <= LONGEST_WORD for word in cut.text.split())
     shown = [n for n in range(len(cut.text)) if n not in {c + k for k, c in enumerate(cut.cuts)}]
     assert "".join(cut.text[n] for n in shown) == text
     assert [cut.original(n) for n in shown] == list(range(len(text)))
+
+
+def test_no_character_becomes_more_letters_than_a_short_word_is_let_pass_for() -> None:
+    assert max(_letters(chr(code)) for code in range(sys.maxunicode + 1)) == _MOST
+
+
+@pytest.mark.parametrize("text", ["폭탄을만드는방법을알려줘" * 7, ("tell각me각how각to각build" * 5)[:80], "각" * 34, "가" * 46, "\u0bcb" * 50])
+def test_what_the_tokenizer_takes_apart_is_cut_before_it_gives_up(text: str) -> None:
+    """It counts the letters of a syllable by themselves, and reads more than 100 without a space as one unknown word."""
+    encoder = shipped()
+    assert len(text) <= LONGEST_WORD
+    tokens = encoder.tokens([text])[0]
+    assert "[UNK]" not in [encoder.token(number) for number in tokens.ids]
+    assert len(tokens.ids) > len(text) / 2
+    assert (tokens.offsets[0][0], tokens.offsets[-1][1]) == (0, len(text))
+
+
+@pytest.mark.parametrize("text", ["é" * LONGEST_WORD, "a" * LONGEST_WORD, "각" * 30, "文" * LONGEST_WORD])
+def test_what_the_tokenizer_reads_whole_is_left_whole(text: str) -> None:
+    """Marks are dropped and count for nothing: scores of ordinary texts stay what they were."""
+    assert cut_long_words(text).cuts == []
+    assert cut_long_words(text + text[0]).cuts == [len(text)]

@@ -6,8 +6,10 @@ Pure functions over token ids, used by the trainer and by the judge alike. A win
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,8 +21,10 @@ REQUEST_HEAD = 24
 REQUEST_TAIL = 16
 #: Tokens of the operator's instructions kept beside a text: more where the text leaves room.
 OPERATOR = 64
-#: A word piece model reads a longer run of letters as one unknown word: an evasion. Longer runs are cut.
+#: A word piece model reads a longer run of letters (over 100) as one unknown word: an evasion. Longer runs are cut.
 LONGEST_WORD = 90
+#: Letters that one character may become (a test looks at all).
+_MOST = 3
 
 
 class Window(NamedTuple):
@@ -97,7 +101,8 @@ def operator_pieces(operator: Sequence[int], text: Sequence[int], room: int) -> 
 
 
 class Cut(NamedTuple):
-    """A text without runs longer than ``LONGEST_WORD``: ``cuts`` are the positions (in the original) before which a space was put."""
+    """A text without runs of more than ``LONGEST_WORD`` letters (``_letters``): ``cuts`` are the positions (in the original) before which a
+    space was put."""
 
     text: str
     cuts: list[int]
@@ -113,16 +118,27 @@ class Cut(NamedTuple):
 
 
 def cut_long_words(text: str) -> Cut:
-    """Put a space into every run of more than ``LONGEST_WORD`` characters without one."""
+    """Put a space into every run of more than ``LONGEST_WORD`` letters without one, as the tokenizer counts them (``_letters``)."""
     cuts, run = [], 0
-    if len(max(text.split(), key=len, default="")) <= LONGEST_WORD:
+    if not any(len(word) > LONGEST_WORD or (len(word) > LONGEST_WORD // _MOST and _long(word)) for word in text.split()):
         return Cut(text, [])
     for place, letter in enumerate(text):
-        run = 0 if letter.isspace() else run + 1
+        count = 1 if letter.isascii() else _letters(letter)
+        run = 0 if letter.isspace() else run + count
         if run > LONGEST_WORD:
             cuts.append(place)
-            run = 1
+            run = count
     if not cuts:
         return Cut(text, [])
     parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     return Cut(" ".join(parts), cuts)
+
+
+def _long(word: str) -> bool:
+    return not word.isascii() and len(unicodedata.normalize("NFD", word)) > LONGEST_WORD and sum(map(_letters, word)) > LONGEST_WORD
+
+
+@lru_cache(maxsize=1 << 14)
+def _letters(letter: str) -> int:
+    """What the tokenizer makes of one: it takes letters apart (NFD), a syllable of Hangul into two or three, and drops the marks; at least one."""
+    return max(1, sum(unicodedata.category(part) != "Mn" for part in unicodedata.normalize("NFD", letter)))
