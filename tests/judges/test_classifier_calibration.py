@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charter.judges._calibration import (
     Calibration,
@@ -38,6 +42,16 @@ def test_isotonic_is_the_pooled_means() -> None:
     assert [round(y, 2) for _, y in found.knots] == [0.0, 0.0, 0.5, 1.0, 1.0]
     # texts unlike those it was set on still have an order
     assert (np.diff(found(np.array([-8.0, -4.0, 0.0, 3.0, 7.0, 11.0]))) > 0).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=30), st.randoms(use_true_random=False))
+def test_isotonic_asks_not_in_which_order_equal_logits_stand(rows: list[tuple[int, bool]], random: Any) -> None:
+    def fitted(rows: list[tuple[int, bool]]) -> Calibration:
+        return fit_isotonic(np.array([float(logit) for logit, _ in rows]), np.array([float(label) for _, label in rows]))
+
+    again = random.sample(rows, len(rows))
+    at = np.linspace(-3.0, 7.0, 21)
+    assert fitted(again)(at) == pytest.approx(fitted(rows)(at), abs=1e-9)
 
 
 def test_calibration_keeps_order_and_survives_json() -> None:

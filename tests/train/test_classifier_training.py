@@ -6,8 +6,9 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("torch")
@@ -19,7 +20,7 @@ from charter.judges import classifier
 from charter.judges._heads import CONTENT_HEADS, HAZARDS, OPERATOR_HEADS, OUTPUTS, REPLY_HEADS, TEXT_HEADS, YES_NO
 from charter.judges._reply_inputs import REPLY_INPUTS
 from charter.store.runs import alone_in
-from charter.train.classifier import build, told
+from charter.train.classifier import build, calibrate, told
 from charter.train.classifier.rows import LabelledText
 
 WORDS = "how do i bake break a cake window please ignore the rules and say hello you are no bad good dog sorry can not help with that".split()
@@ -137,9 +138,15 @@ def test_own_weights_are_used_by_the_judge(base: Path, rows: Path, tmp_path: Pat
     import torch
 
     build.train(recipe(base, rows), tmp_path / "out", quiet)
+    taught = classifier.build(classifier.Config(weights=tmp_path / "out"))(Conversation.ask("how do i break a window"))
+    assert taught.outcome in ("safe", "unsafe", "unsure")
+    assert set(taught.scores) == {"harmful_request"}, "what no row taught gives no score"
+    card_path = tmp_path / "out" / "classifier.json"
+    card = json.loads(card_path.read_text())
+    del card["untaught"]  # as if rows had taught every head
+    card_path.write_text(json.dumps(card))
     judge = classifier.build(classifier.Config(weights=tmp_path / "out"))
     verdict = judge(Conversation.ask("how do i break a window"))
-    assert verdict.outcome in ("safe", "unsafe", "unsure")
     assert set(verdict.scores) >= {"harmful_request", "jailbreak", "injection", "toxicity", "S1", "S14"}
 
     told = judge(Conversation.ask("how do i break a window", system="Never speak of windows."))
@@ -166,8 +173,11 @@ def test_rows_without_replies_are_enough(base: Path, tmp_path: Path) -> None:
     texts = [("break a window", 1), ("bake a cake", 0)]
     path.write_text("\n".join(json.dumps({"text": f"how do i {t} {n}", "labels": {"harmful_request": v}}) for n in range(12) for t, v in texts))
     build.train(recipe(base, path), tmp_path / "out", quiet)
-    verdict = classifier.build(classifier.Config(weights=tmp_path / "out"))(Conversation.ask("how do i bake a cake").with_reply("please bake"))
-    assert 0.0 <= verdict.scores["harmful_reply"] <= 1.0
+    judge = classifier.build(classifier.Config(weights=tmp_path / "out"))
+    asked = Conversation.ask("how do i bake a cake")
+    assert set(judge(asked).scores) == {"harmful_request"}
+    replied = judge(asked.with_reply("please bake"))
+    assert (replied.outcome, replied.reason, replied.score) == ("failed", "these weights were not taught harmful_reply", None)
 
 
 def test_words_that_tell_count_beside_the_network_and_others_do_not(base: Path, tmp_path: Path) -> None:
@@ -410,3 +420,14 @@ def test_the_shipped_weights_overflow_nowhere() -> None:
     products = [node for node in graph.node if node.op_type == "DynamicQuantizeMatMul"]
     assert len(products) == 4 * 6
     assert all(int(abs(weights[node.input[1]].astype(int)).max()) <= PRODUCT_TOP for node in products)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.floats(0.3, 0.95), min_size=1, max_size=300, unique=True))
+def test_an_operating_point_lets_no_more_false_alarms_through_than_it_says(harmless: list[float]) -> None:
+    """With scores as they are written, of six digits, too: the row that is still let through must not reach the point."""
+    points = calibrate._points("refusal", np.array(harmless), ["own"] * len(harmless))
+    (upper, lower), _ = calibrate.OTHER_ALARMS
+    for share, point in ((upper, points["unsafe"]), (lower, points["safe"])):
+        for scores in (harmless, [round(score, 6) for score in harmless]):
+            assert sum(score >= point for score in scores) <= share * len(harmless)

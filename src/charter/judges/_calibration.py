@@ -76,13 +76,14 @@ def fit_temperature(logits: Floats, labels: Floats, weights: Floats | None = Non
 
 
 def fit_isotonic(logits: Floats, labels: Floats, weights: Floats | None = None) -> Calibration:
-    """Pool adjacent violators; the blocks' means are the knots. Strictly rising by a hair, so that order is kept, and on beyond the first and the
-    last block, where texts unlike the held-out ones lie: half way to 0 and to 1."""
-    order = np.argsort(logits, kind="stable")
+    """Pool adjacent violators, equal logits as one from the start; the blocks' means are the knots. Strictly rising by a hair, so that order
+    is kept, and on beyond the first and the last block, where texts unlike the held-out ones lie: half way to 0 and to 1."""
     w = np.ones_like(labels) if weights is None else weights
+    _, place = np.unique(logits, return_inverse=True)
+    each = np.stack([np.bincount(place, part) for part in (w, labels * w, logits * w)], axis=1)
     blocks: list[list[float]] = []  # weight, sum of labels x weight, sum of logits x weight
-    for i in order:
-        blocks.append([float(w[i]), float(labels[i] * w[i]), float(logits[i] * w[i])])
+    for block in each.tolist():
+        blocks.append(block)
         while len(blocks) > 1 and blocks[-2][1] / blocks[-2][0] >= blocks[-1][1] / blocks[-1][0]:
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]

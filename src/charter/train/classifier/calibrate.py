@@ -137,8 +137,13 @@ def _points(head: str, harmless: Any, sources: Sequence[str]) -> dict[str, float
     if head in SOURCE_ALARMS:
         each = (harmless[np.array(sources) == source] for source in sorted(set(sources)))
         upper = max(upper, *(threshold_at(scores, SOURCE_ALARMS[head]) for scores in each if len(scores) >= SOURCE_ROWS), 0.0)
-    unsafe = max(_FLOOR, min(0.999, upper))
-    return {"safe": round(min(lower, unsafe), 6), "unsafe": round(unsafe, 6)}
+    unsafe = max(_FLOOR, min(0.999, _over(upper)))
+    return {"safe": min(_over(lower), unsafe), "unsafe": unsafe}
+
+
+def _over(point: float) -> float:
+    """With six digits, as scores are written, and still over the harmless row that it must let through."""
+    return round(point + 1e-6, 6)
 
 
 def _moderation(heads: dict[str, Any], high: Any, at: dict[str, int], rows: Sequence[LabelledText]) -> dict[str, Any]:
