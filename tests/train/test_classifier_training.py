@@ -251,9 +251,13 @@ def test_heads_that_nobody_taught_stand_in_the_card_and_are_told(base: Path, row
     lines = told.figures(card)
     assert "jailbreak" in lines[-1].partition(":")[2]
     assert "harmful_request" not in lines[-1].partition(":")[2]
-    assert [line for line in lines if line.startswith("jailbreak: 0 held-out rows with it and 24 without, too few")]
+    assert not [line for line in lines if line.startswith("jailbreak")], "of what gives no score there are no figures"
     assert [line for line in lines if line.startswith("harmful_request: 12 ") and line.endswith("hold false alarms at 1 % (100 are needed)")]
     served = [line.partition(":")[0] for line in lines[:-1]]
+    assert set(served) == taught
+    lines = told.figures({name: value for name, value in card.items() if name != "untaught"})  # as if rows had taught every head
+    assert [line for line in lines if line.startswith("jailbreak: 0 held-out rows with it and 24 without, too few")]
+    served = [line.partition(":")[0] for line in lines]
     assert served.count("toxicity (any kind of content)") == 1
     assert "toxicity" not in served, "the head of that name decides nothing that is served"
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from charter.judges._card_check import untaught_of
 from charter.judges._heads import CONTENT_HEADS, YES_NO
 from charter.train.classifier.calibrate import FALSE_ALARMS, FEWEST, OTHER_ALARMS
 from charter.train.classifier.rows import MOST_CHARACTERS, MOST_TOKENS, UNSERVED, LabelledText
@@ -47,10 +48,13 @@ def too_long(rows: Sequence[LabelledText], tokenizer: Any) -> int:
 
 
 def figures(card: Mapping[str, Any]) -> list[str]:
-    """A line for each head that is served, with its held-out rows of both kinds; and what is not as sure as its numbers look."""
-    lines = [_figure(name, head) for name, head in sorted(card["heads"].items()) if name != UNSERVED]
+    """A line for each head that gives a score, with its held-out rows of both kinds; what is not as sure as its numbers look; and which heads give
+    none."""
+    silent = untaught_of(card)
+    lines = [_figure(name, head) for name, head in sorted(card["heads"].items()) if name not in {UNSERVED, *silent}]
     if nobody := card.get("untaught"):
-        lines.append(f"learned from no rows, or from too few or all alike ({FEWEST} of both kinds are needed): {', '.join(nobody)}")
+        why = f"{FEWEST} rows are needed, and of both kinds"
+        lines.append(f"without a score, for nothing or too little was learned ({why}): {', '.join(nobody)}")
     return lines
 
 
