@@ -129,8 +129,8 @@ def cell(text: str) -> str:
 
 
 def summary(thing: Any) -> str:
-    """First paragraph of a docstring."""
-    return " ".join((thing.__doc__ or "").strip().split("\n\n")[0].split())
+    """First paragraph of a docstring; of None, which newer Pythons describe, nothing."""
+    return "" if thing is None else " ".join((thing.__doc__ or "").strip().split("\n\n")[0].split())
 
 
 def shelves_page() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,6 +73,8 @@ class Database:
         #: A connection to a file that ``append`` keeps between two times: the pool takes as long to give one as the rows take to be written.
         self._kept: list[Any] = []
         self._keeps, self._closed = self.is_sqlite and isinstance(self.engine.pool, QueuePool), False
+        if self.is_sqlite:  # a file that nobody closed is closed when it is let go; what watches a server's connections holds on to all of this
+            weakref.finalize(self, _let_go, self.engine, self._kept).atexit = False
         try:
             if make and self.is_sqlite and url.database:
                 _private(Path(url.database))
@@ -129,7 +132,7 @@ class Database:
             if self._keeps and not self._kept and not self._closed:
                 self._kept.append(fairy)
                 if self._closed:  # meanwhile: nobody else would give it back
-                    self._give_back()
+                    _give_back(self._kept)
             else:
                 fairy.close()
         except (SQLAlchemyError, self._driver.Error, UnicodeDecodeError) as error:
@@ -195,15 +198,10 @@ class Database:
 
     def close(self) -> None:
         self._closed = True
-        self._give_back()
+        _give_back(self._kept)
         self.engine.dispose()
         if self._overdue is not None:
             self._overdue.close()
-
-    def _give_back(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._kept.pop().close()
 
     def _keep_limits(self) -> None:
         if self._limit_s is None:
@@ -282,6 +280,17 @@ def _private(path: Path) -> None:
     if not str(path).startswith((":memory:", "file:")):
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _give_back(kept: list[Any]) -> None:
+    with suppress(IndexError):
+        while True:
+            kept.pop().close()
+
+
+def _let_go(engine: Engine, kept: list[Any]) -> None:
+    _give_back(kept)
+    engine.dispose()
 
 
 def _engine(url: URL, busy_s: float, make: bool = True, limit_s: float | None = None) -> Engine:
