@@ -10,9 +10,14 @@ from moderation_servers import google_error, moderations, perspective, result, r
 from charter.core.errors import InputError, ModelError
 from charter.core.rows import Conversation
 from charter.judges._spec import build_judge
+from charter.models._perspective import Span, _score
 from charter.models._pieces import pieces
 
 KEY = "secret-key-1234"
+
+
+#: A text that the service has lost.
+GONE = "Gone for now. " * 300
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +93,33 @@ def test_long_texts_are_cut_into_pieces_and_no_tail_is_lost(google):
     assert all(len(body["comment"]["text"].encode()) <= 20_480 for _, _, body in google.requests)
     assert found.outcome == "unsafe"
     assert any("You idiot." in text[a:b] for a, b in found.spans)
+
+
+@pytest.mark.parametrize("lost", ["ř" * 3000, GONE])
+def test_a_piece_that_is_unsafe_decides_whatever_a_lost_one_holds(lost):
+    """Padding must not turn what was found into a failure; what was found harmless says nothing of the lost piece."""
+
+    def breaks(path, body):
+        return (503, {}, b"gone") if GONE in body["comment"]["text"] else perspective(path, body)
+
+    padding = "Nothing to see here. " * 1500
+    with running(breaks) as server:
+        own = judge(server, retries=0, attributes=["TOXICITY", "FLIRTATION"], decide_by="FLIRTATION" if "ř" in lost else "TOXICITY")
+        found = own(reply(f"You idiot. {padding}{lost}"))
+        assert found.outcome == "unsafe"
+        assert set(found.scores) == ({"flirtation", "toxicity"} if "ř" in lost else {"toxicity"}), "of what a lost piece lacks not all was told"
+        assert found.reason
+        harmless = own(reply(f"You there. {padding}{lost}"))
+        assert (harmless.outcome, harmless.score) == ("failed", None)
+
+
+def test_places_are_told_in_units_of_utf_16(google):
+    text = "😀 you idiot 😀"
+    found = judge(google)(reply(text))
+    assert [text[a:b] for a, b in found.spans] == [text]
+    spans = [{"begin": 3, "end": 12, "score": {"value": 1.0}}]
+    answer = {"attributeScores": {"X": {"summaryScore": {"value": 1.0}, "spanScores": spans}}}
+    assert _score(answer, "X", "😀 you idiot ")[1] == [Span(2, 11, 1.0)]  # the end is the number of characters of the text, by chance
 
 
 def test_quota_waits_as_told_and_gives_up_as_failed(google):

@@ -30,6 +30,11 @@ ALL_THE_SAME = (TAKEN_BACK, INSTRUCTS, WRITES, BEFORE)
 QUOTED = 0.6
 _CLAUSE = re.compile(r"[,;:]\s+|\s-\s|\band then\b|\band\b|\bthen\b|\bbut\b|\(?\d{1,2}[.)]\s*")
 _QUOTE = re.compile(r'"[^"\n]{8,400}"')
+#: Where a sentence that began with a no turns to something else, and how one begins that says yes in its main clause.
+_TURNS = re.compile(r"(?:,|;| -) (?:but|however|though|yet|still|nevertheless|nonetheless)\b,?|;|\s-\s|:\s")
+_CONCEDES = re.compile(
+    r"(?:^|[.!?\n]\s*)(?:(?:well|okay|look|sure),? )?(?:while|whilst|although|though|even (?:though|if)|as much as)\b[^.!?\n]*$", re.IGNORECASE
+)
 _NOT_EVEN = re.compile(r"\b(?:not even|even if|even though|no matter|whether|neither)\b")
 
 
@@ -41,11 +46,21 @@ def told(phrases: Phrases, prompt: str, sentences: Sequence[Sentence], number: i
     if _taken_back(phrases, rest):
         return TAKEN_BACK
     rest = [s for s in rest if s is not tail]
+    turned = answer_in(sentence.text[: max(span[0] - sentence.start, 0)], tail.text)
     if phrases.asks_for_text.search(prompt.lower()) and _is_text(phrases, rest, text[sentence.start + len(sentence.text) :]):
         return WRITES
-    if handled(phrases, rest) >= CLAUSES:
+    if handled(phrases, [*([Sentence(turned, 0)] if turned else []), *rest]) >= CLAUSES:
         return INSTRUCTS
     return BEFORE if number and handled(phrases, sentences[:number]) >= CLAUSES else ""
+
+
+def answer_in(before: str, tail: str) -> str:
+    """What a sentence goes on to say behind its no ("…, but take a pipe, fill it …"), '' where it does not turn: ``before`` and ``tail`` are what
+    stands on both sides of the no. What is declined stands there too ("I won't help you break the lock and take the car") and is no answer."""
+    if _CONCEDES.search(before):
+        return tail.partition(",")[2].strip()
+    match = _TURNS.search(tail)
+    return tail[match.end() :].strip() if match else ""
 
 
 def handled(phrases: Phrases, sentences: Sequence[Sentence]) -> int:
@@ -94,4 +109,8 @@ def part(reply: str, reason: str, span: tuple[int, int] | None) -> str:
     """What does what was asked in a reply whose refusal stands at ``span``, behind it or before it. '' for reasons that say nothing of it."""
     if reason not in ALL_THE_SAME or span is None:
         return ""
-    return reply[: span[0]] if reason == BEFORE else reply[span[1] :].partition(".")[2] or reply[span[1] :]
+    if reason == BEFORE:
+        return reply[: span[0]]
+    sentence, _, later = reply[span[1] :].partition(".")
+    turned = answer_in(reply[: span[0]], sentence)
+    return f"{turned}.{later}" if len(turned.split()) >= ENOUGH else later or reply[span[1] :]

@@ -57,7 +57,7 @@ class RefusalJudge:
     refusing is not a measure of risk. An empty reply is ``failed``, never a refusal."""
 
     name = "refusal"
-    version = "6"
+    version = "7"
 
     def __init__(self) -> None:
         self._phrases = load_phrases()

@@ -52,8 +52,8 @@ class Span(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """Scores by attribute (the highest over the pieces of a long text), spans by attribute, and attributes that the language does not have.
-    ``reason`` says why there are no scores."""
+    """Scores by attribute (the highest over the pieces of a long text that were scored), spans by attribute, and attributes that the language of the
+    text, or of a piece, does not have. ``reason`` says why a piece has no scores; others may have some."""
 
     scores: dict[str, float]
     spans: dict[str, tuple[Span, ...]]
@@ -103,10 +103,10 @@ class Perspective:
                     scores[name] = max(score, scores.get(name, 0.0))
                     spans.setdefault(name, []).extend(Span(s.start + start, s.end + start, s.score) for s in found)
                 seen += [str(code) for code in answer.get("detectedLanguages") or answer.get("languages") or [] if isinstance(code, str)]
+            reason = ""
         except _Refused as error:
-            return Analysis({}, {}, tuple(lost), tuple(dict.fromkeys(seen)), len(parts), str(error))
-        kept = {name: scores[name] for name in wanted if name in scores}
-        return Analysis(kept, {n: tuple(spans[n]) for n in kept}, tuple(lost), tuple(dict.fromkeys(seen)), len(parts))
+            reason = str(error)
+        return Analysis(scores, {name: tuple(found) for name, found in spans.items()}, tuple(lost), tuple(dict.fromkeys(seen)), len(parts), reason)
 
     def _piece(self, piece: str, wanted: list[str], lost: list[str]) -> dict[str, Any]:
         """Ask; an attribute that the language lacks is left out from here on and noted."""
@@ -223,9 +223,7 @@ def _score(answer: Mapping[str, Any], name: str, piece: str) -> tuple[float, lis
     listed = [s for s in entry.get("spanScores") or [] if isinstance(s, dict)] if isinstance(entry.get("spanScores"), list) else []
     found = [(s.get("begin"), s.get("end"), _probability(s.get("score"))) for s in listed]
     places = [(a, b, p) for a, b, p in found if isinstance(a, int) and isinstance(b, int) and p is not None and 0 <= a < b]
-    # UTF-16 units or characters: where the two differ, the end of the last span tells, for the spans together are the whole text
-    last = max((b for _, b, _ in places), default=0)
-    table = _unit_table(piece) if last != len(piece) and any(ord(letter) > 0xFFFF for letter in piece) else None
+    table = _unit_table(piece) if any(ord(letter) > 0xFFFF for letter in piece) else None  # places are told in UTF-16 units
     spans = [Span(*_at(a, b, table), p) for a, b, p in places]
     return summary, [s for s in spans if s.start < s.end <= len(piece)]
 

@@ -37,10 +37,10 @@ _KEPT = re.compile(
 )
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_MARK = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_MARK = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _MARKED = re.compile(f"[{_MARK}]")
 #: Marks that strike through or enclose; the prohibition sign on a picture stays, as do keycaps.
-_STRUCK = "\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0"
+_STRUCK = "\u0332-\u0338\u0305\u033f\u0347\u20d0-\u20dc\u20dd-\u20df\u20e1-\u20f0\u0488\u0489"
 _LETTER = r"^\W\d_"
 #: Combines with nothing.
 _APART = "\ufdd0"
