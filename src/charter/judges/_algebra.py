@@ -7,12 +7,14 @@ unless the other parts decide it whatever the failed one would have said. So a f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Outcome, Verdict, content_id
 from charter.core.shapes import Judge
 from charter.judges._judging import judge_conversations
+
+C = TypeVar("C")
 
 
 def both(outcomes: Sequence[Outcome]) -> Outcome:
@@ -47,6 +49,14 @@ def most(outcomes: Sequence[Outcome]) -> Outcome:
 def by_score(score: float, low: float, high: float) -> Outcome:
     """Unsafe at or over ``high``, safe under ``low``, unsure between."""
     return "unsafe" if score >= high else "safe" if score < low else "unsure"
+
+
+def ordered(config: C) -> C:
+    """For settings with ``low`` and ``high``, behind their own checks: nothing could be unsure between points that stand the wrong way round."""
+    low, high = config.low, config.high  # type: ignore[attr-defined]
+    if low is not None and low > high:
+        raise ValueError(f"low ({low:g}) must not be over high ({high:g})")
+    return config
 
 
 def _open(outcomes: Sequence[Outcome]) -> Outcome | None:

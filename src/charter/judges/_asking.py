@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from charter.core.errors import InputError, ModelError
+from charter.core.config import Config as BaseConfig
+from charter.core.errors import InputError, ModelError, NoModelError
 from charter.core.normalise.fold import seen
 from charter.core.rows import Conversation, Outcome, Reply, Sampling, Verdict
 from charter.core.shapes import Model
 from charter.judges._quoting import fill, mark_for, quoted, transcript
 from charter.models import load_model
+from charter.models._identity import identity
 
 #: A whole block of reasoning at the start, as reasoning models write it.
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -42,7 +45,7 @@ class AskingJudge:
 
     def __init__(self, model: Model, version: str) -> None:
         self.model = model
-        self.version = f"{version}+{model.spec}"
+        self.version = f"{version}+{identity(model.spec)}"
 
     def questions(self, conversation: Conversation) -> list[Conversation]:
         """What to ask about one conversation, at least one question."""
@@ -93,7 +96,7 @@ class AskingJudge:
 
 class Scorer:
     """Log-probabilities of options, from a model that may fail now and then: the first failure before any success is the user's to mend
-    (no server, no log-probabilities) and is raised, a later one is a failure of that question."""
+    (no log-probabilities) and is raised, a later one is a failure of that question. That there is no model is always raised."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -103,12 +106,19 @@ class Scorer:
         """In nats, one for each option. Raises NoVerdict."""
         try:
             found = self._model.score(question, options)
+        except NoModelError:  # it is not there any more: what is left is asked when it is back
+            raise
         except ModelError as error:
             if not self._worked:
                 raise
             raise NoVerdict(f"no log-probabilities: {error.message}") from None
         self._worked = True
         return found
+
+
+def changed(config: BaseConfig, *names: str) -> list[str]:
+    """What stands in a judge's version of settings that decide some verdicts and were added to it later: nothing where they are as they come."""
+    return [f"{name}={value}" for name in names if (value := getattr(config, name)) != type(config).model_fields[name].default]
 
 
 def ask_all(model: Model, questions: Sequence[Conversation], max_tokens: int) -> list[Reply]:
@@ -161,11 +171,12 @@ def last_lines(text: str, *names: str) -> list[str]:
             raise NoVerdict(f"no line {name!r} where it should be")
         values.append(value.strip())
     one = rf"(?:{'|'.join(map(re.escape, names))})(?!\w)"
+    answered = re.compile(rf"(?<!\w)(?:{one}|verdict)(?: is)?[^\w.!?\n]{{0,10}}(?:yes|no|unsure)(?!\w)", re.IGNORECASE)
     said_so = re.compile(rf"(?<!\w){one}(?: is)?[^\w\n]{{0,8}}?[:\uff1a=]|^\W*{one}\W{{0,3}}?[-\u2013\u2014]")
     for line in lines[: -len(names)]:
         head = re.split("[:\uff1a=]", line, maxsplit=1)[0]
         word = re.search(r"\w(?:.*\w)?", head, re.DOTALL)  # without the signs around it; a search for those at the end takes their number squared
-        if (word is not None and word[0].upper() in names) or said_so.search(line):
+        if (word is not None and word[0].upper() in names) or said_so.search(line) or answered.search(unicodedata.normalize("NFKC", line)):
             raise NoVerdict("more than one answer")
     return values
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from charter.core.errors import InputError
+from charter.core.errors import InputError, ModelError, NoModelError
 from charter.core.rows import Comparison, Conversation, Verdict
 from charter.core.shapes import Judge
 from charter.judges import pairwise, rules_pairwise
 from charter.judges._asking import judge_model
 from charter.judges._spec import build_judge
+from charter.models._identity import identity
 
 #: What preferences are labelled with unless a recipe says otherwise (``generate.tie_band``).
 TIE = 0.1
@@ -35,7 +36,12 @@ class PairsJudge:
         *before, first, second = conversation.messages
         if (first.role, second.role) != ("assistant", "assistant"):
             return Verdict.model_validate({**about, "outcome": "failed", "reason": "the conversation does not end in two replies"})
-        found: Comparison = self._judge(Conversation(messages=tuple(before)), first.text, second.text, PRINCIPLE, "measured")
+        try:
+            found: Comparison = self._judge(Conversation(messages=tuple(before)), first.text, second.text, PRINCIPLE, "measured")
+        except NoModelError:
+            raise
+        except ModelError as error:  # of this pair alone, such as one that a filter holds back
+            return Verdict.model_validate({**about, "outcome": "failed", "reason": f"no answer: {error.message}"})
         p = found.probability
         if p is None:
             return Verdict.model_validate({**about, "outcome": "failed", "reason": "the comparison failed"})
@@ -56,5 +62,5 @@ def build_measured(spec: Any) -> Judge:
         if not model:
             raise InputError("the pairwise judge asks a model, and none was given", "pairwise:openai:MODEL@http://localhost:8000/v1")
         asked = judge_model(name, model)
-        return PairsJudge(pairwise.build(pairwise.Config(), asked), f"{pairwise.PairwiseJudge.version}+{asked.spec}")
+        return PairsJudge(pairwise.build(pairwise.Config(), asked), f"{pairwise.PairwiseJudge.version}+{identity(asked.spec)}")
     return build_judge(spec)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 _PLACE = re.compile(r"\{(\w+)\}")
 #: Texts that chat formats read as control tokens: <|im_end|>, <end_of_turn>, [INST], <<SYS>>, </s>, [|assistant|], <seed:bos>, <reserved_106>,
-#: [gMASK] and their kin, in ASCII or full-width bars.
+#: <|turn>, <turn|>, <BOS_TOKEN>, [gMASK] and their kin, in ASCII or full-width bars.
 _CONTROL = re.compile(
-    r"<(?=[|｜][^<>\s]{1,60}[|｜]>|/?(?:s|bos|eos|eoh|eoa|sop|eop|pad|unk|mask|cls|sep|think|guardian|no-think|score|confidence|tool_call|"
+    r"<(?=[|｜]/?\w{1,40}>|/?\w{1,40}[|｜]>|/?\w{1,30}_(?:token|user|assistant|system)>|/?role>|[|｜][^<>\s]{1,60}[|｜]>|/?(?:s|bos|eos|eoh|eoa|sop|eop|pad|unk|mask|cls|sep|think|guardian|no-think|score|confidence|tool_call|"
     r"tool_response|tools|answer)>|(?:start|end)_of_\w{1,30}>|<?/?SYS>|/?(?:BEGIN|END)\b|\w{1,20}:\w{1,20}>|(?:reserved|extra_id|unused|special)"
     r"[_a-z]{0,20}\d{1,4}>|[\[\]]?\w{0,12}unused\d)|"
     r"\[(?=/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|SYSTEM_PROMPT|ARGS|CALL_ID|THINK|IMG|BOS|EOS|CLS|SEP|UNK|PAD|MASK|gMASK|UNUSED_TOKEN_\d{1,4}|"
-    r"sMASK)\]|[|｜][^\[\]\s]{1,60}[|｜]\])|\](?=~!?b[\[\]])",
+    r"sMASK)\]|[|｜][^\[\]\s]{1,60}[|｜]\])|\](?=~!?b[\[\]])|\[(?=e~\[)",
     re.IGNORECASE,
 )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -28,6 +29,8 @@ ALIASES = {"and": "all_of", "or": "any_of", "not": "negation"}
 HINT = "docs/judges.md, or: charter list judges"
 #: Names of settings that a bare list or a bare judge may stand for.
 MANY, ONE = "judges", "judge"
+#: Files that are being read, each named in the one before.
+_READING: ContextVar[tuple[Path, ...]] = ContextVar("judge_files", default=())
 #: They compare two replies, and are measured and labelled with, nothing else.
 COMPARE = ("pairwise", "rules_pairwise")
 
@@ -52,7 +55,7 @@ def build_judge(spec: Any) -> Judge:
     """The judge that ``spec`` names: text, or YAML that is already read. Raises InputError that names what is wrong, MissingPartError and
     ModelError where its model cannot be had."""
     if isinstance(spec, Path):
-        return _from_document(read_yaml(spec))
+        return _from_file(spec)
     if isinstance(spec, str):
         return _from_text(spec.strip())
     if isinstance(spec, dict):
@@ -72,7 +75,7 @@ def _from_text(text: str) -> Judge:
         raise InputError("a judge is missing", HINT)
     prefixed = text.partition(":")[0] in names("judges")
     if text.endswith((".yaml", ".yml")) and not prefixed and "\n" not in text and ": " not in text:
-        return _from_document(read_yaml(Path(text).expanduser()))
+        return _from_file(Path(text).expanduser())
     if text[0] in "{[" or ": " in text or "\n" in text:
         return _from_document(parse_yaml(text, "judge"))
     name, colon, argument = text.partition(":")
@@ -86,6 +89,18 @@ def _from_text(text: str) -> Judge:
     if not argument:
         raise InputError(f"judge {text!r}: no model stands after '{name}:'", f"{name}:openai:MODEL@http://localhost:8000/v1")
     return _settings(module, name, {"model": argument}, Document("judge", {"model": argument}, {}, ()))
+
+
+def _from_file(path: Path) -> Judge:
+    """Raises InputError for a file that is being read already: it would never end."""
+    here, inside = path.resolve(), _READING.get()
+    if here in inside:
+        raise InputError(f"{path}: names itself{'' if here == inside[-1] else f', through {inside[-1]}'}", HINT)
+    token = _READING.set((*inside, here))
+    try:
+        return _from_document(read_yaml(path))
+    finally:
+        _READING.reset(token)
 
 
 def _from_document(document: Document) -> Judge:

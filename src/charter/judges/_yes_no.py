@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.core.config import Config as BaseConfig
 from charter.core.config import SpecText
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
-from charter.judges._algebra import by_score
-from charter.judges._asking import AskingJudge, NoVerdict, Scorer, last_lines, one_of, prompt_text, put
+from charter.judges._algebra import by_score, ordered
+from charter.judges._asking import AskingJudge, NoVerdict, Scorer, changed, last_lines, one_of, prompt_text, put
 from charter.judges._quoting import version_of
 from charter.judges.pairwise import share_of_first
 
@@ -37,6 +37,7 @@ class Config(BaseConfig):
     low: float = Field(default=0.5, ge=0.0, le=1.0, description="with options: safe under this P(yes); between the two it is unsure")
     minimum_mass: float = Field(default=0.05, ge=0.0, le=1.0, description="with options: least P(yes) + P(no) for an answer to count")
     max_tokens: int = Field(default=256, ge=1, description="with reply: room for the reasons")
+    _ordered = model_validator(mode="after")(ordered)
 
 
 class YesNoJudge(AskingJudge):
@@ -47,7 +48,9 @@ class YesNoJudge(AskingJudge):
     def __init__(self, model: Model, config: Config, extra: str = "") -> None:
         self.text = prompt_text(self.template)
         how = ONE_WORD if config.read == "options" else REASONED
-        super().__init__(model, f"1.{version_of(self.text, how, extra, str((config.high, config.low)))}")
+        super().__init__(
+            model, f"1.{version_of(self.text, how, extra, str((config.high, config.low)), *changed(config, 'minimum_mass', 'max_tokens'))}"
+        )
         self.config = config
         self.max_tokens = config.max_tokens
         self.own = {"how": how}

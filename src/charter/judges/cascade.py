@@ -58,6 +58,14 @@ class Cascade(Combined):
         super().__init__(parts, config.model_dump(include={"unsure_between"}))
         if config.costs and len(config.costs) != len(parts):
             raise InputError(f"cascade: {len(config.costs)} costs for {len(parts)} judges", "give one for each, or none")
+        if any(not 0.0 <= cost < float("inf") for cost in config.costs):
+            raise InputError(
+                f"cascade: costs: {', '.join(f'{cost:g}' for cost in config.costs)}: a cost is a number from 0 on",
+                "cascade: {judges: […], costs: [1, 20]}",
+            )
+        low, high = config.unsure_between or (0.0, 1.0)
+        if not 0.0 <= low <= high <= 1.0:
+            raise InputError(f"cascade: unsure_between: [{low:g}, {high:g}] is no stretch of scores from 0 to 1", "unsure_between: [0.2, 0.8]")
         self._config = config
         self.costs = config.costs
 

@@ -28,6 +28,7 @@ from charter.core.rows import Conversation, Outcome, Reply, Sampling, Verdict, c
 from charter.core.shapes import Model
 from charter.judges._quoting import fill
 from charter.models import load_model, route
+from charter.models._identity import identity
 
 NOT_COVERED = (
     "Copyright, which HarmBench judges by hashing; how bad the harm is; requests that are not harmful. It reads one request and one reply, in "
@@ -72,7 +73,7 @@ class HarmBenchClassifier:
         self._mistral = (config.weights or ("mistral" if "mistral" in config.model.partition("@")[0].lower() else "llama-2")) == "mistral"
         self._chat = (config.format or ("chat" if route(config.model).plugin == "openai" else "plain")) == "chat"
         self._prompts = [_prompt(name) for name in ("harmbench_classifier.txt", "harmbench_classifier.contextual.txt")]
-        self.version = f"1.{content_id([self._prompts, self._chat, *(['mistral'] if self._mistral else [])])[:8]}+{model.spec}"
+        self.version = f"1.{content_id([self._prompts, self._chat, *(['mistral'] if self._mistral else [])])[:8]}+{identity(model.spec)}"
 
     def __call__(self, conversation: Conversation) -> Verdict:
         return self.batch([conversation])[0]

@@ -14,7 +14,7 @@ from charter.core.config import Config as BaseConfig
 from charter.core.config import SpecText
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
-from charter.judges._asking import AskingJudge, NoVerdict, before_reply, judge_model, last_lines, prompt_text, put
+from charter.judges._asking import AskingJudge, NoVerdict, before_reply, changed, judge_model, last_lines, prompt_text, put
 from charter.judges._quoting import version_of
 
 NOT_COVERED = "Harm: the outcome is always 'unsure'. Facts that the model does not know, and its taste for length and for its own style."
@@ -36,7 +36,7 @@ class HelpfulnessJudge(AskingJudge):
 
     def __init__(self, model: Model, config: Config) -> None:
         self.text = prompt_text("helpfulness.txt")
-        super().__init__(model, f"1.{version_of(self.text)}")
+        super().__init__(model, f"1.{version_of(self.text, *changed(config, 'max_tokens'))}")
         self.max_tokens = config.max_tokens
 
     def questions(self, conversation: Conversation) -> list[Conversation]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError
@@ -49,6 +49,13 @@ class Config(BaseConfig):
     reasoning: bool = Field(default=False, description="let the model reason first, then clamp P")
     clamp: tuple[float, float] = Field(default=(0.4, 0.6), description="with reasoning: the least and the greatest P of an order")
     max_tokens: int = Field(default=256, ge=1, description="with reasoning: room for it")
+
+    @model_validator(mode="after")
+    def _clamps(self) -> Config:
+        low, high = self.clamp
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError(f"clamp: [{low:g}, {high:g}] is no stretch of chances from 0 to 1")
+        return self
 
 
 class PairwiseJudge:

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from charter.core import config as core_config
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Verdict, content_id
 from charter.core.shapes import Model
-from charter.judges._algebra import by_score
-from charter.judges._asking import AskingJudge, NoVerdict, before_reply, judge_model, prompt_text, put
+from charter.judges._algebra import by_score, ordered
+from charter.judges._asking import AskingJudge, NoVerdict, before_reply, changed, judge_model, prompt_text, put
 from charter.judges._quoting import version_of
 
 NOT_COVERED = (
@@ -38,6 +38,7 @@ class Config(core_config.Config):
     high: float = Field(default=0.6, ge=0.0, le=1.0, description="unsafe at or over this score")
     low: float = Field(default=0.4, ge=0.0, le=1.0, description="safe under this score; between the two it is unsure")
     max_tokens: int = Field(default=256, ge=1, description="room for the answers")
+    _ordered = model_validator(mode="after")(ordered)
 
 
 class Proposition(core_config.Config):
@@ -76,7 +77,8 @@ class PropositionsJudge(AskingJudge):
 
     def __init__(self, model: Model, config: Config, statements: Propositions) -> None:
         self.text = prompt_text("propositions.txt")
-        super().__init__(model, f"1.{version_of(self.text, content_id(statements.model_dump(mode='json')), str((config.high, config.low)))}")
+        asked = (self.text, content_id(statements.model_dump(mode="json")), str((config.high, config.low)))
+        super().__init__(model, f"1.{version_of(*asked, *changed(config, 'max_tokens'))}")
         self.statements = statements
         self.config = config
         self.max_tokens = config.max_tokens

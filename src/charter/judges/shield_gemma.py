@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.core.config import read_yaml
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
-from charter.judges._algebra import by_score
+from charter.judges._algebra import by_score, ordered
 from charter.judges._asking import NoVerdict, Scorer
 from charter.judges._guards import GuardConfig, GuardJudge, Turn, last_pair, open_guard, turns_of
 from charter.judges.pairwise import share_of_first
@@ -36,6 +36,7 @@ class Config(GuardConfig):
     read: Literal["options", "reply"] = Field(default="options", description="options: P(Yes) of the first word; reply: the word, without a score")
     high: float = Field(default=0.5, ge=0.0, le=1.0, description="unsafe at or over this P(Yes)")
     low: float = Field(default=0.5, ge=0.0, le=1.0, description="safe under this P(Yes) for every guideline; between the two it is unsure")
+    _ordered = model_validator(mode="after")(ordered)
 
 
 class ShieldGemmaJudge(GuardJudge):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from charter.core.config import Config as BaseConfig
 from charter.core.config import SpecText
 from charter.core.rows import Conversation, Verdict
 from charter.core.shapes import Model
-from charter.judges._algebra import by_score
-from charter.judges._asking import AskingJudge, NoVerdict, before_reply, judge_model, last_lines, one_of, prompt_text, put
+from charter.judges._algebra import by_score, ordered
+from charter.judges._asking import AskingJudge, NoVerdict, before_reply, changed, judge_model, last_lines, one_of, prompt_text, put
 from charter.judges._quoting import version_of
 
 NOT_COVERED = (
@@ -31,6 +31,7 @@ class Config(BaseConfig):
     high: float = Field(default=0.5, ge=0.0, le=1.0, description="unsafe at or over this score; the paper reports the score itself")
     low: float = Field(default=0.5, ge=0.0, le=1.0, description="safe under this score; between the two it is unsure")
     max_tokens: int = Field(default=320, ge=1, description="room for the reasons")
+    _ordered = model_validator(mode="after")(ordered)
 
 
 class StrongRejectJudge(AskingJudge):
@@ -41,7 +42,7 @@ class StrongRejectJudge(AskingJudge):
 
     def __init__(self, model: Model, config: Config) -> None:
         self.text = prompt_text("strong_reject.txt")
-        super().__init__(model, f"1.{version_of(self.text, str((config.high, config.low)))}")
+        super().__init__(model, f"1.{version_of(self.text, str((config.high, config.low)), *changed(config, 'max_tokens'))}")
         self.config = config
         self.max_tokens = config.max_tokens
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from charter.core.config import Config as BaseConfig
 from charter.core.errors import InputError
 from charter.core.rows import Conversation, Verdict
-from charter.judges._algebra import Combined, by_score
+from charter.judges._algebra import Combined, by_score, ordered
 from charter.judges._spec import Spec, build_judge
 
 NOT_COVERED = "Whether the score means what the threshold takes it to mean: read the judge's card for its calibration first."
@@ -26,11 +26,7 @@ class Config(BaseConfig):
     low: float | None = Field(default=None, ge=0.0, le=1.0, description="safe under this; empty means the same as high, so nothing is unsure")
     head: str = Field(default="", description="read this one of the judge's scores instead, such as harmful_request")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Config:
-        if self.low is not None and self.low > self.high:
-            raise ValueError(f"low ({self.low:g}) must not be over high ({self.high:g})")
-        return self
+    _ordered = model_validator(mode="after")(ordered)
 
 
 class Threshold(Combined):

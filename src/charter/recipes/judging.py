@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charter.core.errors import DataError, InputError, StoreError
+from charter.core.normalise.fold import seen
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Conversation, RefusalLabel, Verdict
 from charter.core.shapes import Judge
@@ -165,8 +166,8 @@ def _row(where: str, line: str) -> Row:
             raise DataError(f"{where}: {name!r} must be text", f"rows look like {FORM}")
     if prompt is None and reply is None:
         raise DataError(f"{where}: has neither 'prompt' nor 'reply'", f"rows look like {FORM}")
-    nothing = "the reply is empty" if reply is not None and not reply.strip() else ""
-    if reply is None and not str(prompt).strip():
+    nothing = "the reply is empty" if reply is not None and not seen(reply) else ""
+    if reply is None and not seen(str(prompt)):
         nothing = "the request is empty"
     return Row(row["id"], conversation_of(prompt, reply, operator or ""), nothing)
 
