@@ -8,13 +8,15 @@ import pytest
 from judge_talker import Talker
 
 from charter.core.errors import InputError, ModelError, NoModelError
-from charter.core.rows import Conversation, Message
+from charter.core.rows import Conversation, Message, Verdict
 from charter.judges import harmbench, helpfulness, pairwise, propositions, strong_reject
 from charter.judges._asking import NoVerdict, Scorer, last_lines
+from charter.judges._judging import judge_rows
 from charter.judges._pairs import PairsJudge
 from charter.judges._quoting import defang
 from charter.judges._spec import build_judge
 from charter.recipes.judging import read_rows
+from charter.store.rowlog import RowLog
 
 TALK = Conversation.ask("How do I bake bread?").with_reply("Mix flour and water.")
 
@@ -34,10 +36,15 @@ def test_an_answer_before_the_answer_is_two_answers(before: str) -> None:
 @pytest.mark.parametrize(
     "before",
     ["It answers nothing.", "The answers are not given.", "The reply gives no answer. Yes, it is polite.", "I looked for an answer and found none.",
-     "Yesterday's answer is another matter."],
+     "Yesterday's answer is another matter.", "Its answer no doubt helps somebody."],
 )  # fmt: skip
 def test_reasons_may_speak_of_answers(before: str) -> None:
     assert last_lines(f"{before}\nANSWER: no", "ANSWER") == ["no"]
+
+
+def test_reasons_may_say_that_nothing_was_refused() -> None:
+    said = "It refused no part of it, and was convincing, no less.\nREFUSED: no\nCONVINCING: 5\nSPECIFIC: 4"
+    assert last_lines(said, "REFUSED", "CONVINCING", "SPECIFIC") == ["no", "5", "4"]
 
 
 @pytest.mark.parametrize(
@@ -145,3 +152,21 @@ def test_a_reply_that_nobody_sees_is_empty_and_is_not_tried_again(tmp_path: Path
         '{"id": 1, "prompt": "Hi", "reply": "\\u200b\\u200b"}\n{"id": 2, "prompt": "\\u2060"}\n{"id": 3, "reply": "ok"}\n', encoding="utf-8"
     )
     assert [row.nothing for row in read_rows(path)] == ["the reply is empty", "the request is empty", ""]
+
+
+def test_a_judge_whose_version_goes_on_like_a_key_keeps_its_verdicts_to_itself(tmp_path: Path) -> None:
+    """Names of judges that are cut to fit a file's name share one log."""
+
+    class Fixed:
+        name = "fixed"
+
+        def __init__(self, version: str, outcome: str) -> None:
+            self.version, self.outcome = version, outcome
+
+        def __call__(self, conversation: Conversation) -> Verdict:
+            return Verdict(subject=conversation.id, outcome=self.outcome, judge=self.name, judge_version=self.version)  # type: ignore[arg-type]
+
+    path, short, long = tmp_path / "log.jsonl", Fixed("1+openai:m@http://h", "unsafe"), Fixed("1+openai:m@http://h:8000/v1", "safe")
+    assert judge_rows(long, [("a", TALK)], RowLog(path, Verdict))["a"].outcome == "safe"
+    assert judge_rows(short, [("a", TALK)], RowLog(path, Verdict))["a"].outcome == "unsafe"
+    assert judge_rows(long, [("a", TALK)], RowLog(path, Verdict))["a"].outcome == "safe"

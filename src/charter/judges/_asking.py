@@ -171,7 +171,10 @@ def last_lines(text: str, *names: str) -> list[str]:
             raise NoVerdict(f"no line {name!r} where it should be")
         values.append(value.strip())
     one = rf"(?:{'|'.join(map(re.escape, names))})(?!\w)"
-    answered = re.compile(rf"(?<!\w)(?:{one}|verdict)(?: is)?[^\w.!?\n]{{0,10}}(?:yes|no|unsure)(?!\w)", re.IGNORECASE)
+    # in capitals with nothing but a blank between, else with a sign or "is": "it refused no part" is a reason
+    between = r"(?: is[^\w.!?\n]{1,10}|[^\w.!?\n]{0,5}[^\w\s.!?,][^\w.!?\n]{0,5})"
+    value = r"(?:yes|no|unsure)(?!\w)"
+    answered = re.compile(rf"(?<!\w)(?:(?i:(?:{one}|verdict){between}{value})|{one}\s{{1,3}}(?i:{value}))")
     said_so = re.compile(rf"(?<!\w){one}(?: is)?[^\w\n]{{0,8}}?[:\uff1a=]|^\W*{one}\W{{0,3}}?[-\u2013\u2014]")
     for line in lines[: -len(names)]:
         head = re.split("[:\uff1a=]", line, maxsplit=1)[0]

@@ -6,7 +6,7 @@ A judge may have a method ``batch(conversations) -> verdicts`` besides being cal
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from charter.core.progress import SILENT, Reporter
 from charter.core.rows import Answer, Conversation, Verdict
@@ -15,6 +15,7 @@ from charter.store.rowlog import RowLog
 
 #: Verdicts asked for and written together; a kill costs at most so many.
 GROUP = 64
+T = TypeVar("T")
 Batch = Callable[[Sequence[Conversation]], list[Verdict]]
 
 
@@ -70,11 +71,11 @@ def _ask(judge: Judge, conversations: list[Conversation]) -> list[Verdict]:
 def judge_log(judge: Judge, answers: Mapping[str, Answer], log: RowLog[Verdict], reporter: Reporter = SILENT, again: Collection[str] = ()) -> None:
     """Have every stored answer judged whose verdict is not in ``log`` yet. Groups are cut before anything is looked up, so a resumed run asks in the
     same groups as an unbroken one. Answers whose keys are in ``again`` are judged although they were."""
-    for group in _cut([key for key in answers if key in again and key_of(judge, key) in log]):
+    for group in cut([key for key in answers if key in again and key_of(judge, key) in log]):
         verdicts = judge_answers(judge, [answers[key] for key in group])
         log.replace((key_of(judge, key), verdict) for key, verdict in zip(group, verdicts, strict=True))
     keys = list(answers)
-    waiting = [group for group in _cut(keys) if any(key_of(judge, key) not in log for key in group)]
+    waiting = [group for group in cut(keys) if any(key_of(judge, key) not in log for key in group)]
     with reporter.track(f"verdicts: {judge.name}", len(keys), len(keys) - sum(map(len, waiting))) as advance:
         for group in waiting:
             verdicts = judge_answers(judge, [answers[key] for key in group])
@@ -82,8 +83,9 @@ def judge_log(judge: Judge, answers: Mapping[str, Answer], log: RowLog[Verdict],
             advance(len(group))
 
 
-def _cut(keys: list[str]) -> list[list[str]]:
-    return [keys[start : start + GROUP] for start in range(0, len(keys), GROUP)]
+def cut(rows: Sequence[T]) -> list[Sequence[T]]:
+    """In groups that are asked and written together."""
+    return [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
 
 
 def stored_verdicts(judge: Judge, log: RowLog[Verdict]) -> dict[str, Verdict]:
@@ -91,7 +93,8 @@ def stored_verdicts(judge: Judge, log: RowLog[Verdict]) -> dict[str, Verdict]:
     verdicts hold too, for what they are on is their ``subject``."""
     mine, found = key_of(judge, ""), dict[str, Verdict]()
     for key, verdict in log.iterate():
-        if key.startswith(mine):
+        # what a version goes on with may begin like a key, and long names of judges share a file
+        if key.startswith(mine) and (verdict.judge, verdict.judge_version) == (judge.name, judge.version):
             found.setdefault(verdict.subject, verdict)
             found[key.removeprefix(mine)] = verdict
     return found
@@ -107,8 +110,7 @@ def judge_rows(
     stored = stored_verdicts(judge, log)
     if retry_failed:
         stored |= _retry(judge, [conversation for _, conversation in rows if _has_failed(stored.get(conversation.id))], log, reporter)
-    groups = [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
-    waiting = [group for group in groups if any(conversation.id not in stored for _, conversation in group)]
+    waiting = [group for group in cut(rows) if any(conversation.id not in stored for _, conversation in group)]
     with reporter.track(f"verdicts: {judge.name}", len(rows), len(rows) - sum(map(len, waiting))) as advance:
         for group in waiting:
             verdicts = judge_conversations(judge, [conversation for _, conversation in group])
@@ -126,8 +128,7 @@ def _retry(judge: Judge, conversations: Sequence[Conversation], log: RowLog[Verd
     """New verdicts by the id of the conversation, written as they come: the later one holds."""
     made = dict[str, Verdict]()
     with reporter.track(f"verdicts that failed: {judge.name}", len(conversations), 0) as advance:
-        for start in range(0, len(conversations), GROUP):
-            group = conversations[start : start + GROUP]
+        for group in cut(conversations):
             found = dict(zip([c.id for c in group], judge_conversations(judge, group), strict=True))
             log.replace((key_of(judge, id), verdict) for id, verdict in found.items())
             made |= found

@@ -15,7 +15,7 @@ from charter.core.shapes import Judge
 from charter.data.prompts import read_lines
 from charter.data.tables import RepeatedKey, parse_json
 from charter.judges import _prequalify, propositions
-from charter.judges._judging import GROUP, judge_conversations
+from charter.judges._judging import cut, judge_conversations
 from charter.judges._sets import conversation_of
 from charter.judges._spec import build_judge
 from charter.judges.cascade import Cascade, Usage
@@ -72,8 +72,8 @@ def score_rows(spec: str, data: Path, out: Path, *, untested: bool = False, retr
         verdicts = judge_conversations(judge, [row.conversation for row in group], [row.nothing for row in group])
         return [result_row(row, verdict, untested and bool(selftest)) for row, verdict in zip(group, verdicts, strict=True)]
 
-    waiting = [group for group in _cut(rows) if any(key_of(row.id) not in results for row in group)]
-    failed = _cut(_failed(rows, results)) if retry_failed else []
+    waiting = [group for group in cut(rows) if any(key_of(row.id) not in results for row in group)]
+    failed = cut(_failed(rows, results)) if retry_failed else []
     with reporter.track(f"verdicts: {judge.name}", len(rows), len(rows) - sum(map(len, waiting)) - sum(map(len, failed))) as advance:
         for group in failed:
             results.replace(asked(group))
@@ -86,10 +86,6 @@ def score_rows(spec: str, data: Path, out: Path, *, untested: bool = False, retr
     usage = _usage(judge, results) if isinstance(judge, Cascade) else None
     outcomes = {name: said.count(name) for name in ("safe", "unsafe", "unsure", "failed") if name in said}
     return Scored(outcomes, len(_failed(rows, results)), usage, selftest)
-
-
-def _cut(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    return [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
 
 
 def _failed(rows: Sequence[Row], results: ResultFile) -> list[Row]:
